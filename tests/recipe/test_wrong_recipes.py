@@ -1,0 +1,220 @@
+"""Every wrong recipe is refused in words of ours: the key, the reason, what to do, and the line."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.recipe.asked import LEAST, errors, problems, warnings
+from tuitune.errors import RecipeError
+from tuitune.recipe import Document
+
+JARGON = ("Traceback", "Input should be", "pydantic", "validation error", "type=", "ruamel", "Error:", "NoneType")
+
+# lines behind the shortest recipe; the key blamed; what the reason says; what the hint says
+WRONG = [
+    ("lora_rnak: 8", "lora_rnak", "no such key", "lora_rank"),
+    ("Learning-Rate: 1e-4", "Learning-Rate", "no such key", "learning_rate"),
+    ("zzz: 1", "zzz", "no such key", ""),
+    ("lora_rank: 0", "lora_rank", "at least 1", ""),
+    ("lora_rank: eight", "lora_rank", "whole number, found 'eight'", ""),
+    ("lora_rank: 8.5", "lora_rank", "whole number, found 8.5", ""),
+    ("lora_rank: true", "lora_rank", "whole number, found true", ""),
+    ("lora_rank:\n  value: 8", "lora_rank", "found a mapping", "top level"),
+    ("lora_rank: [8]", "lora_rank", "found a list", ""),
+    ("learning_rate: fast", "learning_rate", "expected a number", ""),
+    ("learning_rate: .nan", "learning_rate", "expected a number", ""),
+    ("learning_rate: 0", "learning_rate", "more than 0", ""),
+    ("learning_rate: -1e-4", "learning_rate", "more than 0", ""),
+    ("lora_dropout: 1", "lora_dropout", "at least 0 and less than 1", ""),
+    ("top_p: 1.5", "top_p", "at most 1", ""),
+    ("seed: -1", "seed", "at least 0", ""),
+    ("bf16: maybe", "bf16", "true or false", ""),
+    ("bf16: 2", "bf16", "true or false", ""),
+    ("finetuning_type: loar", "finetuning_type", "not one of: lora, full", "lora"),
+    ("finetuning_type: freeze", "finetuning_type", "not supported yet", "lora or full"),
+    ("stage: dpo", "stage", "not supported yet", "sft"),
+    ("stage: sfft", "stage", "not one of", "sft"),
+    ("lr_scheduler_type: cosin", "lr_scheduler_type", "not one of", "cosine"),
+    ("optim: adamw_torch_fusd", "optim", "not one of", "adamw_torch_fused"),
+    ("optim: galore_adamw", "optim", "'galore_adamw' is not supported yet", "adamw_torch_fused"),
+    ("optim: adamw_hf", "optim", "not supported yet", "adamw_torch"),
+    ("eval_strategy: sometimes", "eval_strategy", "not one of: no, steps, epoch", ""),
+    ("flash_attn: fa3", "flash_attn", "not supported yet", "auto"),
+    ("use_fast_tokenizer: false", "use_fast_tokenizer", "not supported yet", "remove"),
+    ("do_train: false", "do_train", "not supported yet", "remove"),
+    ("quantization_bit: 4", "quantization_bit", "quantisation is not supported yet", "remove"),
+    ("packing: true", "packing", "packing rows into one is not supported yet", "remove"),
+    ("streaming: true", "streaming", "not supported yet", "remove"),
+    ("neftune_noise_alpha: 5", "neftune_noise_alpha", "NEFTune noise is not supported yet", "remove"),
+    ("use_galore: true", "use_galore", "GaLore is not supported yet", "remove"),
+    ("galore_rank: 128", "galore_rank", "GaLore is not supported yet", "remove"),
+    ("enable_thinking: false", "enable_thinking", "not supported yet", "remove"),
+    ("deepspeed: z3.json", "deepspeed", "DeepSpeed is not supported yet", "remove"),
+    ("do_predict: true", "do_predict", "not supported yet", "remove"),
+    ("predict_with_generate: true", "predict_with_generate", "not supported yet", "remove"),
+    ("kt_config: {kt_backend: auto}", "kt_config", "KTransformers is not supported yet", "remove"),
+    ("dist_config: {name: fsdp2}", "dist_config", "v1 engine is not supported yet", "remove"),
+    ("report_to: wandb", "report_to", "not supported yet", "none"),
+    ("report_to: [tensorboard, wandb]", "report_to", "not supported yet", "none"),
+    ("pissa_init: true", "pissa_init", "not supported yet", "pissa_iter: -1"),
+    ("pissa_init: true\npissa_iter: -1\npissa_convert: true", "pissa_convert", "not supported yet", "remove"),
+    ("num_beams: 4", "num_beams", "not supported yet", "num_beams: 1"),
+    ("hf_hub_token: hf_abc", "hf_hub_token", "secrets never go into recipes", "HF_TOKEN"),
+    ("swanlab_api_key: abc", "swanlab_api_key", "secrets never go into recipes", "HF_TOKEN"),
+    ("train_on_prompt: true\nmask_history: true", "train_on_prompt", "exclude each other", "keep one"),
+    ("bf16: true\nfp16: true", "bf16", "exclude each other", "keep one"),
+    ("pure_bf16: true\nbf16: true", "pure_bf16", "mixed precision", "keep one"),
+    ("fp16: true\ndevice: cpu", "fp16", "needs a GPU", "device"),
+    ("tf32: true\ndevice: cpu", "tf32", "CUDA", "device"),
+    ("val_size: 0.1\neval_dataset: x\neval_strategy: steps", "val_size", "names some already", "keep one"),
+    ("val_size: 1.5", "val_size", "neither a whole number nor a share", "0.1"),
+    ("eval_strategy: steps", "eval_strategy", "rows that are not trained on", "val_size"),
+    ("load_best_model_at_end: true", "load_best_model_at_end", "nothing is evaluated", "eval_strategy"),
+    (
+        "load_best_model_at_end: true\neval_strategy: epoch\nval_size: 9",
+        "load_best_model_at_end",
+        "save_strategy and eval_strategy differ",
+        "same value",
+    ),
+    (
+        "load_best_model_at_end: true\neval_strategy: steps\nval_size: 9\neval_steps: 3\nsave_steps: 10",
+        "load_best_model_at_end",
+        "not a multiple",
+        "same value",
+    ),
+    ("save_strategy: best", "save_strategy", "nothing is evaluated", "eval_strategy"),
+    ("metric_for_best_model: rouge", "metric_for_best_model", "not a figure", "loss"),
+    ("metric_for_best_model: accuracy", "metric_for_best_model", "not computed", "compute_accuracy"),
+    ("early_stopping_steps: 3", "early_stopping_steps", "nothing is evaluated", "eval_strategy"),
+    (
+        "early_stopping_steps: 3\neval_strategy: epoch\nval_size: 9",
+        "early_stopping_steps",
+        "what better means",
+        "metric_for_best_model",
+    ),
+    ("lr_scheduler_type: reduce_lr_on_plateau", "lr_scheduler_type", "nothing is evaluated", "eval_strategy"),
+    ("lr_scheduler_type: cosine_with_min_lr", "lr_scheduler_type", "needs min_lr", "lr_scheduler_kwargs"),
+    ("lr_scheduler_type: warmup_stable_decay", "lr_scheduler_type", "needs num_decay_steps", "lr_scheduler_kwargs"),
+    ("lr_scheduler_kwargs: {min_lr: 1e-6}", "lr_scheduler_kwargs", "does not have", "cosine_with_min_lr: min_lr"),
+    ("lr_scheduler_kwargs: {min_lr: [1]}", "lr_scheduler_kwargs", "plain value for 'min_lr'", ""),
+    ("lr_scheduler_kwargs: fast", "lr_scheduler_kwargs", "a mapping such as", ""),
+    ("warmup_ratio: 0.1\nwarmup_steps: 10", "warmup_ratio", "twice", "keep one"),
+    ("warmup_ratio: 1.5", "warmup_ratio", "less than 1", ""),
+    ("max_steps: 0", "max_steps", "train nothing", "-1"),
+    ("optim_args: momentum=0.9", "optim_args", "does not have", "sgd: "),
+    ("optim: sgd\noptim_args: momentum", "optim_args", "name=value", "momentum=0.9"),
+    ("device: gpu", "device", "not a device", "cuda:0"),
+    ("tokens_per_batch: 0", "tokens_per_batch", "at least 1 (tokens)", ""),
+    (
+        "disable_gradient_checkpointing: true\ngradient_checkpointing: true",
+        "disable_gradient_checkpointing",
+        "contradict",
+        "keep one",
+    ),
+    ("finetuning_type: full\nadapter_name_or_path: a", "adapter_name_or_path", "LoRA only", "finetuning_type: lora"),
+    ("finetuning_type: full\nuse_dora: true", "use_dora", "LoRA only", "finetuning_type: lora"),
+    ("finetuning_type: full\nloraplus_lr_ratio: 16", "loraplus_lr_ratio", "LoRA only", "finetuning_type: lora"),
+    ("adapter_name_or_path: a\npissa_init: true\npissa_iter: -1", "pissa_init", "own weights", "remove"),
+    ("lora_target: all,q_proj", "lora_target", "already covers", "keep either"),
+    ("lora_target: ','", "lora_target", "names no module", "all"),
+    ("dataset_dir: ONLINE", "dataset_dir", "from a hub is not supported yet", "download"),
+    ("dataset_dir: REMOTE:llamafactory/demo_data", "dataset_dir", "not supported yet", "download"),
+    ("eval_dataset: a,a", "eval_dataset", "twice", "once"),
+    ("eval_dataset: {a: 1}", "eval_dataset", "a name", "top level"),
+    ("template: true", "template", "expected a text, found true", "quotes"),
+    ("resume_from_checkpoint: x\noverwrite_output_dir: true", "resume_from_checkpoint", "move aside", "keep one"),
+    ("per_gpu_eval_batch_size: 0", "per_gpu_eval_batch_size", "at least 1", ""),
+    ("evaluation_strategy: no\neval_strategy: no", "evaluation_strategy", "given too", "keep one"),
+    ("no_cuda: perhaps", "no_cuda", "true or false", ""),
+    ("logging_steps: 2.5", "logging_steps", "neither a whole number nor a share", "0.1"),
+    ("lr_scheduler_type: polynomial\nlr_scheduler_kwargs: {lr_end: 1}", "lr_scheduler_kwargs", "less than", "lower"),
+]
+
+
+@pytest.mark.parametrize(("lines", "key", "reason", "hint"), WRONG, ids=[case[0].split("\n")[0] for case in WRONG])
+def test_wrong_recipe_is_refused_in_words(lines: str, key: str, reason: str, hint: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        Document.parse(LEAST + lines + "\n").recipe()
+    about = [problem for problem in caught.value.problems if problem.level == "error" and problem.key == key]
+    assert about, [str(problem) for problem in caught.value.problems]
+    assert any(reason in problem.reason and hint in problem.hint for problem in about), [str(p) for p in about]
+    place = LEAST.count("\n") + 1 + next(i for i, line in enumerate(lines.split("\n")) if line.startswith(key))
+    assert {problem.line for problem in about} == {place}
+    for problem in caught.value.problems:
+        assert not any(word in str(problem) for word in JARGON)
+        assert problem.key in str(problem)
+
+
+def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
+    found = errors("lora_rank: 0", "colour: red", "bf16: perhaps", "stage: dpo", "use_galore: true")
+    assert [problem.key for problem in found] == ["lora_rank", "colour", "bf16", "stage", "use_galore"]
+    assert [problem.line for problem in found] == [3, 4, 5, 6, 7]
+
+
+def test_a_secret_is_never_repeated() -> None:
+    for problem in problems("hf_hub_token: hf_verysecret", "my_api_key: verysecret"):
+        assert "verysecret" not in str(problem)
+        assert problem.value is None
+
+
+def test_model_and_data_must_be_named() -> None:
+    found = Document.parse("# nothing\n").problems()
+    assert {problem.key for problem in found} == {"model_name_or_path", "dataset"}
+    assert all("is missing" in problem.reason and problem.hint for problem in found)
+    assert [p.key for p in Document.parse(LEAST + "\n").problems()] == []
+    assert [p.key for p in Document.parse(LEAST.replace("alpaca_en_demo", "null")).problems()] == ["dataset"]
+
+
+def test_a_rule_waits_until_its_keys_are_right() -> None:
+    assert [problem.key for problem in errors("bf16: true", "fp16: perhaps")] == ["fp16"]
+
+
+def test_values_are_shown_short() -> None:
+    (problem,) = errors(f"lora_rank: {'x' * 5000}")
+    assert len(str(problem)) < 200
+
+
+WARNED = [
+    ("lora_rank: 16\nfinetuning_type: full", "lora_rank", "applies when finetuning_type: lora"),
+    ("lora_target: all\nfinetuning_type: full", "lora_target", "applies when finetuning_type: lora"),
+    ("save_steps: 10\nsave_strategy: no", "save_steps", "applies when save_strategy: steps"),
+    ("eval_steps: 10", "eval_steps", "applies when eval_strategy: steps"),
+    ("num_train_epochs: 2\nmax_steps: 5", "num_train_epochs", "applies when max_steps: -1"),
+    ("temperature: 0.5\ndo_sample: false", "temperature", "applies when do_sample: true"),
+    ("loraplus_lr_embedding: 1e-5", "loraplus_lr_embedding", "loraplus_lr_ratio is set"),
+    ("adam_beta1: 0.8\noptim: sgd", "adam_beta1", "applies when optim"),
+    ("warmup_steps: 10\nlr_scheduler_type: constant", "warmup_steps", "applies when lr_scheduler_type"),
+    ("warmup_ratio: 0.1", "warmup_ratio", "read as warmup_steps"),
+    ("evaluation_strategy: no", "evaluation_strategy", "another name for eval_strategy"),
+    ("overwrite_cache: true", "overwrite_cache", "no cache"),
+    ("preprocessing_num_workers: 16", "preprocessing_num_workers", "own threads"),
+    ("plot_loss: true", "plot_loss", "no picture"),
+    ("ddp_timeout: 180000000", "ddp_timeout", "one device"),
+    ("low_cpu_mem_usage: false", "low_cpu_mem_usage", "no effect"),
+    ("use_reentrant_gc: false", "use_reentrant_gc", "no effect"),
+    ("gradient_checkpointing_kwargs: {use_reentrant: false}", "gradient_checkpointing_kwargs", "no effect"),
+    ("disable_tqdm: true", "disable_tqdm", "no effect"),
+    ("val_size: 0.1", "val_size", "never used"),
+    ("create_new_adapter: true", "create_new_adapter", "no effect"),
+    ("adapter_name_or_path: a, b", "adapter_name_or_path", "all but the last"),
+    ("adapter_name_or_path: a\nlora_rank: 4", "lora_rank", "keeps the rank"),
+    ("tokens_per_batch: 100", "tokens_per_batch", "goes in whole"),
+    ("bf16: true\ndevice: cpu", "bf16", "slow on a CPU"),
+    ("flash_attn: fa2", "flash_attn", "read as auto"),
+    ("trust_remote_code: true", "trust_remote_code", "run on this machine"),
+    ("eval_dataset: x\ncutoff_len: 64", "eval_dataset", "never used"),
+]
+
+
+@pytest.mark.parametrize(("lines", "key", "reason"), WARNED, ids=[case[0].split("\n")[0] for case in WARNED])
+def test_what_has_no_effect_is_said_and_accepted(lines: str, key: str, reason: str) -> None:
+    assert errors(*lines.split("\n")) == []
+    assert any(problem.key == key and reason in problem.reason for problem in warnings(*lines.split("\n")))
+
+
+def test_identity_data_with_the_built_in_name_is_said() -> None:
+    text = LEAST.replace("alpaca_en_demo", "identity")
+    (problem,) = Document.parse(text).problems()
+    assert (problem.key, problem.level) == ("dataset", "warning")
+    assert "'Tui'" in problem.reason
+    assert Document.parse(text + "name: Ada\nauthor: Bo\n").problems() == []

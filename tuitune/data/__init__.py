@@ -1,0 +1,22 @@
+"""Rows become conversations, conversations become token ids and labels."""
+
+from __future__ import annotations
+
+from tuitune.data.build import Prepared, build
+from tuitune.data.conversation import Conversation, Message
+from tuitune.data.options import DataOptions
+from tuitune.data.report import BadRow, DataReport
+from tuitune.data.rows import IGNORED, Row, TokenRows
+
+__all__ = [
+    "IGNORED",
+    "BadRow",
+    "Conversation",
+    "DataOptions",
+    "DataReport",
+    "Message",
+    "Prepared",
+    "Row",
+    "TokenRows",
+    "build",
+]

@@ -1,0 +1,56 @@
+"""What this package reads of a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from tuitune.errors import DataError
+
+Progress = Callable[[str, int, int | None], None]
+Check = Callable[[], None]
+
+
+class DataOptions(Protocol):
+    """The attributes of a recipe that decide what is trained on; `tuitune.recipe.Recipe` has all of them."""
+
+    @property
+    def dataset(self) -> str | Sequence[str] | None: ...
+    @property
+    def eval_dataset(self) -> str | Sequence[str] | None: ...
+    @property
+    def dataset_dir(self) -> str: ...
+    @property
+    def template(self) -> str | None: ...
+    @property
+    def default_system(self) -> str | None: ...
+    @property
+    def cutoff_len(self) -> int: ...
+    @property
+    def train_on_prompt(self) -> bool: ...
+    @property
+    def mask_history(self) -> bool: ...
+    @property
+    def max_samples(self) -> int | None: ...
+    @property
+    def val_size(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def author(self) -> str | None: ...
+    def locate(self, value: str) -> Path: ...
+
+
+def dataset_names(value: str | Sequence[str] | None, key: str) -> list[str]:
+    """Return the names of data sets, given with commas or as a list; raises DataError for an empty or repeated one."""
+    parts = (value.split(",") if value.strip() else []) if isinstance(value, str) else value or ()
+    names = [part.strip() for part in parts]
+    if "" in names:
+        raise DataError(f"{key}: {value!r} has an empty name", "Write the data sets with one comma between them.")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{key} names {', '.join(twice)} twice", "Name every data set once.")
+    return names

@@ -1,0 +1,209 @@
+"""From a recipe to a trainer that is ready: model, data, method, plan; then train and seal the result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
+
+from tuitune.data import build as build_data
+from tuitune.data.templates import choose as choose_template
+from tuitune.engine import checkpoint
+from tuitune.engine.arguments import training_arguments
+from tuitune.engine.control import Controls
+from tuitune.engine.plan import Plan, choose_device, settle, slow_precision
+from tuitune.engine.session import Halt, Session
+from tuitune.engine.step import Stepper
+from tuitune.engine.trainer import StepTrainer
+from tuitune.errors import ModelError
+from tuitune.fit.machine import cpu, usable_cores
+from tuitune.fit.models import resolve
+from tuitune.methods import method
+from tuitune.models import paths
+from tuitune.models.generate import Sampling
+from tuitune.models.load import load_model, load_tokenizer
+from tuitune.models.prepare import prepare
+from tuitune.recipe import Recipe, resolved
+from tuitune.run import manifest
+from tuitune.run.files import write_atomic
+from tuitune.stages import stage
+
+if TYPE_CHECKING:
+    from tuitune.data import Prepared
+    from tuitune.fit.resolve import ModelSource
+
+
+class Build:
+    """One attempt, step by step; every phase can be stopped between its pieces."""
+
+    def __init__(self, session: Session, recipe: Recipe, restored: checkpoint.Restored | None) -> None:
+        self.session, self.recipe, self.restored = session, recipe, restored
+        self.method, self.stage = method(recipe.finetuning_type), stage(recipe.stage)
+
+    def train(self) -> tuple[str, dict[str, float]]:
+        """Do everything; return the final folder and the metrics of the end. Raises Halt when stopped."""
+        trainer = self._trainer()
+        path = str(self.restored.path) if self.restored else None
+        try:
+            result = trainer.train(resume_from_checkpoint=path)
+        except Halt as halt:
+            if halt.save and trainer.state.global_step > 0:
+                self.session.phase("save")
+                trainer.save_boundary()
+            raise
+        self.session.phase("save", "the result")
+        final = self._final(trainer)
+        return str(final), {"train_loss": result.metrics["train_loss"]}
+
+    # The pieces
+
+    def _trainer(self) -> StepTrainer:
+        session, recipe = self.session, self.recipe
+        session.phase("prepare", recipe.model_name_or_path)
+        source, folder = self._model_folder()
+        session.phase("tokenize")
+        tokenizer = load_tokenizer(
+            folder, trust_remote_code=recipe.trust_remote_code, split_special_tokens=recipe.split_special_tokens,
+            note=session.warn,
+        )  # fmt: skip
+        template = choose_template(recipe.template, tokenizer, recipe.default_system)
+        data = build_data(
+            recipe, tokenizer, template=template, check=session.check,
+            progress=lambda what, done, total: session.progress("tokenize", done, total),
+        )  # fmt: skip
+        self._tell(data)
+        session.phase("load", folder.name)
+        plan, model = self._load(source, folder)
+        session.check()
+        args = training_arguments(recipe, plan, session.run)
+        trainer = StepTrainer(
+            model=model, args=args, recipe=recipe, method=self.method, stage=self.stage, session=session, plan=plan,
+            restored=self.restored, tokenizer=tokenizer, train_rows=data.train, eval_rows=data.evaluation,
+            callbacks=self._callbacks(),
+        )  # fmt: skip
+        trainer.controls = Controls(
+            session, tokenizer, template, system=recipe.default_system, sampling=sampling_of(recipe)
+        )
+        self._settle(trainer, model, folder, tokenizer.pad_token_id or 0, data)
+        return trainer
+
+    def _model_folder(self) -> tuple[ModelSource, Path]:
+        recipe = self.recipe
+        near = [recipe.source.parent] if recipe.source else []
+        source = resolve(
+            recipe.model_name_or_path, search=near, revision=recipe.model_revision, cache_dir=recipe.cache_dir
+        )
+        folder = prepare(
+            source, check=self.session.check, trust_remote_code=recipe.trust_remote_code, cache_dir=recipe.cache_dir,
+            progress=lambda what, done, total: self.session.progress("prepare", done, total),
+        )  # fmt: skip
+        return source, folder
+
+    def _load(self, source: ModelSource, folder: Path) -> tuple[Plan, Any]:
+        recipe = self.recipe
+        plan = self._first_plan()
+        torch.set_num_threads(plan.threads)
+        # This order gives the adapter and the row order of a plain Trainer with the same seed (reference/README).
+        set_seed(recipe.seed)
+        model = self._load_any_attention(folder, plan)
+        prepared = self.method.prepare(model, recipe)
+        if source.kind in ("hub", "cached"):  # an adapter should name its base as others know it
+            for config in getattr(prepared, "peft_config", {}).values():
+                config.base_model_name_or_path = source.name
+        return plan, prepared
+
+    def _load_any_attention(self, folder: Path, plan: Plan) -> Any:
+        settings: dict[str, Any] = {
+            "dtype": plan.torch_dtype, "device": plan.device, "trust_remote_code": self.recipe.trust_remote_code,
+        }  # fmt: skip
+        try:
+            return load_model(folder, **settings, note=self.session.warn)
+        except ModelError as error:
+            if not isinstance(error.__cause__, ValueError | TypeError) or "attention" not in str(error.__cause__):
+                raise
+        self.session.warn("this model does not take our attention function; its own is used, with padded rows")
+        return load_model(folder, **settings, attention="eager", note=self.session.warn)
+
+    def _first_plan(self) -> Plan:
+        threads = self.recipe.threads or usable_cores()
+        plan = choose_device(self.recipe, threads)
+        slow = slow_precision(plan, frozenset(cpu().half_flags))
+        if slow:
+            self.session.warn(slow)
+        if self.restored is None:
+            return plan
+        former = Plan.of(self.restored.own["plan"])
+        if former.device.partition(":")[0] != plan.device.partition(":")[0]:
+            self.session.warn(
+                f"not bit-equal: the run was on {former.device}, this machine offers {plan.device}",
+                "the training goes on from the same weights and optimizer",
+            )
+            return plan
+        return former
+
+    def _settle(self, trainer: StepTrainer, model: Any, folder: Path, pad: int, data: Prepared) -> None:
+        session, plan = self.session, trainer.plan
+        base = model.get_base_model() if hasattr(model, "get_base_model") else model
+        longest = int(data.train.lengths.max())
+        path, why = paths.choose(
+            base, longest=longest, pad=pad, dropout=self.method.noise(self.recipe), autocast=plan.autocast_dtype,
+            kernel=self.recipe.flash_attn == "auto",
+        )  # fmt: skip
+        if why:
+            session.warn(f"rows are padded for this model: {why}", "same gradient, more work")
+        if not plan.tokens_per_batch:
+            plan = settle(plan, self.recipe, model, folder, longest=longest, path=path.name)
+        trainer.plan, trainer.model_path = plan, path
+        may_recompute = not plan.recompute and self.recipe.gradient_checkpointing is not False
+        trainer.stepper = Stepper(
+            self.stage, path, trainer.accelerator, tokens_per_batch=plan.tokens_per_batch,
+            before_part=lambda: trainer.controls.attend(trainer), warn=session.warn,
+            recompute=(lambda: turn_on_recomputation(model))
+            if may_recompute and not self.recipe.disable_gradient_checkpointing
+            else None,
+        )  # fmt: skip
+        if plan.recompute:
+            turn_on_recomputation(model)
+        text = resolved(self.recipe) + "\n# plan\n" + "".join(f"#   {k}: {v}\n" for k, v in plan.to_dict().items())
+        write_atomic(session.run.resolved, text.encode())
+
+    def _callbacks(self) -> list[TrainerCallback]:
+        patience = self.recipe.early_stopping_steps
+        return [EarlyStoppingCallback(early_stopping_patience=patience)] if patience else []
+
+    def _tell(self, data: Prepared) -> None:
+        report, warn = data.report, self.session.warn
+        for note in report.notes:
+            warn(note)
+        if report.bad_count:
+            warn(
+                f"{report.bad_count} of {report.bad_count + report.rows} rows cannot be used: {report.first_reasons(5)}"
+            )
+        if report.truncated:
+            warn(
+                f"{report.truncated} of {report.rows} rows are longer than cutoff_len {self.recipe.cutoff_len} and were cut"
+            )
+
+    def _final(self, trainer: StepTrainer) -> Path:
+        run = self.session.run
+        folder = manifest.temporary(run.path, trainer.state.global_step)
+        trainer._save(str(folder))
+        meta = {"kind": "final", "model": self.recipe.model_name_or_path}
+        return manifest.seal(folder, run.final, meta, step=trainer.state.global_step, attempt=self.session.attempt).path
+
+
+def turn_on_recomputation(model: Any) -> None:
+    """Compute activations again in the backward pass instead of keeping them."""
+    model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    # Without it no gradient reaches adapters below a frozen embedding.
+    model.enable_input_require_grads()
+
+
+def sampling_of(recipe: Recipe) -> Sampling:
+    """Return the recipe's generation settings."""
+    return Sampling(
+        recipe.max_new_tokens, recipe.temperature, recipe.top_p, recipe.top_k, recipe.do_sample, recipe.repetition_penalty,
+        seed=recipe.seed, skip_special_tokens=recipe.skip_special_tokens,
+    )  # fmt: skip

@@ -1,0 +1,157 @@
+"""Checkpoints: what a resume needs to end bit-equal, sealed, and chosen again only when whole."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import torch
+from transformers.trainer_callback import ExportableState
+
+from tuitune.errors import RunError
+from tuitune.run import events, manifest
+from tuitune.run.directory import RunDir
+from tuitune.run.rotate import rotate
+
+if TYPE_CHECKING:
+    from tuitune.engine.trainer import StepTrainer
+
+OWN = "tuitune.json"
+_NEEDED = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", OWN)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A checkpoint to go on from, and what our own file in it says."""
+
+    path: Path
+    step: int
+    own: dict[str, Any]
+
+
+def save(trainer: StepTrainer) -> None:
+    """Write, seal and announce the checkpoint of the step that has just ended; a full disk is a warning, not the end."""
+    session, step = trainer.session, trainer.state.global_step
+    begun = time.monotonic()
+    try:
+        sealed = _write_sealed(trainer, step)
+    except (OSError, RuntimeError, RunError) as error:  # torch and safetensors report a full disk as a RuntimeError
+        reason = f"checkpoint {step} could not be written: {error}"
+        session.warn(reason, "training goes on and earlier checkpoints are whole; make room on the disk")
+        trainer.controls.saved(failed=reason)
+        return
+    best = trainer.state.best_global_step == step
+    session.emit(events.CheckpointSaved(step, str(sealed.path), sealed.bytes, time.monotonic() - begun, best))
+    trainer.controls.saved()
+    if trainer.recipe.save_total_limit is not None:
+        keep = [session.run.checkpoint(trainer.state.best_global_step)] if trainer.state.best_global_step else []
+        rotate(session.run.path, trainer.recipe.save_total_limit, keep)
+
+
+def _write_sealed(trainer: StepTrainer, step: int) -> manifest.Sealed:
+    run = trainer.session.run
+    needed = _bytes_needed(trainer)
+    if not manifest.room_for(run.path, needed):
+        raise OSError(f"it needs {needed:,} bytes, the disk has {manifest.free_space(run.path):,}")
+    folder = manifest.temporary(run.path, step)
+    try:
+        _write(trainer, folder)
+        return manifest.seal(
+            folder, run.checkpoint(step), {"stage": trainer.stage.name}, step=step, attempt=trainer.session.attempt
+        )
+    except BaseException:
+        if folder.exists():
+            manifest.discard(folder)
+        raise
+
+
+def _bytes_needed(trainer: StepTrainer) -> int:
+    trained: int = sum(p.numel() * p.element_size() for p in trainer.model.parameters() if p.requires_grad)
+    return trained * (1 if trainer.recipe.save_only_model else 3) + (8 << 20)
+
+
+def _write(trainer: StepTrainer, folder: Path) -> None:
+    # The parts are the Trainer's own, so that its resume reads them; the order and the place are ours.
+    trainer.save_model(str(folder), _internal_call=True)
+    _remember_best(trainer)
+    if not trainer.recipe.save_only_model:
+        trainer._save_optimizer_and_scheduler(str(folder))
+        trainer._save_scaler(str(folder))
+        trainer._save_rng_state(str(folder))
+    for callback in [*trainer.callback_handler.callbacks, trainer.control]:
+        if isinstance(callback, ExportableState):
+            states: Any = trainer.state.stateful_callbacks
+            states[type(callback).__name__] = callback.state()
+    trainer.state.save_to_json(str(folder / "trainer_state.json"))
+    (folder / OWN).write_bytes(orjson.dumps(own_state(trainer)))
+
+
+def _remember_best(trainer: StepTrainer) -> None:
+    step = trainer.state.best_global_step
+    if step:
+        trainer.state.best_model_checkpoint = str(trainer.session.run.checkpoint(step))
+
+
+def own_state(trainer: StepTrainer) -> dict[str, Any]:
+    """Return what the Trainer does not keep: the plan in force, and the figures since the last log line."""
+    return {
+        "plan": {**trainer.plan.to_dict(), "tokens_per_batch": trainer.stepper.tokens_per_batch}
+        | ({"recompute": True} if trainer.stepper.recomputing else {}),
+        "loss_sum": float(trainer._tr_loss),
+        "last_logged": trainer._globalstep_last_logged,
+        "meter": trainer.meter.to_dict(),
+        "peak_learning_rate": trainer.peak_learning_rate,
+    }
+
+
+def after_restore(trainer: StepTrainer) -> None:
+    """At the begin of the training loop: go on with the figures of the checkpoint, if there is one."""
+    if trainer.restored is None:
+        return
+    own = trainer.restored.own
+    trainer._tr_loss = torch.tensor(own["loss_sum"], device=trainer.args.device)
+    trainer._globalstep_last_logged = int(own["last_logged"])
+    trainer.meter.restore(own["meter"])
+    _remember_best(trainer)
+
+
+def choose(run: RunDir, asked: str | None) -> tuple[Restored | None, list[tuple[Path, str]]]:
+    """Return the checkpoint to resume from (None: begin at the beginning) and the newer ones that were rejected, with why.
+
+    asked: a checkpoint that the user names; raises RunError when that one cannot be used.
+    """
+    if asked is not None:
+        path = Path(asked).expanduser().absolute()
+        reason = _why_not(path)
+        if reason:
+            raise RunError(
+                f"{path} cannot be resumed from: {reason}",
+                "to start a new run from its weights, name it as adapter_name_or_path or model_name_or_path",
+            )
+        return _read(path), []
+    rejected: list[tuple[Path, str]] = []
+    for path in reversed(run.checkpoints):
+        reason = _why_not(path)
+        if not reason:
+            return _read(path), rejected
+        rejected.append((path, reason))
+    return None, rejected
+
+
+def _why_not(path: Path) -> str:
+    if not path.is_dir():
+        return "there is no such folder"
+    verdict = manifest.verify(path)
+    if not verdict.valid:
+        return verdict.reason
+    missing = [name for name in _NEEDED if not (path / name).is_file()]
+    if missing:
+        return f"it was saved without {', '.join(missing)} (save_only_model), so training cannot go on exactly"
+    return ""
+
+
+def _read(path: Path) -> Restored:
+    return Restored(path, manifest.read(path).step, orjson.loads((path / OWN).read_bytes()))

@@ -1,0 +1,81 @@
+"""Figures of the steps since the last log line: tokens, speed, memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psutil
+import torch
+
+from tuitune.run import events
+
+if TYPE_CHECKING:
+    from transformers import TrainerState
+
+    from tuitune.engine.step import StepResult
+
+
+class Meter:
+    """Adds up steps; `logged` makes an event of them and starts anew."""
+
+    def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
+        self._steps = self._tokens = self._labelled = self._parts = 0
+        self._seconds = 0.0
+
+    def to_dict(self) -> dict[str, float]:
+        """Return the running sums for a checkpoint."""
+        return {
+            "steps": self._steps,
+            "tokens": self._tokens,
+            "labelled": self._labelled,
+            "parts": self._parts,
+            "seconds": self._seconds,
+        }
+
+    def restore(self, sums: dict[str, float]) -> None:
+        """Go on from the sums of a checkpoint."""
+        self._steps, self._tokens = int(sums["steps"]), int(sums["tokens"])
+        self._labelled, self._parts = int(sums["labelled"]), int(sums["parts"])
+        self._seconds = float(sums["seconds"])
+
+    def add(self, result: StepResult, seconds: float) -> None:
+        """Count one optimizer step that took `seconds`, replies and pauses not counted."""
+        self._steps += 1
+        self._tokens += result.tokens
+        self._labelled += result.labelled
+        self._parts += result.parts
+        self._seconds += seconds
+
+    def logged(self, state: TrainerState, logs: dict[str, float], device: torch.device) -> events.StepLogged:
+        """Return the event of the steps since the last call."""
+        seconds, steps = max(self._seconds, 1e-9), max(1, self._steps)
+        event = events.StepLogged(
+            step=state.global_step,
+            epoch=float(state.epoch or 0.0),
+            loss=logs["loss"],
+            learning_rate=logs["learning_rate"],
+            grad_norm=logs.get("grad_norm"),
+            tokens=self._tokens,
+            labelled_tokens=self._labelled,
+            tokens_per_second=self._tokens / seconds,
+            labelled_tokens_per_second=self._labelled / seconds,
+            step_seconds=self._seconds / steps,
+            memory=memory(device),
+            parts=round(self._parts / steps),
+        )
+        self._clear()
+        return event
+
+
+def memory(device: torch.device) -> dict[str, int]:
+    """Return bytes in use by this process on `device` (and its peak there), or in main memory on a CPU."""
+    if device.type == "cuda":
+        return {
+            "allocated": torch.cuda.memory_allocated(device),
+            "reserved": torch.cuda.memory_reserved(device),
+            "peak": torch.cuda.max_memory_allocated(device),
+        }
+    return {"resident": psutil.Process().memory_info().rss}

@@ -1,0 +1,144 @@
+"""What a run chooses by itself, once: device, precision, threads, how many tokens go through at once, recomputation.
+
+A resume takes the plan of its checkpoint, because bit-equal results need the same cut and the same threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import torch
+
+from tuitune.errors import TrainingError
+from tuitune.fit.shapes import ModelShape, activation_bytes_per_token
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+    from tuitune.recipe import Recipe
+
+# More tokens at once are not faster on a CPU, fewer waste its matrix kernels (engine.md, section 8, and measured again here).
+_CPU_TOKENS = 1536
+# Beyond this a GPU's matrix units are busy anyway, and the cut stays responsive to the inbox.
+_CUDA_TOKENS = 32768
+_SPARE = 0.85  # of the free memory; the rest is for fragmentation and what others take meanwhile
+_UNKNOWN_TOKENS = 2048
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The choices in force; `autocast` is "no", "bf16" or "fp16", `dtype` that of the loaded weights."""
+
+    device: str
+    dtype: str
+    autocast: str
+    threads: int
+    tokens_per_batch: int = 0
+    recompute: bool = False
+    path: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Plan:
+        """Return the plan that `to_dict` wrote; later fields may be missing."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{k: v for k, v in values.items() if k in known})
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        kind = getattr(torch, self.dtype)
+        assert isinstance(kind, torch.dtype)
+        return kind
+
+    @property
+    def autocast_dtype(self) -> torch.dtype | None:
+        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.autocast)
+
+
+def choose_device(recipe: Recipe, threads: int) -> Plan:
+    """Return the plan's first half, before the model is loaded; raises TrainingError for what this machine cannot do."""
+    device = "cpu" if recipe.device == "cpu" or not torch.cuda.is_available() else "cuda:0"
+    if recipe.device.startswith("cuda") and device == "cpu":
+        raise TrainingError(
+            f"device: {recipe.device} is asked for, but torch sees no GPU", "run `tuitune doctor`, or set device: cpu"
+        )
+    if recipe.fp16 and device == "cpu":
+        raise TrainingError("fp16 training needs a GPU", "remove fp16: true; on a CPU fp32 is the fast choice")
+    dtype, autocast = _precision(recipe, device)
+    return Plan(device, dtype, autocast, threads)
+
+
+def _precision(recipe: Recipe, device: str) -> tuple[str, str]:
+    """What is asked for; where nothing is said, what the device does well (bf16 on GPUs that have it, fp32 elsewhere)."""
+    if recipe.pure_bf16:
+        return "bfloat16", "no"
+    whole = recipe.finetuning_type == "full"
+    silent = not {"bf16", "fp16"} & recipe.asked
+    if recipe.bf16 or (silent and device != "cpu" and torch.cuda.is_bf16_supported(including_emulation=False)):
+        return ("float32" if whole else "bfloat16"), "bf16"
+    if recipe.fp16:
+        return ("float32" if whole else "float16"), "fp16"
+    return "float32", "no"
+
+
+def slow_precision(plan: Plan, cpu_flags: frozenset[str]) -> str:
+    """Return a warning when the machine can only do badly what is asked, else nothing."""
+    wants = plan.dtype == "bfloat16" or plan.autocast == "bf16"
+    if wants and plan.device == "cpu" and not cpu_flags & {"avx512_bf16", "amx_bf16"}:
+        return "this CPU has no bf16 instructions: bf16 halves the memory but is several times slower than fp32"
+    if wants and plan.device != "cpu" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return "this GPU has no bf16 units: torch emulates them, fp16: true is faster"
+    return ""
+
+
+def settle(plan: Plan, recipe: Recipe, model: nn.Module, folder: Path, *, longest: int, path: str) -> Plan:
+    """Return the whole plan, with the model loaded: the cut and whether to recompute.
+
+    longest: tokens of the longest row. Recomputation is on when the recipe says so, or when one row would not fit otherwise.
+    """
+    asked = recipe.gradient_checkpointing
+    off = asked is False or recipe.disable_gradient_checkpointing
+    room = _free_bytes(plan.device) * _SPARE - _still_to_come(model)
+    recompute = bool(asked)
+    tokens = _tokens_that_fit(plan, recipe, folder, room, recompute=recompute)
+    if not recompute and not off and tokens < longest:
+        recompute = True
+        tokens = _tokens_that_fit(plan, recipe, folder, room, recompute=True)
+    most = _CPU_TOKENS if plan.device == "cpu" else _CUDA_TOKENS
+    # A longer row stands alone whatever the cut says, so the cut never needs to be below the longest row.
+    tokens = recipe.tokens_per_batch or max(min(tokens, most), min(longest, most))
+    return replace(plan, tokens_per_batch=tokens, recompute=recompute, path=path)
+
+
+def _tokens_that_fit(plan: Plan, recipe: Recipe, folder: Path, room: float, *, recompute: bool) -> int:
+    shape = ModelShape.read(folder)
+    size = 2 if plan.dtype in ("bfloat16", "float16") or plan.autocast != "no" else 4
+    each = activation_bytes_per_token(
+        shape,
+        recompute=recompute,
+        bytes_per_element=size,
+        trainable="lora" if recipe.finetuning_type == "lora" else "full",
+        rank=recipe.lora_rank,
+    )
+    return _UNKNOWN_TOKENS if each is None else max(0, int(room / each))
+
+
+def _still_to_come(model: nn.Module) -> int:
+    """Bytes of gradients and two Adam states, which are not allocated before the first step."""
+    return sum(
+        p.numel() * (p.element_size() + 2 * max(4, p.element_size())) for p in model.parameters() if p.requires_grad
+    )
+
+
+def _free_bytes(device: str) -> int:
+    if device != "cpu":
+        return torch.cuda.mem_get_info(torch.device(device))[0]
+    return psutil.virtual_memory().available

@@ -1,0 +1,118 @@
+"""Train what a run directory asks for, from wherever it stands; every face sees it through the journal alone."""
+
+from __future__ import annotations
+
+import socket
+import os
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from tuitune.engine.session import Halt, Session
+from tuitune.errors import Stopped, TuiTuneError
+from tuitune.recipe import Recipe, load
+from tuitune.run import events, manifest
+from tuitune.run.directory import RunDir
+from tuitune.run.state import State
+from tuitune.text import clean_line
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended; `exit_code` as DESIGN lists them."""
+
+    status: Literal["finished", "stopped", "failed"]
+    exit_code: int
+    message: str = ""
+    hint: str = ""
+
+
+def run(
+    run_dir: RunDir, *, detached: bool = False, on_session: Callable[[Session], None] = lambda session: None
+) -> Outcome:
+    """Train in `run_dir` until it is done, stopped or failed. Blocks; for a worker thread or a process of its own.
+
+    on_session: gets the session at once, so that a host's signals and keys can ask for a stop. Failures come back as an
+    Outcome; only a run directory that another engine holds raises (RunError).
+    """
+    with run_dir.lock():
+        former = State.read(run_dir.state)
+        manifest.sweep(run_dir.path)
+        with Session(run_dir, attempt=(former.attempt if former else 0) + 1, detached=detached) as session:
+            on_session(session)
+            return _guarded(session)
+
+
+def _guarded(session: Session) -> Outcome:
+    begun = time.monotonic()
+    try:
+        recipe = load(session.run.recipe)
+        final, metrics = _train(session, recipe)
+    except Halt as halt:
+        return _halted(session, halt, time.monotonic() - begun)
+    except Exception as error:
+        return _failed(session, error)
+    finally:
+        _refuse_the_rest(session)
+    session.emit(events.RunFinished(session.step, time.monotonic() - begun, "finished", final, metrics))
+    session.status("finished")
+    return Outcome("finished", 0)
+
+
+def _train(session: Session, recipe: Recipe) -> tuple[str, dict[str, float]]:
+    # torch is imported only below here, after the attempt is on record.
+    from tuitune.engine import checkpoint
+
+    restored, rejected = checkpoint.choose(session.run, recipe.resume_from_checkpoint)
+    step = restored.step if restored else 0
+    session.emit(
+        events.RunStarted(
+            session.attempt, step, None, session.run.name, recipe.model_name_or_path, recipe.stage, recipe.finetuning_type,
+            str(restored.path) if restored else None, socket.gethostname(), os.getpid(),
+        )
+    )  # fmt: skip
+    session.stepped(step, None)
+    for path, reason in rejected:
+        session.warn(f"{path.name} is not used: {reason}", f"the run goes on from step {step}")
+    for warning in recipe.warnings:
+        session.warn(f"{warning.key}: {warning.reason}", warning.hint)
+    if recipe.trust_remote_code:
+        session.warn("trust_remote_code: Python code of the model's authors runs with your permissions")
+    if restored is not None and restored.path.parent == session.run.path:
+        manifest.supersede(session.run.path, step)
+    from tuitune.engine.build import Build
+
+    return Build(session, recipe, restored).train()
+
+
+def _halted(session: Session, halt: Halt, seconds: float) -> Outcome:
+    reason: Literal["stopped", "stopped_now"] = "stopped_now" if halt.now else "stopped"
+    session.emit(events.RunFinished(session.step, seconds, reason))
+    session.status("stopped")
+    return Outcome("stopped", Stopped.exit_code)
+
+
+def _failed(session: Session, error: Exception) -> Outcome:
+    with session.run.console.open("a", encoding="utf-8", errors="backslashreplace") as log:
+        traceback.print_exception(error, file=log)
+    session.run.console.chmod(0o600)
+    message, hint = words(error)
+    session.emit(events.RunFailed(message, hint, session.step))
+    session.status("failed", message)
+    return Outcome("failed", getattr(error, "exit_code", 1), message, hint)
+
+
+def words(error: Exception) -> tuple[str, str]:
+    """Return what to tell the user about `error`: our own errors as they are, others by kind and text."""
+    if isinstance(error, TuiTuneError):
+        problems = [f"{p.key}: {p.reason}" for p in getattr(error, "problems", ()) if p.level == "error"]
+        return "; ".join([error.message, *problems]), error.hint
+    text = clean_line(str(error))[:500]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__, "the whole story is in console.log"
+
+
+def _refuse_the_rest(session: Session) -> None:
+    for command in session.commands():
+        session.done(command, "refused", "the run has ended")

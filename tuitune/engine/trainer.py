@@ -1,0 +1,256 @@
+"""The one trainer of all offline stages: transformers' Trainer whose `training_step` is a whole optimizer step of ours.
+
+The Trainer sees accumulation 1 and micro-batch x accumulation rows per step, so that row order, schedule, checkpoints and resume
+are those of a plain Trainer (research: engine.md, section 6.1). What it says goes to the journal, what it saves is sealed.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
+
+from tuitune.engine import checkpoint
+from tuitune.engine.meter import Meter
+from tuitune.engine.rng import RngState
+from tuitune.engine.step import Stepper, cut
+from tuitune.run import events
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerBase, TrainingArguments
+
+    from tuitune.data import Row, TokenRows
+    from tuitune.engine.control import Controls
+    from tuitune.engine.plan import Plan
+    from tuitune.engine.session import Session
+    from tuitune.methods.base import Method
+    from tuitune.models.paths import Path as ModelPath
+    from tuitune.recipe import Recipe
+    from tuitune.stages.base import Stage
+
+
+class _Opaque:
+    """The rows of one step, in a type of its own: accelerate would walk through every token of a list to move it to a device."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.rows = rows
+
+
+def collate(rows: list[Row]) -> dict[str, _Opaque]:
+    """Hand the rows of a step over as they are."""
+    return {"rows": _Opaque(rows)}
+
+
+class StepTrainer(Trainer):
+    """Trains; `stepper` and `controls` are set by the engine before `train`."""
+
+    stepper: Stepper
+    controls: Controls
+    # The Trainer's own annotations allow None and much else for what is always there in our runs.
+    model: Any
+    optimizer: Any
+    lr_scheduler: Any
+    processing_class: Any
+    eval_dataset: Any
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        args: TrainingArguments,
+        recipe: Recipe,
+        method: Method,
+        stage: Stage,
+        session: Session,
+        plan: Plan,
+        restored: checkpoint.Restored | None,
+        tokenizer: PreTrainedTokenizerBase,
+        train_rows: TokenRows,
+        eval_rows: TokenRows | None,
+        callbacks: list[TrainerCallback],
+    ) -> None:
+        self.recipe, self.method, self.stage, self.session = recipe, method, stage, session
+        self.plan, self.restored = plan, restored
+        self.model_path: ModelPath | None = None
+        self.meter = Meter()
+        self._nan_since: int | None = None
+        super().__init__(
+            model=model, args=args, data_collator=collate, train_dataset=train_rows, eval_dataset=eval_rows,
+            processing_class=tokenizer, callbacks=[*callbacks, _Steps(self)],
+        )  # fmt: skip
+        for unwanted in (PrinterCallback, ProgressCallback):
+            self.remove_callback(unwanted)
+        self.loss_is_scaled_for_ga = True
+        self._boundary: RngState | None = None
+
+    # One optimizer step
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        """Leave the gradient of a whole optimizer step in the parameters and return its mean loss, detached."""
+        model.train()
+        if callable(getattr(self.optimizer, "train", None)):
+            self.optimizer.train()
+        begun, away = time.monotonic(), self.controls.seconds_away
+        result = self.stepper.run(model, inputs["rows"].rows)
+        seconds = time.monotonic() - begun - (self.controls.seconds_away - away)
+        self.meter.add(result, seconds)
+        self.state.num_input_tokens_seen += result.tokens
+        return result.loss.to(self.args.device)
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Any], None]:
+        """Take the batches; what is counted per step is counted by the stage."""
+        samples, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        return samples, None
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: Any) -> None:
+        return None
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Return 0: transformers' formula is wrong for adapters and for rows without padding."""
+        return 0
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Use the method's own optimizer where it has one."""
+        if self.optimizer is None:
+            self.optimizer = self.method.optimizer(self.model, self.recipe, self.args)
+        made: torch.optim.Optimizer = super().create_optimizer(model)
+        return made
+
+    # The learning rate
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """What the schedule scales; the first group's where a method has several."""
+        rates = getattr(self.lr_scheduler, "base_lrs", None)
+        return float(rates[0] if rates else self.optimizer.param_groups[0]["lr"])
+
+    def set_learning_rate(self, value: float) -> None:
+        """Make `value` the peak of the schedule from now on; groups keep their ratio. Checkpoints carry it."""
+        scheduler, peak = self.lr_scheduler, self.peak_learning_rate
+        rates = getattr(scheduler, "base_lrs", None)
+        if rates is None:  # a schedule that follows the evaluation: it goes on from here
+            for group in self.optimizer.param_groups:
+                group["lr"] = value
+            return
+        # A peak of 0 has no shape to keep: every group gets the value when the schedule moves on.
+        factor = value / peak if peak else 1.0
+        scheduler.base_lrs = [rate * factor if peak else value for rate in rates]
+        scheduler._last_lr = [rate * factor for rate in scheduler.get_last_lr()]
+        for group, rate in zip(self.optimizer.param_groups, scheduler.base_lrs, strict=True):
+            group["lr"] *= factor
+            group["initial_lr"] = rate
+
+    # What is said
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Write the figures to the journal; the Trainer's own history would make every checkpoint longer."""
+        if "loss" in logs:
+            self.session.emit(self.meter.logged(self.state, logs, self.args.device))
+            self._watch(logs)
+        self.control = self.callback_handler.on_log(self.args, self.state, self.control, logs)
+
+    def _watch(self, logs: dict[str, float]) -> None:
+        bad = [name for name in ("loss", "grad_norm") if name in logs and not _finite(logs[name])]
+        if bad and self._nan_since is None:
+            self._nan_since = self.state.global_step
+            self.session.warn(
+                f"{' and '.join(bad)} is not a finite number since step {self.state.global_step}",
+                "stop, and resume from the checkpoint before it with a lower learning_rate, or look at the data there",
+            )
+        elif not bad:
+            self._nan_since = None
+
+    # Evaluation
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """Return the mean loss over all labelled tokens of the evaluation rows (and their accuracy), cut like training."""
+        rows = self.eval_dataset if eval_dataset is None else eval_dataset
+        begun = time.monotonic()
+        loss, correct, items = self._score(rows)
+        metrics = {f"{metric_key_prefix}_loss": loss / max(1, items)}
+        if self.recipe.compute_accuracy:
+            metrics[f"{metric_key_prefix}_accuracy"] = correct / max(1, items)
+        extra = {k: v for k, v in metrics.items() if not k.endswith("_loss")}
+        self.session.emit(
+            events.EvalLogged(
+                self.state.global_step, self.state.epoch or 0.0, metrics[f"{metric_key_prefix}_loss"], extra,
+                time.monotonic() - begun,
+            )
+        )  # fmt: skip
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    @torch.no_grad()
+    def _score(self, rows: TokenRows) -> tuple[float, int, int]:
+        assert self.model_path is not None
+        size = self.args.per_device_eval_batch_size
+        self.model.eval()
+        loss, correct, items = 0.0, 0, 0
+        try:
+            for start in range(0, len(rows), size):
+                batch = [rows[i] for i in range(start, min(start + size, len(rows)))]
+                for part in cut(batch, self.model_path, self.stepper.tokens_per_batch):
+                    self.controls.attend(self)
+                    done = self.stage.part_loss(self.model, part, self.model_path)
+                    loss, correct, items = loss + float(done.loss), correct + int(done.correct), items + done.labelled
+                self.session.progress("evaluate", min(start + size, len(rows)), len(rows))
+        finally:
+            self.model.train()
+        return loss, correct, items
+
+    # Checkpoints
+
+    def at_boundary(self) -> None:
+        """Remember the random state between two steps: a checkpoint written in the middle of one needs it."""
+        self._boundary = RngState.capture(self.args.device)
+
+    def save_boundary(self) -> None:
+        """Write a checkpoint of the last whole step, dropping what the unfinished one has done."""
+        self.model.zero_grad(set_to_none=True)
+        if self._boundary is not None:
+            self._boundary.restore()
+        self._save_checkpoint(self.model, None)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        checkpoint.save(self)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        # Without training_args.bin: a pickle that nobody should have to load.
+        assert output_dir is not None
+        self.method.save(self.model, output_dir)
+        self.processing_class.save_pretrained(output_dir)
+
+    def after_failed_reply(self) -> None:
+        """Clean up after a reply that raised."""
+        if self.args.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+class _Steps(TrainerCallback):
+    """The moments between steps."""
+
+    def __init__(self, trainer: StepTrainer) -> None:
+        self._trainer = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        checkpoint.after_restore(self._trainer)
+        self._trainer.session.stepped(state.global_step, state.max_steps)
+        self._trainer.session.status("running")
+        self._trainer.session.phase("train", f"{state.max_steps} steps")
+        self._trainer.at_boundary()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._trainer.session.stepped(state.global_step, state.max_steps)
+        self._trainer.at_boundary()
+        if self._trainer.controls.save_wanted:
+            control.should_save = True
+
+
+def _finite(value: float) -> bool:
+    return value == value and abs(value) != float("inf")

@@ -1,0 +1,34 @@
+"""What a tuning method is: how it changes a model before training, what optimizer it brings, and how its result is saved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from transformers import PreTrainedModel, TrainingArguments
+
+    from tuitune.recipe import Recipe
+
+
+class Method(Protocol):
+    """A way to tune a model."""
+
+    name: str
+
+    def prepare(self, model: PreTrainedModel, recipe: Recipe) -> nn.Module:
+        """Return the model to train: which parameters learn, and in what precision. Raises TrainingError or ModelError."""
+        ...
+
+    def optimizer(self, model: nn.Module, recipe: Recipe, args: TrainingArguments) -> torch.optim.Optimizer | None:
+        """Return the method's own optimizer, or None for the recipe's `optim`."""
+        ...
+
+    def save(self, model: nn.Module, folder: str) -> None:
+        """Write what was trained so that plain transformers or peft load it."""
+        ...
+
+    def noise(self, recipe: Recipe) -> bool:
+        """Whether the method draws random numbers in the forward pass (dropout)."""
+        ...

@@ -1,0 +1,133 @@
+"""The attention function of our flat forward, registered with transformers under the name `tuitune`.
+
+With a layout (a keyword that the flat forward passes down) sequences are computed one by one, or by one variable-length kernel on
+CUDA, and never see each other. Without a layout (generation, plain evaluation) it is transformers' own SDPA path, so the same
+model object trains and chats.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from tuitune.models.flat import Layout, Span
+
+NAME = "tuitune"
+# Masks are made in the model's forward and never in a recomputation, so a context variable is safe for them (the layout is not).
+flat_forward: ContextVar[bool] = ContextVar("tuitune_flat_forward", default=False)
+
+
+def attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    layout: Layout | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, Tensor | None]:
+    """Attention over (1, heads, T, head_dim) queries; returns (1, T, heads, head_dim) and no weights."""
+    if layout is None:
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **kwargs
+        )
+    drop = dropout if module.training else 0.0
+    if layout.kernel and not drop and _kernel_fits(query):
+        return _varlen(query, key, value, layout, scaling), None
+    return _per_span(query, key, value, layout, scaling, drop), None
+
+
+def _per_span(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None, drop: float) -> Tensor:
+    grouped = query.shape[1] != key.shape[1]
+    parts = [_span(query, key, value, layout, span, scale, drop, grouped) for span in layout.spans]
+    return torch.cat(parts, dim=2).transpose(1, 2).contiguous()
+
+
+def _span(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    layout: Layout,
+    span: Span,
+    scale: float | None,
+    drop: float,
+    grouped: bool,
+) -> Tensor:
+    q, k, v = (x[:, :, span.start : span.end] for x in (query, key, value))
+    if not span.shared:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, dropout_p=drop, enable_gqa=grouped)
+    begin, end = span.trunk
+    k = torch.cat([key[:, :, begin:end], k], dim=2)
+    v = torch.cat([value[:, :, begin:end], v], dim=2)
+    # `is_causal` with more keys than queries is aligned to the top left in SDPA, which would be wrong here: an explicit mask.
+    bias = layout.bias(span, q.dtype)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale, dropout_p=drop, enable_gqa=grouped)
+
+
+def _kernel_fits(query: Tensor) -> bool:
+    return query.is_cuda and query.dtype in (torch.bfloat16, torch.float16) and varlen_works(query.device.index)
+
+
+def _varlen(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None) -> Tensor:
+    from torch.nn.attention import varlen
+
+    kernel: Any = varlen.varlen_attn
+    packed = layout.packed
+    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))  # (T, heads, head_dim)
+    if packed.gather is not None:
+        k, v = k.index_select(0, packed.gather), v.index_select(0, packed.gather)
+    out = kernel(
+        q, k, v, packed.cu_queries, packed.cu_keys, packed.most_queries, packed.most_keys,
+        scale=scale, window_size=(-1, 0), enable_gqa=q.shape[1] != k.shape[1],
+    )  # fmt: skip
+    assert isinstance(out, torch.Tensor)
+    return out[None]
+
+
+_VARLEN: dict[int, bool] = {}
+
+
+def varlen_works(device: int | None) -> bool:
+    """Whether torch's variable-length kernel gives what SDPA gives here, causal masks aligned to the bottom right; asked once."""
+    index = device or 0
+    if index not in _VARLEN:
+        _VARLEN[index] = _probe(torch.device("cuda", index))
+    return _VARLEN[index]
+
+
+def _probe(device: torch.device) -> bool:
+    # The alignment is not promised by torch's documentation, so it is tried: 3 queries on 5 keys, grouped heads.
+    from tuitune.models.flat import Layout, Span
+
+    generator = torch.Generator(device).manual_seed(0)
+    shape = lambda heads: torch.randn(1, heads, 5, 64, generator=generator, device=device).to(torch.bfloat16)  # noqa: E731
+    query, key, value = shape(4), shape(2), shape(2)
+    layout = Layout([Span(0, 2), Span(2, 5, (0, 2))], device)
+    try:
+        mine = _varlen(query, key, value, layout, None).float()
+    except (RuntimeError, NotImplementedError, ImportError):
+        return False
+    truth = _per_span(query.float(), key.float(), value.float(), layout, None, 0.0)
+    return bool((mine - truth).abs().max() < 3e-2)
+
+
+def _mask(*args: Any, **kwargs: Any) -> Any:
+    return None if flat_forward.get() else sdpa_mask(*args, **kwargs)
+
+
+def register() -> None:
+    """Make `attn_implementation="tuitune"` known to transformers; may be called again."""
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, _mask)

@@ -1,0 +1,157 @@
+"""Cross entropy without a table of logits: the LM head and the loss in slices, gradients made in the forward pass.
+
+The head's product, its loss and the gradient of both are computed for a few rows at a time, so that nothing of size
+(tokens, vocabulary) is kept. The arithmetic is that of `F.cross_entropy(head(hidden), targets, reduction="sum")`; the idea is in
+Wijmans et al., "Cut Your Losses" (arXiv 2411.09009), here in plain torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_SLICE_BYTES = {"cpu": 24 << 20, "cuda": 512 << 20}  # a CPU slice should stay in the last cache
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Summed loss (with its gradient), and how many of the targets were the likeliest token."""
+
+    loss: Tensor
+    correct: Tensor
+
+
+class _HeadLoss(torch.autograd.Function):
+    """loss, correct = f(hidden (N, H), weight (V, H), bias (V) or None, targets (N))."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
+        wants = ctx.needs_input_grad
+        exact = torch.promote_types(hidden.dtype, torch.float32)
+        w = weight.to(dtype)
+        d_hidden = torch.empty_like(hidden, dtype=exact) if wants[0] else None
+        d_weight = torch.zeros_like(weight, dtype=exact) if wants[1] else None
+        d_bias = torch.zeros_like(bias, dtype=exact) if bias is not None and wants[2] else None
+        loss = hidden.new_zeros((), dtype=torch.float64)
+        correct = torch.zeros((), dtype=torch.long, device=hidden.device)
+        for start, end in _slices(hidden, weight.shape[0], exact):
+            h, t = hidden[start:end].to(dtype), targets[start:end]
+            logits = h @ w.T
+            logits = logits.to(exact) if bias is None else logits.to(exact) + bias
+            correct += (logits.argmax(-1) == t).sum()
+            top = logits.gather(1, t[:, None])[:, 0]
+            lse = logits.logsumexp(-1)
+            loss += (lse - top).sum(dtype=torch.float64)
+            if not any(wants[:3]):
+                continue
+            grad = logits.sub_(lse[:, None]).exp_()
+            grad[torch.arange(end - start, device=t.device), t] -= 1
+            # fp16 would lose small gradients before the scaler has seen them, so its products are made in fp32.
+            low = exact if dtype == torch.float16 else dtype
+            if d_hidden is not None:
+                d_hidden[start:end] = grad.to(low) @ weight.to(low)
+            if d_weight is not None:
+                d_weight.addmm_(grad.T.to(low), h.to(low)) if low == exact else d_weight.add_(grad.T.to(low) @ h)
+            if d_bias is not None:
+                d_bias += grad.sum(0)
+        ctx.save_for_backward(d_hidden, d_weight, d_bias)
+        ctx.kinds = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
+        ctx.mark_non_differentiable(correct)
+        return loss.to(exact), correct
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        scale = grads[0]
+        out = [
+            None if saved is None else (saved * scale.to(saved.dtype)).to(kind)
+            for saved, kind in zip(ctx.saved_tensors, ctx.kinds, strict=True)
+        ]
+        return (*out, None, None)
+
+
+def _slices(hidden: Tensor, vocabulary: int, dtype: torch.dtype) -> Iterator[tuple[int, int]]:
+    budget = _SLICE_BYTES.get(hidden.device.type, 128 << 20)
+    rows = max(16, budget // (vocabulary * dtype.itemsize))
+    for start in range(0, hidden.shape[0], rows):
+        yield start, min(start + rows, hidden.shape[0])
+
+
+def head_loss(hidden: Tensor, head: nn.Linear, targets: Tensor, dtype: torch.dtype | None = None) -> Scored:
+    """Summed cross entropy of `head(hidden)` (N, H) against `targets` (N,); `dtype`: of the products (autocast), else the weight's."""
+    apply: Any = _HeadLoss.apply
+    loss, correct = apply(hidden, head.weight, head.bias, targets, dtype or head.weight.dtype)
+    return Scored(loss, correct)
+
+
+def plain_loss(logits: Tensor, targets: Tensor) -> Scored:
+    """The same from ready logits (N, V), for heads that are more than one product."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    loss = nn.functional.cross_entropy(logits, targets, reduction="none").sum(dtype=torch.float64)
+    return Scored(loss.to(logits.dtype), (logits.detach().argmax(-1) == targets).sum())
+
+
+class HeadTap:
+    """Lets a model's forward stop before its LM head: while open, `output.logits` are the hidden states.
+
+    The wrapped forward stays the one that every wrapper (adapters, autocast, data parallel) calls.
+    """
+
+    def __init__(self, head: nn.Linear) -> None:
+        self.head = head
+        self._open = False
+        self._plain = head.forward
+        head.forward = self._forward  # type: ignore[method-assign, assignment]
+
+    def _forward(self, hidden: Tensor) -> Tensor:
+        return hidden if self._open else self._plain(hidden)
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Give hidden states instead of logits inside."""
+        self._open = True
+        try:
+            yield
+        finally:
+            self._open = False
+
+    def remove(self) -> None:
+        """Give the head its own forward back."""
+        del self.head.forward
+
+    @classmethod
+    def on(cls, model: Any) -> HeadTap | None:
+        """Tap `model` if its logits are exactly `head(hidden)`, which is tried; None otherwise (soft-capping, scaling, adapters)."""
+        head = model.get_output_embeddings()
+        if type(head) is not nn.Linear:
+            return None
+        tap = cls(head)
+        if _is_whole_head(model, tap):
+            return tap
+        tap.remove()
+        return None
+
+
+def _is_whole_head(model: Any, tap: HeadTap) -> bool:
+    ids = torch.arange(1, 5, device=tap.head.weight.device)[None]
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            logits = model(input_ids=ids, use_cache=False).logits
+            with tap.opened():
+                hidden = model(input_ids=ids, use_cache=False).logits
+            if hidden.shape[-1] != tap.head.in_features:
+                return False
+            return torch.equal(tap._plain(hidden).to(logits.dtype), logits)
+    finally:
+        model.train(training)

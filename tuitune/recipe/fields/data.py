@@ -1,0 +1,117 @@
+"""Which rows, how they are put into words, and which tokens are learnt."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from tuitune.recipe.option import Options, Rule, option
+from tuitune.recipe.shapes import Flag, Names, Share, Text, Whole
+
+IDENTITY = frozenset({"identity", "identity_en", "identity_zh"})
+
+
+class DataOptions(Options):
+    """Datasets, template and labels."""
+
+    GROUP: ClassVar[str] = "data"
+
+    dataset: Names = option(
+        (),
+        "Datasets to train on, with commas: names from dataset_info.json, or files (json, jsonl, csv, parquet). "
+        "`identity` is a small set that TuiTune brings itself.",
+        required=True,
+    )
+    eval_dataset: Names = option((), "Datasets to evaluate on, named like those of `dataset`.")
+    dataset_dir: Text = option("data", "Folder with dataset_info.json and the files it names.")
+    template: Text | None = option(
+        None,
+        "Chat template that turns rows into text. Unset, the tokenizer's own is used; LLaMA-Factory's names keep its "
+        "wording.",
+    )
+    default_system: Text | None = option(
+        None, "System message for rows that have none. Unset, the template's own is used."
+    )
+    cutoff_len: Whole = option(2048, "Longest row; what goes beyond is cut off.", unit="tokens", ge=1)
+    max_samples: Whole | None = option(None, "Take only the first so many rows of each dataset.", unit="rows", ge=1)
+    val_size: Share = option(
+        0.0, "Rows held back for evaluation: a share below 1 or a number of rows.", unit="share or rows", ge=0
+    )
+    train_on_prompt: Flag = option(False, "Learn the prompts too, not only the answers.")
+    mask_history: Flag = option(False, "In conversations of several turns, learn the last answer only.")
+    ignore_pad_token_for_loss: Flag = option(
+        True,
+        "Leave padding out of the loss. TuiTune computes no padding, so nothing else is possible.",
+        planned={False: "remove the key: there is no padding that could be learnt"},
+    )
+    disable_shuffling: Flag = option(False, "Take the rows in the order of the files instead of shuffling each epoch.")
+    overwrite_cache: Flag = option(
+        False,
+        "Of LLaMA-Factory: read the data anew instead of from a cache.",
+        inert="there is no cache of tokenised data; rows are read anew for every run",
+    )
+    preprocessing_batch_size: Whole = option(
+        1000,
+        "Of LLaMA-Factory: rows tokenised at once.",
+        ge=1,
+        inert="rows are tokenised in pieces whose size TuiTune chooses",
+    )
+    preprocessing_num_workers: Whole | None = option(
+        None,
+        "Of LLaMA-Factory: processes that tokenise.",
+        ge=1,
+        inert="tokenisation runs in the tokenizer's own threads, without further processes",
+    )
+    dataloader_num_workers: Whole = option(
+        0,
+        "Of transformers: processes that fetch rows.",
+        ge=0,
+        inert="rows lie in memory as token ids, so there is nothing to fetch in other processes",
+    )
+    name: Text = option("Tui", "The assistant's name in the packaged identity data.")
+    author: Text = option("the TuiTune team", "Who made the assistant, in the packaged identity data.")
+
+
+def _twice(key: str) -> Rule:
+    return Rule(
+        (key,),
+        lambda r: len(set(getattr(r, key))) < len(getattr(r, key)),
+        "names a data set twice",
+        "name every data set once",
+    )
+
+
+RULES = (
+    Rule(
+        ("dataset",),
+        lambda r: not r.dataset,
+        "is missing: a recipe must name the data",
+        "a name from dataset_info.json, a file, or identity, which TuiTune brings itself",
+    ),
+    _twice("dataset"),
+    _twice("eval_dataset"),
+    Rule(
+        ("dataset_dir",),
+        lambda r: r.dataset_dir == "ONLINE" or r.dataset_dir.startswith("REMOTE:"),
+        "data from a hub is not supported yet",
+        "download the files and name their folder",
+    ),
+    Rule(
+        ("train_on_prompt", "mask_history"),
+        lambda r: r.train_on_prompt and r.mask_history,
+        "train_on_prompt learns every turn, mask_history only the last: they exclude each other",
+        "keep one of them",
+    ),
+    Rule(
+        ("val_size", "eval_dataset"),
+        lambda r: r.val_size > 0 and bool(r.eval_dataset),
+        "val_size holds back rows for evaluation, but eval_dataset names some already",
+        "keep one of them",
+    ),
+    Rule(
+        ("dataset", "name", "author"),
+        lambda r: bool(IDENTITY & set(r.dataset)) and not {"name", "author"} <= r.asked,
+        "the identity data will use the built-in name 'Tui' and author 'the TuiTune team' where the recipe sets none",
+        "set name and author",
+        level="warning",
+    ),
+)

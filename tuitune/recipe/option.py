@@ -1,0 +1,100 @@
+"""The declaration of one recipe key: `rank: Whole = option(8, "...", ge=1)` in a mixin of its group.
+
+Everything else (validation, form, help, schema, reference) is made from these declarations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as pydantic_field
+
+if TYPE_CHECKING:
+    from pydantic.config import JsonDict
+
+    from tuitune.recipe.recipe import Recipe
+
+_ANYTHING = ("anything",)
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """A condition on another key: it has one of `values`, or any value at all."""
+
+    key: str
+    values: tuple[object, ...] = _ANYTHING
+
+    def holds(self, values: Mapping[str, object]) -> bool:
+        """Return whether the condition holds for these values, which must include defaults."""
+        value = values.get(self.key)
+        return bool(value) if self.values is _ANYTHING else value in self.values
+
+    def words(self) -> str:
+        """Return the condition as a recipe writes it."""
+        if self.values is _ANYTHING:
+            return f"{self.key} is set"
+        return " or ".join(f"{self.key}: {str(value).lower()}" for value in self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A statement about several keys; `when` says that it is broken, `reason` and `hint` say what to do.
+
+    The problem is filed under the first of `keys` that was asked for. A rule is skipped while one of its keys has a
+    problem of its own, because its value is not known then.
+    """
+
+    keys: tuple[str, ...]
+    when: Callable[[Recipe], bool]
+    reason: str
+    hint: str = ""
+    level: Literal["error", "warning"] = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What pydantic has no place for."""
+
+    unit: str = ""
+    when: tuple[When, ...] = ()
+    planned: Mapping[object, str] = field(default_factory=dict)
+    inert: str = ""
+    required: bool = False
+
+
+class Options(BaseModel):
+    """The base of the groups; `GROUP` heads them in forms, `WHEN` holds for all keys of one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    GROUP: ClassVar[str]
+    WHEN: ClassVar[tuple[When, ...]] = ()
+
+
+def option(
+    default: object,
+    text: str,
+    *,
+    unit: str = "",
+    when: When | tuple[When, ...] = (),
+    planned: Mapping[object, str] | None = None,
+    inert: str = "",
+    required: bool = False,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+) -> Any:  # as pydantic's own Field: the annotation beside it decides
+    """Declare a key.
+
+    `text` is its help; `unit` names what a number counts; `when` says for which recipes the key means anything;
+    `planned` holds values that LLaMA-Factory knows and TuiTune does not yet, each with a hint; `inert` says why the key
+    is accepted without an effect.
+    """
+    conditions = (when,) if isinstance(when, When) else when
+    meta = Meta(unit, conditions, planned or {}, inert, required)
+    extra = cast("JsonDict", {"meta": meta})
+    return pydantic_field(default, description=text, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra=extra)

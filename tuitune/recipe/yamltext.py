@@ -1,0 +1,224 @@
+"""A flat YAML mapping as text: where each key and value stands, and what it means.
+
+Values are edited by replacing exactly their characters, so that comments, order, quotes and spacing of everything else
+stay byte for byte. ruamel.yaml reads and writes single values; JSON is YAML too.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import SafeRepresenter
+
+from tuitune.errors import RecipeError
+from tuitune.recipe.problems import Problem
+
+_LARGEST = 1 << 20
+_COLON_HINT = "put a text with a colon in quotes; write one `key: value` per line, all starting in the first column"
+# What ruamel says -> what we say, and what to do.
+_SAYINGS = (
+    (r"character '\\t'", "a tab is used for indentation or spacing", "use spaces"),
+    (r"mapping values are not allowed", "a second ': ' on one line, or a line that is indented", _COLON_HINT),
+    (
+        r"cannot start any token",
+        "a value starts with a character that YAML keeps for itself",
+        "put the value in quotes",
+    ),
+    (r"unexpected end of stream", "a quote is opened and never closed", "close it, or double a quote that is meant"),
+    (r"expected ',' or '[\]}]'", "a list or mapping is opened and never closed", "close the bracket"),
+    (r"but found another document", "a second document starts with ---", "keep one recipe per file"),
+    (r"undefined alias", "a value starts with * and is taken for a reference", "put the value in quotes"),
+    (
+        r"could not find expected ':'",
+        "a line is neither `key: value` nor a comment",
+        "put a colon and a space after the key",
+    ),
+    (r"could not determine a constructor", "a value has a tag (!...), which recipes do not use", "remove the tag"),
+    (r"expected <block end>", "a line is indented differently from the others", "start every key in the first column"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where a key, its colon and its value stand in the text, in characters."""
+
+    key: int
+    colon: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key with its value: what it means, its bare text if it has no quotes, the line (from 1) and the spot."""
+
+    key: str
+    value: object
+    plain: str | None
+    line: int
+    spot: Spot
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a recipe file. Raises RecipeError if there is none."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
+    except IsADirectoryError:
+        raise failure("is a folder, not a file", "name the recipe inside it", path) from None
+    except FileNotFoundError:
+        raise failure("there is no such file", "check the name and the folder you are in", path) from None
+    except OSError as error:
+        raise failure(f"cannot be read: {error.strerror or error}", "", path) from None
+    if len(data) > _LARGEST:
+        raise failure("is larger than 1 MiB, so it can hardly be a recipe", "name a YAML or JSON file of keys", path)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise failure("is not UTF-8 text", "save it as UTF-8", path, line) from None
+
+
+def failure(reason: str, hint: str = "", source: Path | None = None, line: int | None = None) -> RecipeError:
+    """Return the error for a text that cannot be read as a recipe at all."""
+    return RecipeError([Problem("", None, reason, hint, line)], str(source) if source else "the recipe")
+
+
+def _reader() -> YAML:
+    return YAML(typ="safe", pure=True)
+
+
+def load(text: str, source: Path | None = None) -> object:
+    """Return the value of a YAML text. Raises RecipeError in words."""
+    try:
+        return _guarded(lambda: _reader().load(text))
+    except YAMLError as error:
+        raise _said(error, source) from None
+
+
+def _guarded(read: Callable[[], object]) -> object:
+    try:
+        return read()
+    except RecursionError:
+        raise YAMLError("nested too deeply") from None
+    except (
+        ValueError,
+        TypeError,
+        OverflowError,
+    ) as error:  # ruamel on dates that do not exist, keys that cannot be one
+        raise YAMLError(str(error)) from None
+
+
+def _said(error: YAMLError, source: Path | None) -> RecipeError:
+    mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+    line = mark.line + 1 if mark else None
+    said = str(error.problem or "") if isinstance(error, MarkedYAMLError) else str(error)
+    if isinstance(error, DuplicateKeyError):
+        name = re.search(r'duplicate key "?(.*?)"? with', said)
+        return failure(f"'{name[1] if name else ''}' is given twice", "keep one of them", source, line)
+    for pattern, reason, hint in _SAYINGS:
+        if re.search(pattern, said):
+            return failure(f"not valid YAML: {reason}", hint, source, line)
+    if "special characters" in said:
+        return failure("not valid YAML: it holds a control character", "remove it", source, line)
+    return failure(f"not valid YAML: {' '.join(said.split())[:100]}", _COLON_HINT, source, line)
+
+
+def entries(text: str, source: Path | None = None) -> tuple[list[Entry], bool]:
+    """Return the entries of a flat mapping, and whether it is written in braces. Raises RecipeError in words."""
+    value = load(text, source)
+    if value is None:
+        return [], False
+    if not isinstance(value, dict):
+        kind = "a list" if isinstance(value, list) else "a single value"
+        raise failure(f"holds {kind} instead of keys with values", "write one `key: value` per line", source)
+    events = list(_reader().parse(text))
+    root = next(index for index, event in enumerate(events) if isinstance(event, MappingStartEvent))
+    return list(_pairs(text, events[root + 1 :], value, source)), bool(events[root].flow_style)
+
+
+def _pairs(text: str, events: list[Event], values: dict[object, object], source: Path | None) -> Iterator[Entry]:
+    """Yield one entry per pair; both sides come in the order of the text, for keys cannot be given twice."""
+    place, meant = 0, iter(values.values())
+    while not isinstance(name := events[place], MappingEndEvent):
+        line = name.start_mark.line + 1
+        if not isinstance(name, ScalarEvent):
+            raise failure("a key must be one word", "", source, line)
+        if name.value == "<<":
+            raise failure("merging with << is not possible in a recipe", "write the keys out", source, line)
+        first, place = place + 1, _after(events, place + 1)
+        value = events[first]
+        last = next(event for event in reversed(events[first:place]) if not _block_end(event))
+        plain = value.value if isinstance(value, ScalarEvent) and value.style is None else None
+        colon = text.index(":", name.end_mark.index)
+        start, end = value.start_mark.index, last.end_mark.index
+        if start == end:  # an empty value is marked where the next key begins
+            start = end = colon + 1
+        spot = Spot(name.start_mark.index, colon, start, end)
+        yield Entry(name.value, next(meant), plain, line, spot)
+
+
+def _after(events: list[Event], place: int) -> int:
+    """Return the place after the value that starts at `place`."""
+    depth = 0
+    while True:
+        depth += isinstance(events[place], MappingStartEvent | SequenceStartEvent)
+        depth -= isinstance(events[place], MappingEndEvent | SequenceEndEvent)
+        place += 1
+        if depth == 0:
+            return place
+
+
+def _block_end(event: Event) -> bool:
+    """Return whether an event is the end of a block collection, whose mark lies past the comments that follow."""
+    return isinstance(event, MappingEndEvent | SequenceEndEvent) and event.start_mark.index == event.end_mark.index
+
+
+class _Representer(SafeRepresenter):
+    """Writes floats so that YAML 1.1 readers, LLaMA-Factory's among them, see numbers too: 1.0e-05, not 1e-05."""
+
+    def represent_float(self, data: float) -> ScalarNode:
+        """Return a float with a dot in it."""
+        text = repr(data)
+        if "e" in text and "." not in text:
+            text = text.replace("e", ".0e")
+        return self.represent_scalar("tag:yaml.org,2002:float", text)
+
+
+_Representer.add_representer(float, _Representer.represent_float)
+
+
+def dump(value: object) -> str:
+    """Return a value as YAML that fits behind `key: ` on one line."""
+    writer = YAML(typ="safe", pure=True)
+    writer.Representer = _Representer
+    writer.default_flow_style = True
+    writer.width = 1 << 20
+    writer.allow_unicode = True
+    out = io.StringIO()
+    writer.dump({"k": _plain(value)}, out)
+    return out.getvalue().strip()[len("{k: ") : -1].strip()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple | list | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,123 @@
+"""One line about a run, quickly: its state and both ends of its journal, never the whole of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal, TypeVar
+
+from tuitune.run import manifest
+from tuitune.run.directory import RunDir
+from tuitune.run.events import Event, RunFailed, RunFinished, RunStarted, StepLogged, decode
+from tuitune.run.journal import supersede
+from tuitune.run.state import State, Status, liveness
+
+_HEAD_BYTES = 16 << 10
+_TAIL_BYTES = 64 << 10
+_MOST_TAIL_BYTES = 1 << 20
+
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a list of runs shows; `duration` is seconds from the first start to the last sign of life."""
+
+    name: str
+    path: Path
+    model: str = ""
+    stage: str = ""
+    method: str = ""
+    status: Status | Literal["created", "crashed"] = "created"
+    step: int = 0
+    total_steps: int | None = None
+    loss: float | None = None
+    started: float | None = None
+    duration: float = 0.0
+    checkpoint: Path | None = None
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the run ended before its last step and has a checkpoint to go on from."""
+        return self.checkpoint is not None and self.status in ("stopped", "failed", "crashed")
+
+
+def summary(run: RunDir) -> RunSummary:
+    """Describe a run; the checkpoint is looked at by names and sizes only, not by its content."""
+    state = State.read(run.state)
+    events = supersede(ends(run.events))
+    last_start, step = _last(events, RunStarted), _last(events, StepLogged)
+    first = next((event for event in events if isinstance(event, RunStarted)), None)
+    seen = max([event.t for event in events] + [state.heartbeat if state else 0.0])
+    checkpoint, _ = manifest.newest_valid(run.path, deep=False)
+    return RunSummary(
+        name=run.name,
+        path=run.path,
+        model=last_start.model if last_start else "",
+        stage=last_start.stage if last_start else "",
+        method=last_start.method if last_start else "",
+        status=_status(state, events),
+        step=state.step if state else (step.step if step else 0),
+        total_steps=state.total_steps if state else (last_start.total_steps if last_start else None),
+        loss=step.loss if step else None,
+        started=first.t if first else None,
+        duration=max(0.0, seen - first.t) if first else 0.0,
+        checkpoint=checkpoint,
+    )
+
+
+def _status(state: State | None, events: Sequence[Event]) -> Status | Literal["created", "crashed"]:
+    if state is not None:
+        return "crashed" if liveness(state, time.time()) == "crashed" else state.status
+    # A run copied without its state still has its journal.
+    turning = [event for event in events if isinstance(event, RunStarted | RunFinished | RunFailed)]
+    match turning[-1] if turning else None:
+        case RunFinished(reason=reason):
+            return "finished" if reason == "finished" else "stopped"
+        case RunFailed():
+            return "failed"
+        case RunStarted():
+            return "crashed"
+        case _:
+            return "created"
+
+
+def ends(path: Path) -> list[Event]:
+    """Return the events at both ends of a journal, the tail reaching back to a logged step if one is near."""
+    try:
+        with _open(path) as stream:
+            size = stream.seek(0, os.SEEK_END)
+            if size <= _HEAD_BYTES + _TAIL_BYTES:
+                return _events(stream, 0, size)
+            return _events(stream, 0, _HEAD_BYTES) + _tail(stream, size)
+    except FileNotFoundError:
+        return []
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open a journal to read pieces of it."""
+    return path.open("rb", buffering=0)
+
+
+def _tail(stream: BinaryIO, size: int) -> list[Event]:
+    length = _TAIL_BYTES
+    while True:
+        start = max(_HEAD_BYTES, size - length)
+        events = _events(stream, start, size)
+        if start == _HEAD_BYTES or length >= _MOST_TAIL_BYTES or _last(events, StepLogged):
+            return events
+        length *= 4
+
+
+def _events(stream: BinaryIO, start: int, stop: int) -> list[Event]:
+    # A line that is cut at either edge decodes to nothing.
+    stream.seek(start)
+    data = stream.read(stop - start)
+    return [event for line in data.split(b"\n") if (event := decode(line)) is not None]
+
+
+def _last(events: Sequence[Event], kind: type[E]) -> E | None:
+    return next((event for event in reversed(events) if isinstance(event, kind)), None)
