@@ -66,6 +66,14 @@ def test_tokens_and_passwords_are_never_shown(monkeypatch: pytest.MonkeyPatch, t
     assert "token set" in _checks()["hub"].detail
 
 
+def test_a_folder_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TUITUNE_CACHE", str(tmp_path / "file"))
+    checks = _checks()
+    assert (checks["disk: cache"].status, checks["disk: runs"].status) == ("fail", "ok")
+    assert "TUITUNE_CACHE" in checks["disk: cache"].hint
+
+
 def test_the_embedded_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folder = embedded.embedded_dir()
     folder.mkdir(parents=True)

@@ -39,6 +39,13 @@ def test_nothing_that_a_terminal_obeys_gets_through(text: str) -> None:
     assert not FORBIDDEN.search(clean(text))
 
 
+def test_every_control_goes_and_only_those() -> None:
+    every = "".join(map(chr, range(0x3000)))
+    controls = set(FORBIDDEN.findall(every)) | set(map(chr, range(0x206A, 0x2070)))
+    for letter in set(every) - {"\x1b", "\r"}:
+        assert clean(f"a{letter}b") == ("ab" if letter in controls else f"a{letter}b")
+
+
 @given(hostile)
 def test_clean_text_stays_as_it_is(text: str) -> None:
     once = clean(text)
@@ -70,6 +77,7 @@ def test_a_long_sequence_is_the_same_in_a_stream(start: str, end: str, length: i
     [
         ("a\x1b]52;c;ZXZpbA==\x07b", "ab"),
         ("a\x1b]52;c;ZXZpbA==\x1b\\b", "ab"),
+        ("a\x1b]0;title\x9cb", "ab"),
         ("a\x1bPq#0;2;0;0;0\x1b\\b", "ab"),
         ("a\x1b[2J\x1b[1;31mb\x1b[0m", "ab"),
         ("a\x1bcb\x1b(Bc", "abc"),

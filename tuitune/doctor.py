@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from tuitune.errors import TuiTuneError
 from tuitune.fit import embedded, machine, packages, session, terminal
 from tuitune.fit.files import regular_size
 from tuitune.fit.hubcache import hub_cache, hub_home
@@ -42,9 +43,10 @@ def run_checks() -> list[Check]:
     for look in _LOOKS:
         try:
             checks += list(look())
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+        except (OSError, ValueError, RuntimeError, KeyError, TuiTuneError) as error:
             name = look.__name__.strip("_").replace("_", " ")
-            checks.append(Check(name, "warn", f"could not be looked at: {clean_line(str(error))}"))
+            hint = error.hint if isinstance(error, TuiTuneError) else "The other lines are not affected."
+            checks.append(Check(name, "warn", f"could not be looked at: {clean_line(str(error))}", hint))
     return checks
 
 
@@ -106,22 +108,20 @@ def _memory() -> Iterator[Check]:
 
 
 def _disks() -> Iterator[Check]:
-    places = {
-        "runs": (home(), "TUITUNE_HOME"),
-        "cache": (cache(), "TUITUNE_CACHE"),
-        "hub cache": (hub_cache(), "HF_HOME"),
-    }
-    for name, (path, variable) in places.items():
-        free = machine.disk_free(path)
-        if free is None:
-            yield Check(f"disk: {name}", "warn", f"{path}: free space unknown")
-            continue
-        writable = _writable(path)
-        status: Status = "fail" if not writable else "warn" if free < _LEAST_DISK else "ok"
-        hint = "" if status == "ok" else f"Set {variable} to a folder with space that you may write to."
-        yield Check(
-            f"disk: {name}", status, f"{path}: {_size(free)} free" + ("" if writable else ", not writable"), hint
-        )
+    places = {"runs": (home, "TUITUNE_HOME"), "cache": (cache, "TUITUNE_CACHE"), "hub cache": (hub_cache, "HF_HOME")}
+    for name, (place, variable) in places.items():
+        yield _disk(f"disk: {name}", place, variable)
+
+
+def _disk(name: str, place: Callable[[], Path], variable: str) -> Check:
+    try:
+        path = place()
+    except TuiTuneError as error:
+        return Check(name, "fail", clean_line(error.message), error.hint)
+    free, writable = machine.disk_free(path), _writable(path)
+    status: Status = "fail" if not writable else "warn" if free is None or free < _LEAST_DISK else "ok"
+    hint = "" if status == "ok" else f"Set {variable} to a folder with space that you may write to."
+    return Check(name, status, f"{path}: {_size(free)} free" + ("" if writable else ", not writable"), hint)
 
 
 def _writable(path: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -267,6 +268,12 @@ def test_a_disk_error_is_told_in_its_own_words(tmp_path: Path, monkeypatch: pyte
     assert "rows.json cannot be read: Input/output error" in failure(Given(root=tmp_path))
 
 
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    data = folder(tmp_path, {}, {"rows": {"file_name": "rows.json"}})
+    os.mkfifo(data / "rows.json")
+    assert "rows.json is not a regular file" in failure(Given(root=tmp_path))
+
+
 def test_the_file_is_a_directory(tmp_path: Path) -> None:
     data = folder(tmp_path, {}, {"rows": {"file_name": "rows.json"}})
     (data / "rows.json").mkdir()
@@ -308,3 +315,7 @@ def test_only_the_first_thousand_bad_rows_are_kept_and_all_are_counted(tmp_path:
     folder(tmp_path, {"rows.json": [GOOD, *[None] * 1500]}, {"rows": {"file_name": "rows.json"}})
     report = build(Given(root=tmp_path), tiny_tokenizer()).report
     assert (len(report.bad), report.bad_count, report.rows) == (1000, 1500, 1)
+    assert (
+        report.first_reasons(1)
+        == f"{tmp_path / 'data' / 'rows.json'}, row 2: the row is null, not an object; and 1499 more"
+    )

@@ -168,6 +168,14 @@ def test_the_lack_of_a_template_is_noted(root: Path) -> None:
     assert "no chat template" in prepared.report.notes[0]
 
 
+def test_a_template_that_cannot_be_split_names_the_row(root: Path) -> None:
+    only_two = (
+        "{{ messages | length if messages | length > 2 else '' }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    )
+    with pytest.raises(DataError, match=r"talk\.json, row 1: the tokenizer's chat template cannot be split"):
+        built(root, tiny_tokenizer(only_two), dataset="rows,talk")
+
+
 def test_a_template_may_be_handed_in(root: Path) -> None:
     from tuitune.data.templates import choose
 
@@ -223,6 +231,22 @@ def test_a_users_identity_goes_first_and_is_filled(tmp_path: Path) -> None:
     assert answers(built(tmp_path, dataset="identity").train) == ["Ada of the makers"]
     # Elsewhere the same braces are text like any other.
     assert answers(built(tmp_path, dataset="rows").train) == ["{{name}} of {{author}}"]
+
+
+def test_names_with_braces_are_put_in_once(tmp_path: Path) -> None:
+    folder(
+        tmp_path, {"mine.json": [{"instruction": "?", "output": "{{name}}"}]}, {"identity": {"file_name": "mine.json"}}
+    )
+    assert answers(built(tmp_path, dataset="identity", name="{{author}}").train) == ["{{author}}"]
+
+
+def test_the_recipe_offers_all_that_is_read() -> None:
+    from tuitune.data import DataOptions
+    from tuitune.recipe import Recipe
+
+    read = {name for name in vars(DataOptions) if not name.startswith("_")}
+    assert {"dataset", "locate", "mask_history"} < read
+    assert [name for name in sorted(read) if name not in Recipe.model_fields and not hasattr(Recipe, name)] == []
 
 
 def test_progress_and_check_are_called_to_the_end(root: Path) -> None:

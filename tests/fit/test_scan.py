@@ -73,6 +73,12 @@ def test_converted_files_are_listed_once(place: Path) -> None:
     assert [info.name for info in infos] == ["mine.gguf"]
 
 
+def test_a_cache_that_cannot_be_used_hides_nothing_else(place: Path) -> None:
+    (place / "cache").write_text("a file")
+    model(place / "cwd" / "m")
+    assert list(_by_name(place)) == ["m"]
+
+
 def test_foreign_words_are_cleaned(place: Path) -> None:
     folder = model(place / "cwd" / "evil\x1b[2J\nname", model_type="lla\x1b]52;c;x\x07ma")
     (folder / "README.md").write_text("---\nlicense: mit\x1b[31m\n---\n")

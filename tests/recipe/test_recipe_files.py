@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
@@ -89,6 +90,36 @@ def test_json_is_yaml_too(tmp_path: Path) -> None:
     path.write_text('{"model_name_or_path": "m", "dataset": ["a", "b"], "learning_rate": 2e-5, "template": null}')
     made = load(path, ["lora_rank=4", "dataset=c"])
     assert (made.dataset, made.learning_rate, made.lora_rank) == (("c",), 2e-5, 4)
+
+
+def test_json_with_tabs_and_a_wrong_value(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.write_text('{\n\t"model_name_or_path": "m",\n\t"dataset": "d",\n\t"lora_rank": 0\n}')
+    with pytest.raises(RecipeError) as caught:
+        load(path)
+    assert [(problem.key, problem.line) for problem in caught.value.problems] == [("lora_rank", 4)]
+    path.write_text('{"seed": 1, "seed": 2}')
+    with pytest.raises(RecipeError) as caught:
+        load(path)
+    assert "'seed' is given twice" in caught.value.problems[0].reason
+
+
+def test_references_within_references_cost_nothing() -> None:
+    names = "abcdefghijklmno"
+    lines = ["a: &a [x, x, x, x, x, x, x, x]"]
+    lines += [f"{new}: &{new} [{', '.join([f'*{old}'] * 8)}]" for old, new in itertools.pairwise(names)]
+    lines += [f"{key}: *o" for key in ("lora_rank", "stage", "kt_config", "dataset", "label_names", "galore_rank")]
+    found = Document.parse("\n".join(lines)).problems()
+    assert all(len(str(problem)) < 300 for problem in found)
+
+
+def test_the_file_is_remembered_from_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _file(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert load("r.yaml").source == path
+    path.write_text("seed: x")
+    with pytest.raises(RecipeError, match=r"^r\.yaml has 3 problems"):
+        load("r.yaml")
 
 
 def test_bom_and_windows_line_ends(tmp_path: Path) -> None:

@@ -144,3 +144,8 @@ def test_paths_are_found_here_and_beside_the_recipe(tmp_path: Path, monkeypatch:
     assert made.locate("nowhere") == Path("nowhere")
     assert made.locate(str(home)) == home
     assert recipe().locate("only") == Path("only")
+
+
+@pytest.mark.parametrize("written", ["auto", "fa2", "true"])
+def test_flash_attention_by_any_name_is_the_one_in_torch(written: str) -> None:
+    assert recipe(f"flash_attn: {written}").flash_attn == "auto"

@@ -116,6 +116,8 @@ WRONG = [
     ("finetuning_type: full\nloraplus_lr_ratio: 16", "loraplus_lr_ratio", "LoRA only", "finetuning_type: lora"),
     ("adapter_name_or_path: a\npissa_init: true\npissa_iter: -1", "pissa_init", "own weights", "remove"),
     ("lora_target: all,q_proj", "lora_target", "already covers", "keep either"),
+    ("lora_target: q_proj v_proj", "lora_target", "no spaces", "commas"),
+    ("optim: adamw", "optim", "not one of", "did you mean adamw_torch?"),
     ("lora_target: ','", "lora_target", "names no module", "all"),
     ("dataset_dir: ONLINE", "dataset_dir", "from a hub is not supported yet", "download"),
     ("dataset_dir: REMOTE:llamafactory/demo_data", "dataset_dir", "not supported yet", "download"),

@@ -18,13 +18,15 @@ log = Path(sys.argv[1])
 """
 
 
-def run(log: Path, program: str, **options: object) -> tuple[str, str]:
+def run(log: Path, program: str) -> tuple[str, str]:
     done = subprocess.run(
         [sys.executable, "-c", HEAD + textwrap.dedent(program), str(log)],
         capture_output=True,
         text=True,
         encoding="utf-8",
         check=False,
+        # Buffered, as for a user: what was printed before must not surface later somewhere else.
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
     )
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from importlib import resources
 
@@ -16,7 +17,7 @@ FILES = {
     "identity_en": "identity_en.json",
     "identity_zh": "identity_zh.json",
 }
-_PLACES = {"{{name}}": "name", "{{author}}": "author"}
+_PLACE = re.compile(r"\{\{(name|author)\}\}")
 
 
 def read_builtin(name: str) -> tuple[Entry, str, list[RawRow]]:
@@ -34,18 +35,17 @@ def fill(talk: Conversation, name: str | None, author: str | None) -> Conversati
     """Put the recipe's `name` and `author` in their places; raises DataError when a place has nothing to be put in."""
     values = {"name": name, "author": author}
 
+    def value_of(place: re.Match[str]) -> str:
+        value = values[place[1]]
+        if not value or not value.strip():
+            raise DataError(
+                f"the identity data speak of {place[0]}, and the recipe does not say what that is",
+                "Set `name` (what the assistant is called) and `author` (who made it) in the recipe.",
+            )
+        return value
+
     def filled(text: str) -> str:
-        for place, key in _PLACES.items():
-            if place not in text:
-                continue
-            value = values[key]
-            if not value or not value.strip():
-                raise DataError(
-                    f"the identity data speak of {place}, and the recipe does not say what that is",
-                    "Set `name` (what the assistant is called) and `author` (who made it) in the recipe.",
-                )
-            text = text.replace(place, value)
-        return text
+        return _PLACE.sub(value_of, text)
 
     messages = tuple(replace(message, content=filled(message.content)) for message in talk.messages)
     return Conversation(messages, None if talk.system is None else filled(talk.system))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,7 @@ class Entry:
 def read_catalog(directory: Path) -> dict[str, object]:
     """Return the raw entries of `directory`'s dataset_info.json by name; raises DataError for what is not one."""
     path = directory / CATALOG
-    if not path.is_file() and not path.is_dir():
+    if not os.path.lexists(path):
         raise DataError(
             f"there is no {CATALOG} in {directory}",
             "Set `dataset_dir` to the folder that has it, or write one that names your data files.",

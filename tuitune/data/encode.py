@@ -13,6 +13,7 @@ from tuitune.data.report import BadRow, DataReport
 from tuitune.data.rows import RowsBuilder, TokenRows
 from tuitune.data.sources import Source
 from tuitune.data.templates.base import Piece, Template, encode_texts, ids_of
+from tuitune.data.templates.own import Unsplittable
 from tuitune.data.truncate import Masking, Turn, cut
 from tuitune.errors import DataError
 
@@ -108,7 +109,11 @@ class Encoder:
                 self._bad(source, number, reason)
 
     def _render(self, batch: Batch) -> list[list[Piece] | str]:
-        return self._template.pieces([talk for _, _, talk in batch], self._tokenizer)
+        try:
+            return self._template.pieces([talk for _, _, talk in batch], self._tokenizer)
+        except Unsplittable as error:
+            source, number, _ = batch[error.place]
+            raise DataError(f"{source.file}, row {number}: {error.message}", error.hint) from None
 
     def _add(self, turns: list[Turn], builder: RowsBuilder) -> str:
         """Append one row, or return why it cannot be trained on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ class RawRow:
 def read_rows(path: Path, check: Callable[[], None]) -> Iterator[RawRow]:
     """Yield the rows of a json array or a jsonl file; jsonl is parsed as it is asked for. Raises DataError."""
     suffix = path.suffix.lower()
-    if suffix not in FILE_TYPES and not path.is_dir():
+    if suffix not in FILE_TYPES and not os.path.isdir(path):
         raise DataError(
             f"{path}: files of type {suffix or '(no ending)'} are not supported yet",
             "Use .json (one array of rows) or .jsonl (one row per line).",
@@ -56,6 +57,9 @@ def read_bytes(path: Path, check: Callable[[], None]) -> bytes:
     try:
         if path.is_dir():
             raise DataError(f"{path} is a directory, not a file", "Name the .json or .jsonl file itself.")
+        if path.exists() and not path.is_file():
+            # A pipe or a device may never end.
+            raise DataError(f"{path} is not a regular file", "Name a .json or .jsonl file on disk.")
         pieces = []
         with path.open("rb") as file:
             while piece := file.read(CHUNK):

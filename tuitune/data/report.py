@@ -44,3 +44,9 @@ class DataReport:
         """Keep a sentence for the user, once."""
         if note and note not in self.notes:
             self.notes.append(note)
+
+    def first_reasons(self, count: int = 3) -> str:
+        """Return the first bad rows in words, and how many more there are; nothing if every row is good."""
+        lines = [str(bad) for bad in self.bad[:count]]
+        more = self.bad_count - len(lines)
+        return "; ".join([*lines, f"and {more} more"] if more else lines)

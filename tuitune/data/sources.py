@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -35,7 +36,7 @@ def open_sources(names: Sequence[str], options: DataOptions, progress: Progress,
     directory = options.locate(options.dataset_dir)
     # Packaged data sets and files need no catalog, but a name in the user's own goes first.
     needed = not all(name in FILES or _is_file(name) for name in names)
-    catalog = read_catalog(directory) if needed or (directory / CATALOG).exists() else {}
+    catalog = read_catalog(directory) if needed or os.path.lexists(directory / CATALOG) else {}
     sources = []
     for done, name in enumerate(names):
         progress("read", done, len(names))

@@ -21,7 +21,6 @@ def training_arguments(recipe: Recipe, plan: Plan, run: RunDir) -> TrainingArgum
         gradient_accumulation_steps=1,
         per_device_eval_batch_size=recipe.per_device_eval_batch_size,
         remove_unused_columns=False,
-        gradient_checkpointing=False,
         # Schedule and optimizer.
         learning_rate=recipe.learning_rate,
         num_train_epochs=recipe.num_train_epochs,

@@ -175,16 +175,13 @@ class Build:
 
     def _tell(self, data: Prepared) -> None:
         report, warn = data.report, self.session.warn
+        rows = report.rows + report.evaluation_rows
         for note in report.notes:
             warn(note)
         if report.bad_count:
-            warn(
-                f"{report.bad_count} of {report.bad_count + report.rows} rows cannot be used: {report.first_reasons(5)}"
-            )
+            warn(f"{report.bad_count} of {rows + report.bad_count} rows cannot be used: {report.first_reasons(5)}")
         if report.truncated:
-            warn(
-                f"{report.truncated} of {report.rows} rows are longer than cutoff_len {self.recipe.cutoff_len} and were cut"
-            )
+            warn(f"{report.truncated} of {rows} rows are longer than cutoff_len {self.recipe.cutoff_len} and were cut")
 
     def _final(self, trainer: StepTrainer) -> Path:
         run = self.session.run
@@ -204,6 +201,6 @@ def turn_on_recomputation(model: Any) -> None:
 def sampling_of(recipe: Recipe) -> Sampling:
     """Return the recipe's generation settings."""
     return Sampling(
-        recipe.max_new_tokens, recipe.temperature, recipe.top_p, recipe.top_k, recipe.do_sample, recipe.repetition_penalty,
-        seed=recipe.seed, skip_special_tokens=recipe.skip_special_tokens,
+        recipe.max_new_tokens, recipe.temperature, recipe.top_p, recipe.top_k, recipe.do_sample,
+        recipe.repetition_penalty, seed=recipe.seed, skip_special_tokens=recipe.skip_special_tokens,
     )  # fmt: skip

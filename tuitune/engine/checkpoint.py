@@ -33,7 +33,7 @@ class Restored:
 
 
 def save(trainer: StepTrainer) -> None:
-    """Write, seal and announce the checkpoint of the step that has just ended; a full disk is a warning, not the end."""
+    """Write, seal and announce the checkpoint of the step that has just ended; a full disk is only a warning."""
     session, step = trainer.session, trainer.state.global_step
     begun = time.monotonic()
     try:
@@ -119,7 +119,8 @@ def after_restore(trainer: StepTrainer) -> None:
 
 
 def choose(run: RunDir, asked: str | None) -> tuple[Restored | None, list[tuple[Path, str]]]:
-    """Return the checkpoint to resume from (None: begin at the beginning) and the newer ones that were rejected, with why.
+    """Return the checkpoint to resume from (None: begin at the beginning) and the newer ones that were rejected, with
+    why.
 
     asked: a checkpoint that the user names; raises RunError when that one cannot be used.
     """

@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from tuitune.engine.session import Halt, Session
+from tuitune.errors import TuiTuneError
 from tuitune.models.generate import Sampling, reply
 from tuitune.run import events
 from tuitune.run.inbox import CancelReply, Command, Continue, Generate, Pause, Save, SetLearningRate, Stop, StopNow
@@ -65,15 +64,14 @@ class Controls:
             self.seconds_away += time.monotonic() - begun
 
     def _obey_all(self, trainer: StepTrainer) -> bool:
-        commands = self._session.commands()
-        for index, command in enumerate(commands):
-            try:
-                self._obey(command, trainer)
-            except Halt:
-                for rest in commands[index + 1 :]:
-                    self._session.done(rest, "refused", "the run is ending")
-                raise
-        return bool(commands)
+        session, busy = self._session, False
+        while commands := session.commands():
+            busy = True
+            # The others go back first: while a reply is written, it is from there that a cancel or a stop reaches it.
+            for other in commands[1:]:
+                session.later(other)
+            self._obey(commands[0], trainer)
+        return busy
 
     def _obey(self, command: Command, trainer: StepTrainer) -> None:
         session = self._session
@@ -120,7 +118,7 @@ class Controls:
             prompt = self._prompt(command)
             with self._weights(command, trainer.model):
                 self._stream(command, prompt, trainer)
-        except (ValueError, RuntimeError, KeyError) as error:
+        except (TuiTuneError, ValueError, RuntimeError) as error:
             text = clean_line(f"{error}") or type(error).__name__
             session.emit(events.ReplyFinished(command.id, session.step, reason="error", error=text))
             session.done(command, "failed", text)
@@ -163,7 +161,7 @@ class Controls:
         session.done(command)
 
     def _stopper(self, command: Generate) -> Callable[[], bool]:
-        """A look into the inbox after every token: a cancel or a stop ends the reply, everything else waits for its end."""
+        """Look into the inbox after every token: a cancel or a stop ends the reply, everything else waits."""
 
         def wanted() -> bool:
             end = False
@@ -177,9 +175,3 @@ class Controls:
             return end
 
         return wanted
-
-
-def free_device_memory(device: torch.device) -> None:
-    """Give cached blocks back after a reply that ran out of memory."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()

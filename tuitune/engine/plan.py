@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from tuitune.recipe import Recipe
 
-# More tokens at once are not faster on a CPU, fewer waste its matrix kernels (engine.md, section 8, and measured again here).
+# More tokens at once are not faster on a CPU, fewer waste its matrix kernels (engine.md, section 8, and measured
+# again here).
 _CPU_TOKENS = 1536
 # Beyond this a GPU's matrix units are busy anyway, and the cut stays responsive to the inbox.
 _CUDA_TOKENS = 32768
@@ -64,7 +65,7 @@ class Plan:
 
 
 def choose_device(recipe: Recipe, threads: int) -> Plan:
-    """Return the plan's first half, before the model is loaded; raises TrainingError for what this machine cannot do."""
+    """Return the plan's first half, before the model is loaded; raises TrainingError for the impossible."""
     device = "cpu" if recipe.device == "cpu" or not torch.cuda.is_available() else "cuda:0"
     if recipe.device.startswith("cuda") and device == "cpu":
         raise TrainingError(
@@ -77,7 +78,7 @@ def choose_device(recipe: Recipe, threads: int) -> Plan:
 
 
 def _precision(recipe: Recipe, device: str) -> tuple[str, str]:
-    """What is asked for; where nothing is said, what the device does well (bf16 on GPUs that have it, fp32 elsewhere)."""
+    """Return what is asked for; where nothing is said, what the device does well (bf16 where it has it)."""
     if recipe.pure_bf16:
         return "bfloat16", "no"
     whole = recipe.finetuning_type == "full"
@@ -102,7 +103,8 @@ def slow_precision(plan: Plan, cpu_flags: frozenset[str]) -> str:
 def settle(plan: Plan, recipe: Recipe, model: nn.Module, folder: Path, *, longest: int, path: str) -> Plan:
     """Return the whole plan, with the model loaded: the cut and whether to recompute.
 
-    longest: tokens of the longest row. Recomputation is on when the recipe says so, or when one row would not fit otherwise.
+    longest: tokens of the longest row. Recomputation is on when the recipe says so, or when one row would not fit
+    otherwise.
     """
     asked = recipe.gradient_checkpointing
     off = asked is False or recipe.disable_gradient_checkpointing

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import socket
 import os
+import socket
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from tuitune.engine.asked import asked
 from tuitune.engine.session import Halt, Session
 from tuitune.errors import Stopped, TuiTuneError
-from tuitune.recipe import Recipe, load
+from tuitune.recipe import Recipe
 from tuitune.run import events, manifest
 from tuitune.run.directory import RunDir
 from tuitune.run.state import State
@@ -48,8 +49,8 @@ def run(
 def _guarded(session: Session) -> Outcome:
     begun = time.monotonic()
     try:
-        recipe = load(session.run.recipe)
-        final, metrics = _train(session, recipe)
+        recipe, notes = asked(session.run)
+        final, metrics = _train(session, recipe, notes)
     except Halt as halt:
         return _halted(session, halt, time.monotonic() - begun)
     except Exception as error:
@@ -61,7 +62,7 @@ def _guarded(session: Session) -> Outcome:
     return Outcome("finished", 0)
 
 
-def _train(session: Session, recipe: Recipe) -> tuple[str, dict[str, float]]:
+def _train(session: Session, recipe: Recipe, notes: list[str]) -> tuple[str, dict[str, float]]:
     # torch is imported only below here, after the attempt is on record.
     from tuitune.engine import checkpoint
 
@@ -69,8 +70,8 @@ def _train(session: Session, recipe: Recipe) -> tuple[str, dict[str, float]]:
     step = restored.step if restored else 0
     session.emit(
         events.RunStarted(
-            session.attempt, step, None, session.run.name, recipe.model_name_or_path, recipe.stage, recipe.finetuning_type,
-            str(restored.path) if restored else None, socket.gethostname(), os.getpid(),
+            session.attempt, step, None, session.run.name, recipe.model_name_or_path, recipe.stage,
+            recipe.finetuning_type, str(restored.path) if restored else None, socket.gethostname(), os.getpid(),
         )
     )  # fmt: skip
     session.stepped(step, None)
@@ -78,6 +79,8 @@ def _train(session: Session, recipe: Recipe) -> tuple[str, dict[str, float]]:
         session.warn(f"{path.name} is not used: {reason}", f"the run goes on from step {step}")
     for warning in recipe.warnings:
         session.warn(f"{warning.key}: {warning.reason}", warning.hint)
+    for note in notes:
+        session.warn(note)
     if recipe.trust_remote_code:
         session.warn("trust_remote_code: Python code of the model's authors runs with your permissions")
     if restored is not None and restored.path.parent == session.run.path:

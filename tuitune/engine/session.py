@@ -1,4 +1,4 @@
-"""What a running engine shares with its faces: the journal, the inbox, the sign of life, and the wishes that have arrived."""
+"""What a running engine shares with its faces: journal, inbox, sign of life, and the wishes that have arrived."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """What must be settled before torch is imported: threads, busy waiting, the C allocator, the visible device, silence.
 
-Imports nothing heavy. The one thread policy of the product (DESIGN, section 5) is here, for the app, headless runs and benchmarks.
+Imports nothing heavy. The one thread policy of the product (DESIGN, section 5) is here, for the app, headless runs
+and benchmarks.
 """
 
 from __future__ import annotations

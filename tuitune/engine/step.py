@@ -1,7 +1,9 @@
-"""One optimizer step: cut its rows into the fewest micro-batches that fit, add up their gradients, survive a lack of memory.
+"""One optimizer step: cut its rows into the fewest micro-batches that fit, add up their gradients, survive a lack of
+memory.
 
-The rows of a step and the loss denominator are those of the plain computation; only the cut differs, so the gradient does not.
-An out-of-memory error halves the cut and repeats the step from clean gradients and the same random state (engine.md, section 6).
+The rows of a step and the loss denominator are those of the plain computation; only the cut differs, so the gradient
+does not. An out-of-memory error halves the cut and repeats the step from clean gradients and the same random state
+(engine.md, section 6).
 """
 
 from __future__ import annotations
@@ -64,7 +66,7 @@ class Stepper:
         self.recomputing = False
 
     def run(self, model: nn.Module, rows: Sequence[Row]) -> StepResult:
-        """Leave the gradient of the mean loss over `rows` in the parameters; raises TrainingError if one row does not fit."""
+        """Leave the gradient of the mean loss over `rows` in the parameters; TrainingError if a row does not fit."""
         rng = RngState.capture(self._accelerator.device)
         while True:
             try:
@@ -126,9 +128,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def cut(rows: Sequence[Row], path: Path, tokens_per_batch: int) -> list[list[Row]]:
-    """Return the rows in few micro-batches of at most `tokens_per_batch` tokens: longest first, into the first that has room.
+    """Return the rows in few micro-batches of at most `tokens_per_batch` tokens: longest first, into the first that
+    has room.
 
-    A longer row stands alone. Rows without a labelled token have no gradient and are left out; if all are, one batch remains.
+    A longer row stands alone. Rows without a labelled token have no gradient and are left out; if all are, one batch
+    remains.
     """
     size = {id(row): _size(path, [row]) for row in rows}
     useful = [row for row in rows if size[id(row)]]

@@ -1,7 +1,8 @@
 """The one trainer of all offline stages: transformers' Trainer whose `training_step` is a whole optimizer step of ours.
 
-The Trainer sees accumulation 1 and micro-batch x accumulation rows per step, so that row order, schedule, checkpoints and resume
-are those of a plain Trainer (research: engine.md, section 6.1). What it says goes to the journal, what it saves is sealed.
+The Trainer sees accumulation 1 and micro-batch x accumulation rows per step, so that row order, schedule, checkpoints
+and resume are those of a plain Trainer (research: engine.md, section 6.1). What it says goes to the journal, what it
+saves is sealed.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class _Opaque:
-    """The rows of one step, in a type of its own: accelerate would walk through every token of a list to move it to a device."""
+    """The rows of a step, in a type of its own: accelerate would walk through every token of a list."""
 
     def __init__(self, rows: list[Row]) -> None:
         self.rows = rows
@@ -169,7 +170,7 @@ class StepTrainer(Trainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Return the mean loss over all labelled tokens of the evaluation rows (and their accuracy), cut like training."""
+        """Return the mean loss over all labelled tokens of the evaluation rows, and their accuracy if asked."""
         rows = self.eval_dataset if eval_dataset is None else eval_dataset
         begun = time.monotonic()
         loss, correct, items = self._score(rows)

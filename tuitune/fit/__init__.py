@@ -1,0 +1,1 @@
+"""What a model needs and what this machine has: sizes, places, limits. No torch."""

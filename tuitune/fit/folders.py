@@ -17,7 +17,10 @@ def is_adapter(folder: Path) -> bool:
 
 def is_model(folder: Path) -> bool:
     """Tell whether a folder holds a model with all its weights."""
-    return folder_problem(folder) is None
+    try:
+        return bool(read_object(folder / "config.json")) and weight_files(folder) is not None
+    except OSError:
+        return False
 
 
 def folder_problem(folder: Path) -> tuple[str, str] | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuitune.errors import RunError
 from tuitune.fit import embedded
 from tuitune.fit.files import read_object, read_text, regular_size
 from tuitune.fit.folders import is_model
@@ -53,11 +55,14 @@ def scan(cwd: Path | None = None, cache_dirs: Sequence[Path] | None = None) -> l
 
 
 def _all(cwd: Path, cache_dirs: Sequence[Path]) -> Iterator[ModelInfo]:
-    yield _embedded()
+    # A cache of ours that cannot be used hides what is in it, and nothing else.
+    with contextlib.suppress(RunError):
+        yield _embedded()
     for folder in cache_dirs:
         for name, snapshot in cached_models(folder):
             yield _folder_info(name, snapshot, "cached")
-    yield from _converted()
+    with contextlib.suppress(RunError):
+        yield from _converted()
     extra = [Path(part).expanduser() for part in os.environ.get("TUITUNE_MODELS", "").split(os.pathsep) if part]
     for root in (cwd, *extra):
         for path in _walk(root):

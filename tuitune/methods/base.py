@@ -1,4 +1,4 @@
-"""What a tuning method is: how it changes a model before training, what optimizer it brings, and how its result is saved."""
+"""What a tuning method is: how it changes a model, what optimizer it brings, and how its result is saved."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Method(Protocol):
     name: str
 
     def prepare(self, model: PreTrainedModel, recipe: Recipe) -> nn.Module:
-        """Return the model to train: which parameters learn, and in what precision. Raises TrainingError or ModelError."""
+        """Return the model to train: which parameters learn, in what precision. Raises ModelError."""
         ...
 
     def optimizer(self, model: nn.Module, recipe: Recipe, args: TrainingArguments) -> torch.optim.Optimizer | None:

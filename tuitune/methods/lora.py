@@ -23,7 +23,7 @@ class Lora:
 
     def prepare(self, model: PreTrainedModel, recipe: Recipe) -> nn.Module:
         """Freeze the model and put the recipe's adapter on it, or the last of `adapter_name_or_path`."""
-        from peft import PeftModel, get_peft_model
+        from peft import get_peft_model
 
         folders = [adapter_folder(recipe, name) for name in recipe.adapter_name_or_path]
         merged, last = (folders, None) if recipe.create_new_adapter or not folders else (folders[:-1], folders[-1])

@@ -1,0 +1,1 @@
+"""Models made ready, loaded, and run without padding."""

@@ -1,8 +1,8 @@
 """The attention function of our flat forward, registered with transformers under the name `tuitune`.
 
-With a layout (a keyword that the flat forward passes down) sequences are computed one by one, or by one variable-length kernel on
-CUDA, and never see each other. Without a layout (generation, plain evaluation) it is transformers' own SDPA path, so the same
-model object trains and chats.
+With a layout (a keyword that the flat forward passes down) sequences are computed one by one, or by one variable-
+length kernel on CUDA, and never see each other. Without a layout (generation, plain evaluation) it is transformers'
+own SDPA path, so the same model object trains and chats.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from tuitune.models.flat import Layout, Span
 
 NAME = "tuitune"
-# Masks are made in the model's forward and never in a recomputation, so a context variable is safe for them (the layout is not).
+# Masks are made in the model's forward and never in a recomputation, so a context variable is safe for them (the
+# layout is not).
 flat_forward: ContextVar[bool] = ContextVar("tuitune_flat_forward", default=False)
 
 
@@ -71,7 +72,8 @@ def _span(
     begin, end = span.trunk
     k = torch.cat([key[:, :, begin:end], k], dim=2)
     v = torch.cat([value[:, :, begin:end], v], dim=2)
-    # `is_causal` with more keys than queries is aligned to the top left in SDPA, which would be wrong here: an explicit mask.
+    # `is_causal` with more keys than queries is aligned to the top left in SDPA, which would be wrong here: an
+    # explicit mask.
     bias = layout.bias(span, q.dtype)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale, dropout_p=drop, enable_gqa=grouped)
 
@@ -100,7 +102,7 @@ _VARLEN: dict[int, bool] = {}
 
 
 def varlen_works(device: int | None) -> bool:
-    """Whether torch's variable-length kernel gives what SDPA gives here, causal masks aligned to the bottom right; asked once."""
+    """Whether torch's variable-length kernel agrees with SDPA here (masks to the bottom right); tried once."""
     index = device or 0
     if index not in _VARLEN:
         _VARLEN[index] = _probe(torch.device("cuda", index))
@@ -111,9 +113,13 @@ def _probe(device: torch.device) -> bool:
     # The alignment is not promised by torch's documentation, so it is tried: 3 queries on 5 keys, grouped heads.
     from tuitune.models.flat import Layout, Span
 
-    generator = torch.Generator(device).manual_seed(0)
-    shape = lambda heads: torch.randn(1, heads, 5, 64, generator=generator, device=device).to(torch.bfloat16)  # noqa: E731
-    query, key, value = shape(4), shape(2), shape(2)
+    generator = torch.Generator(device)
+    generator.manual_seed(0)
+
+    def random(heads: int) -> Tensor:
+        return torch.randn(1, heads, 5, 64, generator=generator, device=device).to(torch.bfloat16)
+
+    query, key, value = random(4), random(2), random(2)
     layout = Layout([Span(0, 2), Span(2, 5, (0, 2))], device)
     try:
         mine = _varlen(query, key, value, layout, None).float()

@@ -1,8 +1,10 @@
-"""Rows of different lengths as one flat row: no padding, common beginnings computed once, the head on labelled positions only.
+"""Rows of different lengths as one flat row: no padding, common beginnings computed once, the head on labelled
+positions only.
 
-A flat batch is a sequence of groups. Most groups are a single sequence. Where several sequences begin with the same tokens, the
-beginning (the trunk) is laid down once and every rest (a branch) attends to the trunk and to itself, never to its sisters.
-Position ids are those that each sequence would have alone, so the result is that of separate rows (research: engine.md, 2).
+A flat batch is a sequence of groups. Most groups are a single sequence. Where several sequences begin with the same
+tokens, the beginning (the trunk) is laid down once and every rest (a branch) attends to the trunk and to itself,
+never to its sisters. Position ids are those that each sequence would have alone, so the result is that of separate
+rows (research: engine.md, 2).
 """
 
 from __future__ import annotations
@@ -102,7 +104,8 @@ class FlatBatch:
     """One flat row, ready for a model.
 
     `input_ids`, `position_ids`: (1, T). `keep`: (K,) flat positions that predict something, ascending, each once.
-    `source`: (N,) index into `keep` for each of the N labelled tokens; `targets`: (N,) their ids; `owner`: (N,) their sequence.
+    `source`: (N,) index into `keep` for each of the N labelled tokens; `targets`: (N,) their ids; `owner`: (N,) their
+    sequence.
     """
 
     input_ids: Tensor
@@ -173,7 +176,7 @@ class FlatBuilder:
 
 
 def needed(labels: Sequence[int]) -> int:
-    """Number of leading tokens that must be computed: the last labelled token predicts nothing, nor does what follows it."""
+    """Number of leading tokens to compute: the last labelled token and what follows it predict nothing."""
     for t in range(len(labels) - 1, 0, -1):
         if labels[t] != IGNORED:
             return t

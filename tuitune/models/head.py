@@ -1,8 +1,8 @@
 """Cross entropy without a table of logits: the LM head and the loss in slices, gradients made in the forward pass.
 
 The head's product, its loss and the gradient of both are computed for a few rows at a time, so that nothing of size
-(tokens, vocabulary) is kept. The arithmetic is that of `F.cross_entropy(head(hidden), targets, reduction="sum")`; the idea is in
-Wijmans et al., "Cut Your Losses" (arXiv 2411.09009), here in plain torch.
+(tokens, vocabulary) is kept. The arithmetic is that of `F.cross_entropy(head(hidden), targets, reduction="sum")`; the
+idea is in Wijmans et al., "Cut Your Losses" (arXiv 2411.09009), here in plain torch.
 """
 
 from __future__ import annotations
@@ -87,7 +87,10 @@ def _slices(hidden: Tensor, vocabulary: int, dtype: torch.dtype) -> Iterator[tup
 
 
 def head_loss(hidden: Tensor, head: nn.Linear, targets: Tensor, dtype: torch.dtype | None = None) -> Scored:
-    """Summed cross entropy of `head(hidden)` (N, H) against `targets` (N,); `dtype`: of the products (autocast), else the weight's."""
+    """Return the summed cross entropy of `head(hidden)`, hidden (N, H), targets (N,).
+
+    dtype: of the products (autocast); the weight's if None.
+    """
     apply: Any = _HeadLoss.apply
     loss, correct = apply(hidden, head.weight, head.bias, targets, dtype or head.weight.dtype)
     return Scored(loss, correct)
@@ -130,7 +133,7 @@ class HeadTap:
 
     @classmethod
     def on(cls, model: Any) -> HeadTap | None:
-        """Tap `model` if its logits are exactly `head(hidden)`, which is tried; None otherwise (soft-capping, scaling, adapters)."""
+        """Tap `model` if its logits are exactly `head(hidden)`, which is tried; else (soft-capping, ...) None."""
         head = model.get_output_embeddings()
         if type(head) is not nn.Linear:
             return None

@@ -99,7 +99,8 @@ def translate(error: Exception, repo: str, revision: str | None) -> ModelError:
     """Say in words what went wrong with the hub, and what helps."""
     from huggingface_hub import errors
 
-    where = os.environ.get("HF_ENDPOINT", "the hub")
+    # A mirror's address may carry a password.
+    where = re.sub(r"//[^/@]*@", "//", os.environ.get("HF_ENDPOINT", "")) or "the hub"
     if isinstance(error, errors.GatedRepoError):
         hint = "Accept its terms on its page, then set HF_TOKEN to a token of that account."
         return ModelError(f"{repo} is gated: its owner wants you to accept terms first", hint)

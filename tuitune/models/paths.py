@@ -1,7 +1,7 @@
 """Two ways through a model, one result: flat (no padding) where the model allows it, padded rows otherwise.
 
-Which one a model can take is tried on the model itself and not read from a list of names: two short sequences side by side must
-give the logits that each gives alone.
+Which one a model can take is tried on the model itself and not read from a list of names: two short sequences side by
+side must give the logits that each gives alone.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def _why_not_flat(model: PreTrainedModel, longest: int) -> str:
 
 @torch.no_grad()
 def flat_equals_single(model: Any) -> bool:
-    """Whether two sequences in one flat row (the second with a shared beginning) give the logits that each gives alone."""
+    """Whether sequences in one flat row (one with a shared beginning) give the logits that each gives alone."""
     device = next(model.parameters()).device
     vocabulary = model.config.get_text_config().vocab_size
     rows = [[(7 * i + 3) % vocabulary for i in range(9)], [(5 * i + 1) % vocabulary for i in range(6)]]
@@ -213,7 +213,7 @@ def flat_equals_single(model: Any) -> bool:
     return bool((mine.float() - truth).abs().max() / scale < tolerance)
 
 
-class flat_call:  # noqa: N801
+class flat_call:
     """While open, no attention mask is made: the layout says who sees whom."""
 
     def __enter__(self) -> None:

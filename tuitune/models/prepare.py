@@ -23,10 +23,17 @@ def prepare(
     cache_dir: str | Path | None = None,
 ) -> Path:
     """Return a local folder with the model of `source`; raise ModelError with what to do when it cannot be had."""
-    if source.kind == "embedded":
-        return prepare_embedded(progress=progress, check=check)
-    if source.kind == "gguf" and source.path is not None:
-        return convert_file(source.path, progress=progress, check=check)
+    try:
+        if source.kind == "embedded":
+            return prepare_embedded(progress=progress, check=check)
+        if source.kind == "gguf" and source.path is not None:
+            return convert_file(source.path, progress=progress, check=check)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        raise ModelError(
+            f"cannot make {source.name} ready: {error.strerror or error}{where}",
+            "Check who may read the file, and that TUITUNE_CACHE names a folder you may write to.",
+        ) from error
     if source.kind in ("local", "cached") and source.path is not None:
         return source.path
     if source.kind not in ("hub", "modelscope"):

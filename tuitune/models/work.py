@@ -61,6 +61,12 @@ def redirect_bars(reporter: Reporter, unit: str) -> None:
     bars = importlib.import_module("tqdm.auto")
 
     class Bar(bars.tqdm):  # type: ignore[misc, name-defined]
+        closed = False
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            # Some libraries switch their bars off where there is no terminal; nothing is drawn here anyway.
+            super().__init__(*args, **{**options, "disable": False})
+
         def display(self, msg: str | None = None, pos: int | None = None) -> None:
             # The hub draws two bars of bytes, received and written; one of them is enough.
             if self.unit == unit and not str(self.desc).startswith("Downloading bytes"):
@@ -68,9 +74,9 @@ def redirect_bars(reporter: Reporter, unit: str) -> None:
 
         def close(self) -> None:
             # Bars of short work are closed before they are ever drawn; closing happens again when they are collected.
-            if not self.disable:
+            if not self.closed:
                 self.display()
-            self.disable = True
+            self.closed = self.disable = True
 
     bars.tqdm = Bar  # type: ignore[attr-defined]
 

@@ -15,7 +15,7 @@ from tuitune.recipe.field import FIELDS, Field
 from tuitune.recipe.fields import RULES
 from tuitune.recipe.foreign import ABSENT, INERT, RENAMED, asks_nothing, is_secret
 from tuitune.recipe.option import Rule
-from tuitune.recipe.problems import Problem, shown
+from tuitune.recipe.problems import Problem, named, shown
 from tuitune.recipe.recipe import Recipe
 from tuitune.recipe.shapes import as_flag
 
@@ -63,6 +63,9 @@ class _Check:
             self.broken.add(key)
             self.say(written or key, f"{shown(value)} is not supported yet", hint)
             return
+        if field.read_as and isinstance(value, str | bool) and value in field.read_as:
+            value, why = field.read_as[value]
+            self.say(written or key, why, level="warning")
         self.values[key] = value
         self.origin[key] = written or key
 
@@ -155,7 +158,7 @@ def _words(field: Field, value: object, detail: ErrorDetails) -> tuple[str, str]
         return str(context["reason"]), str(context["hint"])
     if field.choices:
         found = f"{shown(value)} is not one of: {', '.join(field.choices)}"
-        return found, _nearest(str(value), field.choices)
+        return found, _nearest(value, field.choices) if isinstance(value, str) else ""
     if field.range:
         unit = f" ({field.unit})" if field.unit else ""
         return f"{shown(value)} is out of range: must be {field.range.words()}{unit}", ""
@@ -164,7 +167,8 @@ def _words(field: Field, value: object, detail: ErrorDetails) -> tuple[str, str]
 
 def _nearest(word: str, known: tuple[str, ...]) -> str:
     plain = word.lower().replace("-", "_").replace(" ", "_")
-    close = difflib.get_close_matches(plain, known, n=1, cutoff=0.6)
+    begun = [name for name in known if plain and name.startswith(plain)]
+    close = begun or difflib.get_close_matches(plain, known, n=1, cutoff=0.6)
     return f"did you mean {close[0]}?" if close else ""
 
 
@@ -185,7 +189,7 @@ def checked(raw: Mapping[str, object], lines: Mapping[str, int] | None = None, s
     """Return the recipe. Raises RecipeError with all problems if one of them is an error."""
     recipe, problems = examine(raw, lines, source)
     if any(_errors(problems)):
-        raise RecipeError(problems, str(source) if source else "the recipe")
+        raise RecipeError(problems, named(source))
     return recipe
 
 

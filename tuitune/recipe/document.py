@@ -10,7 +10,7 @@ from pathlib import Path
 from tuitune.errors import RecipeError
 from tuitune.recipe.check import checked, examine
 from tuitune.recipe.field import FIELDS
-from tuitune.recipe.problems import Problem
+from tuitune.recipe.problems import Problem, named
 from tuitune.recipe.recipe import Recipe
 from tuitune.recipe.yamltext import Entry, dump, entries, read_text
 from tuitune.recipe.yamltext import load as load_yaml
@@ -33,7 +33,7 @@ class Document:
     @classmethod
     def read(cls, path: str | Path) -> Document:
         """Return the document in a file. Raises RecipeError if it cannot be read or is no flat YAML mapping."""
-        return cls(read_text(Path(path)), Path(path))
+        return cls(read_text(Path(path)), Path(path).absolute())
 
     @classmethod
     def parse(cls, text: str, source: Path | None = None) -> Document:
@@ -185,5 +185,5 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         except RecipeError as error:
             malformed.extend(error.problems)
     if malformed:
-        raise RecipeError([*malformed, *document.problems()], str(path))
+        raise RecipeError([*malformed, *document.problems()], named(document.source))
     return document.recipe()

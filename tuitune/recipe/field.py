@@ -55,6 +55,7 @@ class Field:
     inert: str = ""
     planned: Mapping[object, str] | None = None
     when: tuple[When, ...] = ()
+    read_as: Mapping[object, tuple[str, str]] | None = None
 
     def applies(self, values: Mapping[str, object]) -> bool:
         """Return whether the key means anything in a recipe with these values; keys that it lacks count as default."""
@@ -115,6 +116,7 @@ def _field(group: type[Options], name: str, info: FieldInfo) -> Field:
         inert=meta.inert,
         planned=meta.planned,
         when=group.WHEN + meta.when,
+        read_as=meta.read_as,
     )
 
 

@@ -63,6 +63,7 @@ class Meta:
     planned: Mapping[object, str] = field(default_factory=dict)
     inert: str = ""
     required: bool = False
+    read_as: Mapping[object, tuple[str, str]] = field(default_factory=dict)
 
 
 class Options(BaseModel):
@@ -83,6 +84,7 @@ def option(
     planned: Mapping[object, str] | None = None,
     inert: str = "",
     required: bool = False,
+    read_as: Mapping[object, tuple[str, str]] | None = None,
     ge: float | None = None,
     gt: float | None = None,
     le: float | None = None,
@@ -92,9 +94,9 @@ def option(
 
     `text` is its help; `unit` names what a number counts; `when` says for which recipes the key means anything;
     `planned` holds values that LLaMA-Factory knows and TuiTune does not yet, each with a hint; `inert` says why the key
-    is accepted without an effect.
+    is accepted without an effect; `read_as` holds other spellings with the value they mean and a word on why.
     """
     conditions = (when,) if isinstance(when, When) else when
-    meta = Meta(unit, conditions, planned or {}, inert, required)
+    meta = Meta(unit, conditions, planned or {}, inert, required, read_as or {})
     extra = cast("JsonDict", {"meta": meta})
     return pydantic_field(default, description=text, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra=extra)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 _LONGEST = 60
@@ -25,6 +26,14 @@ class Problem:
         key = f"{self.key}: " if self.key else ""
         hint = f" ({self.hint})" if self.hint else ""
         return f"{place}{key}{self.reason}{hint}"
+
+
+def named(source: Path | None) -> str:
+    """Return what a recipe is called in messages: its path, from the current directory where that is shorter."""
+    if source is None:
+        return "the recipe"
+    here = Path.cwd()
+    return str(source.relative_to(here) if source.is_relative_to(here) else source)
 
 
 def shown(value: object) -> str:

@@ -42,7 +42,7 @@ def _property(field: Field) -> dict[str, object]:
 def _type(field: Field) -> dict[str, object]:
     """Return the type; null always means 'not given'."""
     if field.kind == "choice":
-        return {"enum": [*field.choices, None, *_booleans(field)]}
+        return {"enum": [*field.choices, *(field.read_as or ()), None, *_booleans(field)]}
     if field.kind == "names":
         return {"anyOf": [{"type": ["string", "null"]}, {"type": "array", "items": {"type": "string"}}]}
     if field.kind == "settings":

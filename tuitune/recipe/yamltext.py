@@ -7,7 +7,9 @@ stay byte for byte. ruamel.yaml reads and writes single values; JSON is YAML too
 from __future__ import annotations
 
 import io
+import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +29,7 @@ from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import SafeRepresenter
 
 from tuitune.errors import RecipeError
-from tuitune.recipe.problems import Problem
+from tuitune.recipe.problems import Problem, named
 
 _LARGEST = 1 << 20
 _COLON_HINT = "put a text with a colon in quotes; write one `key: value` per line, all starting in the first column"
@@ -49,6 +51,7 @@ _SAYINGS = (
         "a line is neither `key: value` nor a comment",
         "put a colon and a space after the key",
     ),
+    (r"must be in|out of range|integer string conversion", "a date or number that cannot be one", "put it in quotes"),
     (r"could not determine a constructor", "a value has a tag (!...), which recipes do not use", "remove the tag"),
     (r"expected <block end>", "a line is indented differently from the others", "start every key in the first column"),
 )
@@ -97,7 +100,7 @@ def read_text(path: Path) -> str:
 
 def failure(reason: str, hint: str = "", source: Path | None = None, line: int | None = None) -> RecipeError:
     """Return the error for a text that cannot be read as a recipe at all."""
-    return RecipeError([Problem("", None, reason, hint, line)], str(source) if source else "the recipe")
+    return RecipeError([Problem("", None, reason, hint, line)], named(source))
 
 
 def _reader() -> YAML:
@@ -142,6 +145,8 @@ def _said(error: YAMLError, source: Path | None) -> RecipeError:
 
 def entries(text: str, source: Path | None = None) -> tuple[list[Entry], bool]:
     """Return the entries of a flat mapping, and whether it is written in braces. Raises RecipeError in words."""
+    if (json_entries := _json(text, source)) is not None:
+        return json_entries, True
     value = load(text, source)
     if value is None:
         return [], False
@@ -151,6 +156,30 @@ def entries(text: str, source: Path | None = None) -> tuple[list[Entry], bool]:
     events = list(_reader().parse(text))
     root = next(index for index, event in enumerate(events) if isinstance(event, MappingStartEvent))
     return list(_pairs(text, events[root + 1 :], value, source)), bool(events[root].flow_style)
+
+
+class _Pairs(list[tuple[str, object]]):
+    """The pairs of a JSON object, before repeated keys are lost."""
+
+
+def _json(text: str, source: Path | None) -> list[Entry] | None:
+    """Return the entries of a JSON object; None for anything else. ruamel refuses JSON that is indented with tabs."""
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        pairs: _Pairs = json.loads(text, object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError):
+        return None
+    twice = next((key for key, count in Counter(key for key, _ in pairs).items() if count > 1), None)
+    if twice is not None:
+        raise failure(f"'{twice}' is given twice", "keep one of them", source)
+    nowhere = Spot(0, 0, 0, 0)
+    return [Entry(key, _plain(value), None, _json_line(text, key), nowhere) for key, value in pairs]
+
+
+def _json_line(text: str, key: str) -> int:
+    found = re.search(rf"{re.escape(json.dumps(key, ensure_ascii=False))}\s*:", text)
+    return text.count("\n", 0, found.start()) + 1 if found else 1
 
 
 def _pairs(text: str, events: list[Event], values: dict[object, object], source: Path | None) -> Iterator[Entry]:
@@ -217,6 +246,8 @@ def dump(value: object) -> str:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, _Pairs):
+        return {key: _plain(item) for key, item in value}
     if isinstance(value, tuple | list | set | frozenset):
         return [_plain(item) for item in value]
     if isinstance(value, dict):

@@ -1,6 +1,7 @@
 """What a stage is: how many things its loss is averaged over, and the summed loss of some rows.
 
-`items` counts over a whole optimizer step and `part_loss` is a plain sum, so the gradient does not depend on how the step was cut.
+`items` counts over a whole optimizer step and `part_loss` is a plain sum, so the gradient does not depend on how the
+step was cut.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Part:
-    """One micro-batch: summed loss, tokens that went through the model, labelled ones, and the rightly predicted of those."""
+    """One micro-batch: summed loss, tokens through the model, labelled ones, rightly predicted ones."""
 
     loss: Tensor
     tokens: int

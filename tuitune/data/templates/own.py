@@ -19,6 +19,18 @@ NAME = "tokenizer"
 Chat = list[dict[str, str]]
 
 
+class Unsplittable(DataError):
+    """Prompts and answers of the dialogue at `place` cannot be told apart."""
+
+    def __init__(self, place: int, chatml: bool) -> None:
+        super().__init__(
+            "the tokenizer's chat template cannot be split into prompts and answers: what it renders for the beginning "
+            "of a dialogue is not the beginning of what it renders for the whole",
+            f"Name a template in the recipe, such as `template: {'chatml' if chatml else 'default'}`.",
+        )
+        self.place = place
+
+
 @dataclass(frozen=True)
 class TokenizerTemplate:
     """The chat template that came with the tokenizer.
@@ -42,9 +54,12 @@ class TokenizerTemplate:
             chats += [(whole[: first + count], count % 2 == 1) for count in range(1, len(talk.messages) + 1)]
         texts = iter(_render_all(chats, tokenizer))
         found: list[list[Piece] | str] = []
-        for talk in conversations:
+        for place, talk in enumerate(conversations):
             rendered = [next(texts) for _ in talk.messages]
-            found.append(_pieces(rendered, talk.messages, tokenizer))
+            pieces = _pieces(rendered, talk.messages)
+            if pieces is None:
+                raise Unsplittable(place, "<|im_start|>" in tokenizer.get_vocab())
+            found.append(pieces)
         return found
 
     def prompt_ids(self, messages: Sequence[Message], tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -91,17 +106,16 @@ def _render_batch(batch: list[Chat], opening: bool, tokenizer: PreTrainedTokeniz
         return []
     try:
         texts = tokenizer.apply_chat_template(batch, tokenize=False, add_generation_prompt=opening)
-    # A template runs code of its own: TemplateError is what it raises, TypeError and ValueError come of odd values.
-    except (TemplateError, TypeError, ValueError) as error:
+    # A template runs code of its own: TemplateError is what it raises, the others come of odd values.
+    except (TemplateError, TypeError, ValueError, LookupError) as error:
         if len(batch) == 1:
             return [UnusableRow(f"the chat template refuses it: {clean_line(str(error))[:200]}")]
         return [_render_batch([chat], opening, tokenizer)[0] for chat in batch]
     return [str(text) for text in texts]
 
 
-def _pieces(
-    rendered: Sequence[str | UnusableRow], messages: Sequence[Message], tokenizer: PreTrainedTokenizerBase
-) -> list[Piece] | str:
+def _pieces(rendered: Sequence[str | UnusableRow], messages: Sequence[Message]) -> list[Piece] | str | None:
+    """Return the pieces of one dialogue, the reason why it was not rendered, or None if it cannot be split."""
     texts: list[str] = []
     for text in rendered:
         if isinstance(text, UnusableRow):
@@ -110,9 +124,7 @@ def _pieces(
     if all(after.startswith(before) for before, after in pairwise(texts)):
         return [(after[len(before) :],) for before, after in pairwise(["", *texts])]
     ends = _history_ends(texts, messages)
-    if ends is None:
-        raise unsplittable(tokenizer)
-    return [(texts[-1][start:end],) for start, end in pairwise([0, *ends])]
+    return None if ends is None else [(texts[-1][start:end],) for start, end in pairwise([0, *ends])]
 
 
 def _history_ends(texts: Sequence[str], messages: Sequence[Message]) -> list[int] | None:
@@ -136,13 +148,3 @@ def _history_ends(texts: Sequence[str], messages: Sequence[Message]) -> list[int
             return None
         ends += [len(prompt), end + len(answer + closing)]
     return ends if ends[-1] == len(whole) else None
-
-
-def unsplittable(tokenizer: PreTrainedTokenizerBase) -> DataError:
-    """Return the error for a template whose prompts and answers cannot be told apart."""
-    chatml = "<|im_start|>" in tokenizer.get_vocab()
-    return DataError(
-        "the tokenizer's chat template cannot be split into prompts and answers: what it renders for the beginning of "
-        "a dialogue is not the beginning of what it renders for the whole",
-        f"Name a template in the recipe, such as `template: {'chatml' if chatml else 'default'}`.",
-    )

@@ -32,7 +32,7 @@ class GenerationOptions(Options):
         "Of LLaMA-Factory: most tokens of prompt and answer together.",
         unit="tokens",
         ge=1,
-        inert="max_new_tokens decides; LLaMA-Factory too prefers it",
+        inert="max_new_tokens decides, as it does in LLaMA-Factory",
     )
     repetition_penalty: Number = option(1.0, "Above 1 makes tokens that were used already less likely.", gt=0)
     length_penalty: Number = option(

@@ -81,6 +81,12 @@ RULES = (
         "use all, or names such as q_proj,v_proj",
     ),
     Rule(
+        ("lora_target", "additional_target"),
+        lambda r: any(" " in name for name in (*r.lora_target, *r.additional_target)),
+        "a module's name has no spaces",
+        "put commas between the names",
+    ),
+    Rule(
         ("lora_target",),
         lambda r: "all" in r.lora_target and len(r.lora_target) > 1,
         "'all' already covers the other names",

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
-
-from pydantic import BeforeValidator
+from typing import ClassVar, Literal
 
 from tuitune.recipe.option import Options, Rule, option
-from tuitune.recipe.shapes import Flag, Names, Text, words_for
+from tuitune.recipe.shapes import Flag, Names, Text
 
-# Older LLaMA-Factory recipes wrote a boolean here.
-Attention = Annotated[Literal["auto", "sdpa", "fa2"], BeforeValidator(words_for({True: "fa2"}))]
+_FLASH = ("auto", "is read as auto: torch's own flash attention is used on CUDA, not the flash-attn package")
 
 
 class ModelOptions(Options):
@@ -45,7 +42,7 @@ class ModelOptions(Options):
         False,
         "Cut the names of special tokens found in your texts into pieces instead of reading them as control marks.",
     )
-    flash_attn: Attention = option(
+    flash_attn: Literal["auto", "sdpa"] = option(
         "auto",
         "How attention is computed. `auto` takes the best for the device: torch's variable-length flash attention on "
         "CUDA, SDPA per sequence elsewhere; `sdpa` takes SDPA everywhere.",
@@ -53,6 +50,7 @@ class ModelOptions(Options):
             "fa3": "use auto: on CUDA it runs the flash attention that torch contains",
             "disabled": "use sdpa, which computes the same numbers",
         },
+        read_as={"fa2": _FLASH, True: _FLASH},  # older LLaMA-Factory recipes wrote a boolean
     )
 
 
@@ -62,12 +60,6 @@ RULES = (
         lambda r: not r.model_name_or_path.strip(),
         "is missing: a recipe must name the model",
         "a local folder, a hub name, or smollm2-135m, which TuiTune brings itself",
-    ),
-    Rule(
-        ("flash_attn",),
-        lambda r: r.flash_attn == "fa2",
-        "is read as auto: the flash-attn package is not used, torch's own flash attention is (on CUDA)",
-        level="warning",
     ),
     Rule(
         ("trust_remote_code",),

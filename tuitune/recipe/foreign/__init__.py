@@ -71,6 +71,8 @@ def asks_nothing(value: object, defaults: tuple[object, ...]) -> bool:
 
 
 def _same(value: object, default: object) -> bool:
+    if not isinstance(value, str | int | float):
+        return value == default
     if isinstance(value, bool) or isinstance(default, bool):
         return str(value).lower() == str(default).lower()
     try:

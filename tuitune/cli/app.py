@@ -1,0 +1,215 @@
+"""The command line: what may be asked, in words; each command's work is imported when it is asked for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="tuitune",
+    help="Fine-tune language models from a terminal.",
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+models_app = typer.Typer(help="List the models on this machine, or fetch one.", rich_markup_mode=None)
+app.add_typer(models_app, name="models")
+
+RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file; LLaMA-Factory's run as they are.")]
+Settings = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Values that take the place of the recipe's.")
+]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, the beginning of it, or its path.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line and nothing else.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Train in the background; the run outlives this terminal.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        print(installed("tuitune"))
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def train(
+    recipe: RecipePath,
+    settings: Settings = None,
+    run: Annotated[str | None, typer.Option("--run", metavar="NAME", help="Name of the run.")] = None,
+    detach: Detach = False,
+    json: Json = False,
+) -> int:
+    """Train what a recipe asks for; the same recipe in the same place goes on where it stopped.
+
+    ctrl+c saves a checkpoint and ends, a second one ends without. A detached run takes `tuitune stop`; at SIGTERM it
+    writes a checkpoint and goes on.
+    """
+    from tuitune.cli.train import train as work
+
+    return work(recipe, settings or [], name=run, detached=detach, as_json=json)
+
+
+@app.command()
+def resume(run: RunName, settings: Settings = None, detach: Detach = False, json: Json = False) -> int:
+    """Go on with a run from its newest checkpoint, with other values if some are given."""
+    from tuitune.cli.resume import resume as work
+
+    return work(run, settings or [], detached=detach, as_json=json)
+
+
+@app.command()
+def attach(
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="The newest live run unless given.")] = None,
+) -> int:
+    """Watch a run; ctrl+c ends the watching, not the run."""
+    from tuitune.cli.attach import attach as work
+
+    return work(run)
+
+
+@app.command()
+def runs(json: Json = False) -> int:
+    """List the runs, the one last active first."""
+    from tuitune.cli.runs import runs as work
+
+    return work(as_json=json)
+
+
+@app.command()
+def pause(run: RunName) -> int:
+    """Let a run wait."""
+    from tuitune.cli.steer import pause as work
+
+    return work(run)
+
+
+@app.command("continue")
+def continue_(run: RunName) -> int:
+    """Let a paused run go on."""
+    from tuitune.cli.steer import go_on as work
+
+    return work(run)
+
+
+@app.command()
+def save(run: RunName) -> int:
+    """Write a checkpoint at the end of the step."""
+    from tuitune.cli.steer import save as work
+
+    return work(run)
+
+
+@app.command()
+def stop(
+    run: RunName,
+    now: Annotated[bool, typer.Option("--now", help="Without a checkpoint: lose what came after the last one.")] = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the run has ended.")] = True,
+) -> int:
+    """Write a checkpoint of the last whole step and end a run."""
+    from tuitune.cli.steer import stop as work
+
+    return work(run, now=now, wait=wait)
+
+
+@app.command()
+def lr(run: RunName, value: Annotated[float, typer.Argument(metavar="VALUE", help="Such as 2e-5.")]) -> int:
+    """Set the peak of the learning rate's schedule while a run is training."""
+    from tuitune.cli.steer import learning_rate as work
+
+    return work(run, value)
+
+
+@app.command()
+def chat(
+    model: Annotated[str | None, typer.Option("--model", metavar="M", help="A model's name, folder or GGUF file.")] = None,
+    adapter: Annotated[str | None, typer.Option("--adapter", metavar="DIR", help="An adapter to put on it.")] = None,
+    run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="A run: its live weights, or its result.")] = None,
+    system: Annotated[str | None, typer.Option("--system", metavar="S", help="What the assistant is told first.")] = None,
+    once: Annotated[
+        str | None, typer.Option("--once", metavar="TEXT", help="Print one reply and end; `-` reads standard input.")
+    ] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(help="Longest reply, in tokens.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="0 takes the likeliest token always.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens of this probability.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Draw from so many likeliest tokens; 0 sets no limit.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Start of the random numbers of every reply.")] = None,
+) -> int:
+    """Talk to a model, to a tuned one, or to a run while it learns."""
+    from tuitune.cli.chat import chat as work
+
+    options = {
+        "max_new_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p, "top_k": top_k, "seed": seed,
+    }  # fmt: skip
+    given = {key: value for key, value in options.items() if value is not None}
+    return work(model=model, adapter=adapter, run=run, system=system, once=once, options=given)
+
+
+@app.command()
+def check(recipe: RecipePath, settings: Settings = None, json: Json = False) -> int:
+    """Say everything that is wrong with a recipe, without training."""
+    from tuitune.cli.check import check as work
+
+    return work(recipe, settings or [], as_json=json)
+
+
+@app.command()
+def schema() -> int:
+    """Print the JSON schema of recipes, for editors."""
+    from tuitune.cli.check import schema as work
+
+    return work()
+
+
+@models_app.callback(invoke_without_command=True)
+def _models(context: typer.Context, json: Json = False) -> int:
+    if context.invoked_subcommand is not None:
+        return 0
+    from tuitune.cli.models import listed as work
+
+    return work(as_json=json)
+
+
+@models_app.command("get")
+def models_get(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="organisation/name on the hub, or smollm2-135m.")],
+    json: Json = False,
+) -> int:
+    """Fetch a model and make it ready to be trained."""
+    from tuitune.cli.models import get as work
+
+    return work(name, as_json=json)
+
+
+@app.command()
+def doctor(json: Json = False) -> int:
+    """Look at this machine and say what is missing."""
+    from tuitune.cli.doctor import doctor as work
+
+    return work(as_json=json)
+
+
+@app.command()
+def demo(
+    settings: Settings = None,
+    name: Annotated[str | None, typer.Option("--name", help="What the model shall call itself.")] = None,
+    author: Annotated[str | None, typer.Option("--author", help="Who it shall say made it.")] = None,
+) -> int:
+    """Teach a small model its own name, here and now, and ask it before and after."""
+    from tuitune.cli.demo import demo as work
+
+    return work(settings or [], name=name, author=author)
+
+
+@app.command("_host", hidden=True)
+def host(run_dir: str) -> int:
+    """Train in a run directory without a terminal."""
+    from tuitune.cli.host import host as work
+
+    return work(run_dir)

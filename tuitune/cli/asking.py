@@ -1,0 +1,53 @@
+"""Recipes as the command line asks for them: a file with overrides, and everything there is to say about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tuitune.engine.asked import ADAPTERS, FILES, FOLDERS, MODEL, is_place
+from tuitune.errors import RecipeError
+from tuitune.recipe import Document, Problem
+
+
+def read(path: str | Path, settings: Sequence[str]) -> tuple[Document | None, list[Problem]]:
+    """Return the document with the overrides in it and all problems, errors and warnings; None for an unreadable one."""
+    try:
+        document = Document.read(path)
+    except RecipeError as error:
+        return None, list(error.problems)
+    found: list[Problem] = []
+    for setting in settings:
+        try:
+            document.override(setting)
+        except RecipeError as error:
+            found += error.problems
+    return document, [*found, *document.problems()]
+
+
+def read_good(path: str | Path, settings: Sequence[str], *, name: str = "") -> tuple[Document, list[Problem]]:
+    """Return the document and its warnings; raises RecipeError with everything when something is wrong."""
+    document, problems = read(path, settings)
+    if document is None or any(problem.level == "error" for problem in problems):
+        raise RecipeError(problems, name or str(path))
+    return document, problems
+
+
+def changed_keys(before: Document, after: Document) -> list[str]:
+    """Return the keys whose values differ."""
+    old, new = before.values(), after.values()
+    return [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
+
+
+def fix_places(document: Document, settings: Sequence[str]) -> None:
+    """Make relative paths among the overrides absolute where they exist: the run may have been started elsewhere."""
+    values = document.values()
+    for key in dict.fromkeys(setting.partition("=")[0].strip() for setting in settings):
+        value = values.get(key)
+        if key in (*FOLDERS, *FILES, ADAPTERS, MODEL) and isinstance(value, str):
+            names = [_fixed(key, name.strip()) for name in value.split(",")]
+            document.set(key, ",".join(names))
+
+
+def _fixed(key: str, name: str) -> str:
+    return str(Path(name).absolute()) if name and is_place(key, name) and Path(name).exists() else name

@@ -1,0 +1,58 @@
+"""Run a command and turn however it ends into words and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+
+from tuitune.errors import Stopped, TuiTuneError
+
+_INTERRUPTED = 130  # what typer makes of ctrl+c
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `tuitune` with `arguments` (default: the command line's) and return the exit code."""
+    try:
+        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has gone (`| head`); what is still buffered must not complain at the very end.
+        _silence_stdout()
+        code = 1
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    from typer.exceptions import Abort, TyperException
+
+    from tuitune.cli import report
+    from tuitune.cli.app import app
+
+    try:
+        code = app(arguments, prog_name="tuitune", standalone_mode=False)
+    except TuiTuneError as error:
+        return report.failure(error)
+    except TyperException as error:
+        return report.usage(error.format_message(), _usage(error))
+    except (KeyboardInterrupt, Abort):
+        return Stopped.exit_code
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # the border of the program: no traceback ever reaches the terminal
+        return report.fault(error)
+    code = code if isinstance(code, int) else 0
+    return Stopped.exit_code if code == _INTERRUPTED else code
+
+
+def _usage(error: Exception) -> str:
+    context = getattr(error, "ctx", None)
+    return f"see `{context.command_path} --help`" if context is not None else "see `tuitune --help`"
+
+
+def _silence_stdout() -> None:
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)

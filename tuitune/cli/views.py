@@ -1,0 +1,190 @@
+"""Three ways to show a run that trains: bars on a terminal, lines in a pipe, JSON for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from tuitune.cli import words
+from tuitune.cli.console import can_draw, json_line, say, screen
+from tuitune.cli.picture import Picture
+from tuitune.run import RunDir, State, events
+from tuitune.run.packing import record
+from tuitune.text import clean_line
+
+_LEAST_GAP = 1.0  # seconds between two lines in a pipe ...
+_LINES = 200  # ... and for long runs so many lines for each doubling of their length, or about that
+
+
+class View(Protocol):
+    """Shows one run; every method may raise OSError when nobody is there to see it."""
+
+    picture: Picture
+
+    def show(self, found: Sequence[events.Event], state: State | None) -> None:
+        """Take in what is new and draw."""
+        ...
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print a line of the face itself."""
+        ...
+
+    def close(self) -> None:
+        """Draw for the last time and give the terminal back."""
+        ...
+
+
+def view_for(run: RunDir, stream: TextIO, *, as_json: bool = False) -> View:
+    """Return the view that suits the stream."""
+    if as_json:
+        return JsonView(run, stream)
+    console = screen(stream)
+    return LiveView(run, console) if can_draw(console) else PlainView(run, console)
+
+
+class JsonView:
+    """The run's place, then its events as they are in the journal."""
+
+    def __init__(self, run: RunDir, stream: TextIO) -> None:
+        self.picture, self._stream = Picture(run.name), stream
+        json_line({"kind": "Run", "name": run.name, "path": run.path}, stream)
+
+    def show(self, found: Sequence[events.Event], state: State | None) -> None:
+        """Write the events."""
+        for event in found:
+            self.picture.take(event)
+            json_line({"kind": event.kind, **record(event)}, self._stream)
+
+    def say(self, text: str, style: str = "") -> None:
+        """Say nothing: programs read the events."""
+
+    def close(self) -> None:
+        """Nothing is to be given back."""
+
+
+class PlainView:
+    """Lines without control characters; of many steps only some, the more the younger the run is."""
+
+    def __init__(self, run: RunDir, console: Console) -> None:
+        self.picture, self._console = Picture(run.name), console
+        self._shown: float | None = None
+        self._skipped = False
+
+    def show(self, found: Sequence[events.Event], state: State | None) -> None:
+        """Print a line for each event that deserves one."""
+        self.picture.look(state)
+        for event in found:
+            self.picture.take(event)
+            self._line(event)
+
+    def _line(self, event: events.Event) -> None:
+        match event:
+            case events.StepLogged():
+                self._skipped = not self._is_due(event.t)
+                if not self._skipped:
+                    self._step(event.t)
+            case events.PhaseStarted(phase=phase, detail=detail):
+                self.say(f"{phase}: {detail}" if detail else phase)
+            case events.RunFinished() | events.RunFailed() if self._skipped:
+                self._step(event.t)
+            case _:
+                if (words_and_style := words.remark(event)) is not None:
+                    self.say(words_and_style[0])
+
+    def _is_due(self, now: float) -> bool:
+        gap = max(_LEAST_GAP, self.picture.elapsed(now) / _LINES)
+        return self._shown is None or now - self._shown >= gap
+
+    def _step(self, now: float) -> None:
+        self._shown, self._skipped = now, False
+        left = self.picture.left(now)
+        eta = [f"left {words.duration(left)}"] if left is not None else []
+        self.say("  ".join([f"step {words.steps(self.picture)}", *words.figures(self.picture), *eta]))
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print one line."""
+        print(clean_line(text), file=self._console.file, flush=True)
+
+    def close(self) -> None:
+        """Nothing is to be given back."""
+
+
+class LiveView:
+    """A bar and the figures of the last step, redrawn in place; what happens is printed above."""
+
+    def __init__(self, run: RunDir, console: Console) -> None:
+        self.picture, self._console = Picture(run.name), console
+        self._spinner = Spinner("dots")
+        self._state: State | None = None
+        self._live = Live(
+            self._draw(), console=console, auto_refresh=False, transient=True, redirect_stdout=False,
+            redirect_stderr=False, vertical_overflow="crop",
+        )  # fmt: skip
+        self._live.start()
+
+    def show(self, found: Sequence[events.Event], state: State | None) -> None:
+        """Print what happened and draw the present."""
+        self._state = state
+        self.picture.look(state)
+        for event in found:
+            self.picture.take(event)
+            if (words_and_style := words.remark(event)) is not None:
+                self.say(*words_and_style)
+        self._live.update(self._draw(), refresh=True)
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print one line above the bar."""
+        say(self._console, text, style)
+
+    def close(self) -> None:
+        """Take the bar away and show the cursor again."""
+        self._live.stop()
+
+    def _draw(self) -> RenderableType:
+        picture = self.picture
+        if not picture.training:
+            return self._phase()
+        return Group(self._steps(), self._figures())
+
+    def _phase(self) -> RenderableType:
+        picture = self.picture
+        title = " ".join(part for part in (picture.phase or "start", picture.detail) if part)
+        share = f"{100 * picture.done / picture.todo:.0f} %" if picture.todo else str(picture.done or "")
+        # A bar only where its end is known: a spinner shows that something moves.
+        bar = ProgressBar(picture.todo, picture.done) if picture.todo else Text("")
+        return _row(self._spinner, _text(title, "bold"), bar, _text(share), _text(words.duration(picture.elapsed())))
+
+    def _steps(self) -> RenderableType:
+        picture, left = self.picture, self.picture.left()
+        ending = self._state is not None and self._state.status == "stopping"
+        title = "stopping" if ending else "paused" if picture.paused else "train"
+        bar = ProgressBar(picture.total, picture.step) if picture.total else Text("")
+        eta = f"{words.duration(left)} left" if left is not None else ""
+        mark = self._spinner if not picture.paused else Text(" ")
+        times = f"{words.duration(picture.elapsed())}  {eta}".rstrip()
+        return _row(mark, _text(title, "bold"), bar, _text(words.steps(picture)), _text(times))
+
+    def _figures(self) -> RenderableType:
+        picture, parts = self.picture, words.figures(self.picture)
+        if picture.phase == "evaluate" and picture.todo:
+            parts = [f"evaluating {picture.done}/{picture.todo}", *parts]
+        return _text("  " + "  ".join(parts), "dim" if not parts else "")
+
+
+def _row(*cells: RenderableType) -> Table:
+    row = Table.grid(expand=True, padding=(0, 1))
+    for cell in cells:
+        row.add_column(no_wrap=True, ratio=1 if isinstance(cell, ProgressBar) else None, overflow="ellipsis")
+    row.add_row(*cells)
+    return row
+
+
+def _text(text: str, style: str = "") -> Text:
+    return Text(clean_line(text), style=style, no_wrap=True, overflow="ellipsis")

@@ -1,0 +1,105 @@
+"""Figures and events as words, the same for every face on a plain terminal."""
+
+from __future__ import annotations
+
+import math
+import shlex
+
+from tuitune.cli.picture import Picture
+from tuitune.run import events
+from tuitune.run.directory import RunDir
+
+
+def number(value: float, form: str = ".4f") -> str:
+    """Return a number, or `nan` and `inf` as they are."""
+    if math.isnan(value):
+        return "nan"
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    return f"{value:.3e}" if form == ".4f" and abs(value) >= 1e4 else f"{value:{form}}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as 0:05, 1:02:03 or 2d 03:04."""
+    whole = round(seconds)
+    minutes, seconds_left = divmod(whole, 60)
+    hours, minutes_left = divmod(minutes, 60)
+    if hours >= 24:
+        return f"{hours // 24}d {hours % 24:02}:{minutes_left:02}"
+    return f"{hours}:{minutes_left:02}:{seconds_left:02}" if hours else f"{minutes}:{seconds_left:02}"
+
+
+def size(value: float) -> str:
+    """Return bytes in the unit that fits."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def steps(picture: Picture) -> str:
+    """Return how far a run is: 12/72."""
+    return f"{picture.step}/{picture.total}" if picture.total else str(picture.step)
+
+
+def figures(picture: Picture) -> list[str]:
+    """Return what was logged last, one short text per figure, the important ones first."""
+    logged, found = picture.logged, []
+    if logged is not None:
+        found = [f"loss {number(logged.loss)}", f"lr {number(logged.learning_rate, '.2e')}"]
+        if logged.grad_norm is not None:
+            found.append(f"grad {number(logged.grad_norm, '.3g')}")
+        found.append(f"{logged.tokens_per_second:,.0f} tok/s")
+    if picture.evaluated is not None:
+        found.append(f"eval {number(picture.evaluated.loss)}")
+    return found
+
+
+def remark(event: events.Event) -> tuple[str, str] | None:
+    """Return an event that deserves a line of its own, with its style, or None."""
+    match event:
+        case events.Warned(message=message, hint=hint):
+            return f"warning: {message}" + (f" ({hint})" if hint else ""), "yellow"
+        case events.CheckpointSaved(step=step, bytes=count, best=best):
+            return f"checkpoint {step} saved, {size(count)}" + (", the best so far" if best else ""), "green"
+        case events.EvalLogged(step=step, loss=loss, metrics=metrics):
+            more = "".join(f", {name.removeprefix('eval_')} {number(value)}" for name, value in metrics.items())
+            return f"step {step}: eval loss {number(loss)}{more}", "cyan"
+        case events.RunStarted(step=step, resumed_from=str()):
+            return f"goes on from step {step}", ""
+        case events.Paused(step=step):
+            return f"paused at step {step}", "yellow"
+        case events.Resumed(step=step):
+            return f"goes on at step {step}", ""
+        case events.CommandDone(command="set_learning_rate", message=message):
+            return message, ""
+    return None
+
+
+def ending(run: RunDir, picture: Picture) -> list[str]:
+    """Return how a run ended, where its result is and which command comes next; nothing for a failure."""
+    end = picture.end
+    if not isinstance(end, events.RunFinished):
+        return []
+    took = duration(end.seconds)
+    if end.reason == "finished":
+        loss = f", mean loss {number(end.metrics['train_loss'])}" if "train_loss" in end.metrics else ""
+        where = [f"the result is in {end.final}"] if end.final else []
+        return [f"finished: {end.step} steps, {took}{loss}", *where, f"ask it: tuitune chat --run {called(run)}"]
+    kept = newest_checkpoint(run)
+    what = f"checkpoint {kept} holds it" if kept is not None else "there is no checkpoint"
+    return [f"stopped at step {end.step} after {took}; {what}", f"go on: tuitune resume {called(run)}"]
+
+
+def newest_checkpoint(run: RunDir) -> int | None:
+    """Return the step of the newest whole checkpoint, looked at by names and sizes."""
+    from tuitune.run import manifest
+
+    path, _ = manifest.newest_valid(run.path, deep=False)
+    return int(path.name.rpartition("-")[2]) if path is not None else None
+
+
+def called(run: RunDir) -> str:
+    """Return a run's name as a shell takes it."""
+    return shlex.quote(run.name)

@@ -1,0 +1,71 @@
+"""The recipe of a run with its relative paths settled: they mean what they meant where the run was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tuitune.fit import embedded
+from tuitune.recipe import Recipe, load
+from tuitune.run.directory import RunDir
+from tuitune.run.origin import Origin
+
+FOLDERS = ("dataset_dir", "cache_dir", "resume_from_checkpoint")
+FILES = ("dataset", "eval_dataset")
+ADAPTERS = "adapter_name_or_path"
+MODEL = "model_name_or_path"
+
+
+def asked(run: RunDir) -> tuple[Recipe, list[str]]:
+    """Return the recipe of `run`, and a sentence for every path that is not taken from the current directory.
+
+    Raises RecipeError.
+    """
+    recipe, origin = load(run.recipe), Origin.of(run)
+    if origin is None:
+        return recipe, []
+    settled = dict(_settled(recipe, origin))
+    notes = [f"{key}: {_words(value)}, because of where the run was started" for key, value in settled.items()]
+    return recipe.model_copy(update=settled) if settled else recipe, notes
+
+
+def _settled(recipe: Recipe, origin: Origin) -> Iterator[tuple[str, str | tuple[str, ...]]]:
+    for key in (*FOLDERS, MODEL):
+        value = getattr(recipe, key)
+        found = _found(key, value, origin) if isinstance(value, str) else None
+        if found is not None:
+            yield key, str(found)
+    for key in (*FILES, ADAPTERS):
+        names: tuple[str, ...] = getattr(recipe, key)
+        moved = tuple(str(_found(key, name, origin) or name) for name in names)
+        if moved != names:
+            yield key, moved
+
+
+def _found(key: str, value: str, origin: Origin) -> Path | None:
+    """Return where a relative path lies, or None when it is taken as it is."""
+    if not is_place(key, value) or value.startswith("~") or Path(value).is_absolute():
+        return None
+    for folder in origin.folders:
+        path = folder / value
+        if _is_meant(key, path):
+            return None if folder == Path.cwd() else path
+    return None
+
+
+def is_place(key: str, value: str) -> bool:
+    """Tell whether the value of a key may be a path at all, rather than a name in a catalog or of a built-in model."""
+    if key in FILES:
+        return "/" in value or bool(Path(value).suffix)
+    return value != embedded.NAME if key == MODEL else key in (*FOLDERS, ADAPTERS)
+
+
+def _is_meant(key: str, path: Path) -> bool:
+    # A name on a hub looks like a path, so a folder must hold a model to be one.
+    if key == MODEL:
+        return (path / "config.json").is_file() or (path.suffix.lower() == ".gguf" and path.is_file())
+    return path.is_file() if key in FILES else path.is_dir()
+
+
+def _words(value: str | tuple[str, ...]) -> str:
+    return value if isinstance(value, str) else ", ".join(value)

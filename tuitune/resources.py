@@ -1,0 +1,38 @@
+"""What comes with TuiTune and is no code: presets and themes, in a checkout and in an installed wheel alike."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from tuitune.errors import TuiTuneError, UsageError
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def presets() -> Path:
+    """Return the folder of recipes that come with TuiTune."""
+    return _folder("presets")
+
+
+def themes() -> Path:
+    """Return the folder of colour themes."""
+    return _folder("themes")
+
+
+def preset(name: str) -> Path:
+    """Return the recipe called `name`, with or without its ending; raises UsageError when there is none."""
+    known = {path.stem: path for path in sorted(presets().glob("*.yaml"))}
+    stem = name.removesuffix(".yaml")
+    if stem not in known:
+        near = difflib.get_close_matches(stem, list(known), n=1) or sorted(known)
+        raise UsageError(f"there is no preset {name!r:.80}", f"did you mean {' or '.join(near)}?")
+    return known[stem]
+
+
+def _folder(name: str) -> Path:
+    # A wheel holds the folder inside the package; in a checkout it lies beside it.
+    for path in (_PACKAGE / name, _PACKAGE.parent / name):
+        if path.is_dir():
+            return path
+    raise TuiTuneError(f"the folder {name} that comes with TuiTune is missing", "install TuiTune again")
