@@ -268,7 +268,8 @@ def test_losses_that_are_no_numbers_are_shown(root: Path) -> None:
 
 def test_evaluation_keeps_the_best_checkpoint_and_ends_with_it(root: Path) -> None:
     it = start(
-        root, val_size=0.2, eval_strategy="steps", eval_steps=2, save_strategy="steps", save_steps=2, save_total_limit=2,
+        root, val_size=0.2, eval_strategy="steps", eval_steps=2, save_strategy="steps", save_steps=2,
+        save_total_limit=2,
         load_best_model_at_end=True, compute_accuracy=True, learning_rate=0.05, lr_scheduler_type="constant",
     )  # fmt: skip
     assert run(it).status == "finished"

@@ -109,7 +109,9 @@ def save(run: RunName) -> int:
 @app.command()
 def stop(
     run: RunName,
-    now: Annotated[bool, typer.Option("--now", help="Without a checkpoint: lose what came after the last one.")] = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="Without a checkpoint: lose what came after the last one.")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the run has ended.")] = True,
 ) -> int:
     """Write a checkpoint of the last whole step and end a run."""
@@ -128,10 +130,16 @@ def lr(run: RunName, value: Annotated[float, typer.Argument(metavar="VALUE", hel
 
 @app.command()
 def chat(
-    model: Annotated[str | None, typer.Option("--model", metavar="M", help="A model's name, folder or GGUF file.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="M", help="A model's name, folder or GGUF file.")
+    ] = None,
     adapter: Annotated[str | None, typer.Option("--adapter", metavar="DIR", help="An adapter to put on it.")] = None,
-    run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="A run: its live weights, or its result.")] = None,
-    system: Annotated[str | None, typer.Option("--system", metavar="S", help="What the assistant is told first.")] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", metavar="RUN", help="A run: its live weights, or its result.")
+    ] = None,
+    system: Annotated[
+        str | None, typer.Option("--system", metavar="S", help="What the assistant is told first.")
+    ] = None,
     once: Annotated[
         str | None, typer.Option("--once", metavar="TEXT", help="Print one reply and end; `-` reads standard input.")
     ] = None,

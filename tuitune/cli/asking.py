@@ -11,7 +11,7 @@ from tuitune.recipe import Document, Problem
 
 
 def read(path: str | Path, settings: Sequence[str]) -> tuple[Document | None, list[Problem]]:
-    """Return the document with the overrides in it and all problems, errors and warnings; None for an unreadable one."""
+    """Return the document with the overrides in it, None for an unreadable one, and all problems and warnings."""
     try:
         document = Document.read(path)
     except RecipeError as error:

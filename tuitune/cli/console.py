@@ -13,11 +13,9 @@ from rich.text import Text
 from tuitune.run.packing import plain
 from tuitune.text import clean_line
 
-_WIDE = 10_000
-
 
 class Screen(Console):
-    """A console on one stream: it measures that stream, whatever descriptors 0 to 2 are, and lets broken pipes through."""
+    """A console that measures its own stream, whatever descriptors 0 to 2 are, and lets broken pipes through."""
 
     @property
     def size(self) -> ConsoleDimensions:
@@ -28,6 +26,10 @@ class Screen(Console):
             return super().size
         # A terminal that has not been told its size says 0.
         return ConsoleDimensions(columns, lines) if columns and lines and not self._width else super().size
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
 
     def on_broken_pipe(self) -> None:
         """Raise it: rich itself would end the process in the middle of a training."""
@@ -45,13 +47,8 @@ def can_draw(console: Console) -> bool:
 
 
 def say(console: Console, text: str, style: str = "") -> None:
-    """Print one line of our own words with foreign parts in it, unbroken unless the terminal breaks it."""
-    console.print(Text(clean_line(text), style=style), soft_wrap=True)
-
-
-def table_width(console: Console) -> int:
-    """Return how wide a table may be: a file or a pipe gets every column whole."""
-    return console.width if console.is_terminal else _WIDE
+    """Print a line of our own words with foreign parts in it; only a terminal breaks it, between words."""
+    console.print(Text(clean_line(text), style=style), soft_wrap=not console.is_terminal)
 
 
 def json_line(value: object, stream: TextIO | None = None) -> None:

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 from tuitune.run import State, events
 
+_KEPT = 0.9  # of the former pace after one step
+
 
 @dataclass
 class Picture:
-    """The present of one attempt; times are unix seconds."""
+    """The present of one attempt; times are unix seconds, `pace` is seconds per step."""
 
     name: str
     attempt: int = 0
@@ -25,6 +27,7 @@ class Picture:
     step: int = 0
     total: int | None = None
     logged: events.StepLogged | None = None
+    pace: float | None = None
     evaluated: events.EvalLogged | None = None
     saved: events.CheckpointSaved | None = None
     paused: bool = False
@@ -47,7 +50,7 @@ class Picture:
             case events.Progress(phase=phase, done=done, total=total):
                 self.phase, self.done, self.todo = phase, done, total
             case events.StepLogged():
-                self.logged, self.step = event, max(self.step, event.step)
+                self._log(event)
                 # Steps follow an evaluation without a phase of their own.
                 self.phase = "train"
             case events.EvalLogged():
@@ -65,10 +68,17 @@ class Picture:
             self.step = max(self.step, state.step)
             self.total = state.total_steps or self.total
 
+    def _log(self, event: events.StepLogged) -> None:
+        before = self.logged.step if self.logged is not None else event.step - 1
+        # Steps are as long as their rows: a mean that forgets slowly keeps the time that is left from jumping.
+        kept = 0.0 if self.pace is None else _KEPT ** max(1, event.step - before)
+        self.pace = event.step_seconds if self.pace is None else kept * self.pace + (1 - kept) * event.step_seconds
+        self.logged, self.step = event, max(self.step, event.step)
+
     def _begin(self, event: events.RunStarted) -> None:
         self.attempt, self.start_step, self.started = event.attempt, event.step, event.t
         self.step, self.total = event.step, event.total_steps or self.total
-        self.training_since = self.end = self.logged = None
+        self.training_since = self.end = self.logged = self.pace = None
         self.paused = False
 
     @property
@@ -85,7 +95,7 @@ class Picture:
         """Return the seconds that the remaining steps take at the present speed, None when nobody can know."""
         if self.total is None:
             return None
-        seconds = self.logged.step_seconds if self.logged is not None else self._mean(now)
+        seconds = self.pace if self.pace is not None else self._mean(now)
         return None if seconds is None or seconds <= 0 else seconds * max(0, self.total - self.step)
 
     def _mean(self, now: float | None) -> float | None:

@@ -68,11 +68,12 @@ def _keep(error: BaseException) -> str:
     return f"the whole story is at the end of {path}"
 
 
-def _line(label: str, text: str, style: str) -> None:
+def _line(label: str, message: str, style: str) -> None:
     from rich.text import Text
 
     from tuitune.cli.console import screen
     from tuitune.text import clean_line
 
     console = screen(sys.stderr)
-    console.print(Text.assemble((f"{label}: ", style), clean_line(text)), soft_wrap=True)
+    text = Text.assemble((f"{label}: ", style), clean_line(message))
+    console.print(text, soft_wrap=not console.is_terminal)

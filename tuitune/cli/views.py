@@ -106,11 +106,14 @@ class PlainView:
         self._shown, self._skipped = now, False
         left = self.picture.left(now)
         eta = [f"left {words.duration(left)}"] if left is not None else []
-        self.say("  ".join([f"step {words.steps(self.picture)}", *words.figures(self.picture), *eta]))
+        self._print("  ".join([f"step {words.steps(self.picture)}", *words.figures(self.picture), *eta]))
 
     def say(self, text: str, style: str = "") -> None:
         """Print one line."""
-        print(clean_line(text), file=self._console.file, flush=True)
+        self._print(clean_line(text))
+
+    def _print(self, text: str) -> None:
+        print(text, file=self._console.file, flush=True)
 
     def close(self) -> None:
         """Nothing is to be given back."""
@@ -168,21 +171,22 @@ class LiveView:
         bar = ProgressBar(picture.total, picture.step) if picture.total else Text("")
         eta = f"{words.duration(left)} left" if left is not None else ""
         mark = self._spinner if not picture.paused else Text(" ")
-        times = f"{words.duration(picture.elapsed())}  {eta}".rstrip()
-        return _row(mark, _text(title, "bold"), bar, _text(words.steps(picture)), _text(times))
+        times = [_text(words.duration(picture.elapsed())), _text(eta)]
+        return _row(mark, _text(title, "bold"), bar, _text(words.steps(picture)), *times)
 
     def _figures(self) -> RenderableType:
         picture, parts = self.picture, words.figures(self.picture)
         if picture.phase == "evaluate" and picture.todo:
             parts = [f"evaluating {picture.done}/{picture.todo}", *parts]
-        return _text("  " + "  ".join(parts), "dim" if not parts else "")
+        return Text("  " + "  ".join(parts), no_wrap=True, overflow="ellipsis")
 
 
-def _row(*cells: RenderableType) -> Table:
+def _row(mark: RenderableType, title: Text, bar: RenderableType, *rest: Text) -> Table:
     row = Table.grid(expand=True, padding=(0, 1))
-    for cell in cells:
-        row.add_column(no_wrap=True, ratio=1 if isinstance(cell, ProgressBar) else None, overflow="ellipsis")
-    row.add_row(*cells)
+    for cell in (mark, title, bar, *rest):
+        # The bar takes what the others leave.
+        row.add_column(no_wrap=True, ratio=1 if cell is bar else None, overflow="ellipsis")
+    row.add_row(mark, title, bar, *rest)
     return row
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 import shlex
+from typing import TYPE_CHECKING
 
 from tuitune.cli.picture import Picture
 from tuitune.run import events
 from tuitune.run.directory import RunDir
+
+if TYPE_CHECKING:
+    from tuitune.recipe import Recipe
 
 
 def number(value: float, form: str = ".4f") -> str:
@@ -103,3 +107,13 @@ def newest_checkpoint(run: RunDir) -> int | None:
 def called(run: RunDir) -> str:
     """Return a run's name as a shell takes it."""
     return shlex.quote(run.name)
+
+
+def further(run: RunDir, recipe: Recipe) -> str:
+    """Return the command that trains a finished run twice as long."""
+    more = f"max_steps={2 * recipe.max_steps}" if recipe.max_steps > 0 else _epochs(recipe)
+    return f"tuitune resume {called(run)} {more}"
+
+
+def _epochs(recipe: Recipe) -> str:
+    return f"num_train_epochs={2 * recipe.num_train_epochs:g}"

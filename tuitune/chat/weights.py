@@ -1,0 +1,116 @@
+"""Which weights a conversation needs: a model, adapters on it, and how it was spoken to when it was trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from tuitune.chat.base import Options
+from tuitune.errors import ModelError, RunError
+from tuitune.recipe import Recipe
+from tuitune.run import RunDir, manifest
+
+_FROM_RECIPE = (
+    "max_new_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "do_sample",
+    "repetition_penalty",
+    "skip_special_tokens",
+)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A model by name or folder; of `adapters` all but the last are merged into it, the last can be switched off."""
+
+    model: str
+    adapters: tuple[Path, ...] = ()
+    title: str = ""
+    template: str | None = None
+    system: str | None = None
+    revision: str | None = None
+    cache_dir: str | None = None
+    device: str = "auto"
+    threads: int | None = None
+    trust_remote_code: bool = False
+    split_special_tokens: bool = False
+    options: Options = field(default_factory=dict)
+
+
+def of_model(model: str, adapter: Path | None = None) -> Weights:
+    """Return the weights of a model, with an adapter if one is named."""
+    if adapter is None:
+        return Weights(model, title=model)
+    return Weights(model, (adapter,), title=f"{model} with {adapter.name}")
+
+
+def of_run(run: RunDir, recipe: Recipe, folder: Path | None = None) -> Weights:
+    """Return the weights in a `folder` of a run, or its newest: the result or a whole checkpoint. Raises RunError."""
+    folder = folder or newest(run)
+    whole = recipe.finetuning_type == "full"
+    earlier = [] if whole else [adapter_folder(recipe.locate(name)) for name in recipe.adapter_name_or_path]
+    # What was trained further lies in the new adapter; what was merged before must be merged again.
+    merged = earlier if recipe.create_new_adapter else earlier[:-1]
+    return Weights(
+        model=str(folder) if whole else recipe.model_name_or_path,
+        adapters=() if whole else (*merged, folder),
+        title=f"{run.name}, {folder.name}",
+        template=recipe.template,
+        system=recipe.default_system,
+        revision=None if whole else recipe.model_revision,
+        cache_dir=recipe.cache_dir,
+        device=recipe.device,
+        threads=recipe.threads,
+        trust_remote_code=recipe.trust_remote_code,
+        split_special_tokens=recipe.split_special_tokens,
+        options={name: getattr(recipe, name) for name in _FROM_RECIPE},
+    )
+
+
+def newest(run: RunDir) -> Path:
+    """Return `final/` or the newest whole checkpoint, whichever is further. Raises RunError if there is neither."""
+    found: list[tuple[int, Path]] = []
+    checkpoint, _ = manifest.newest_valid(run.path, deep=False)
+    # The result comes last and wins where both are of one step.
+    for path in (checkpoint, run.final):
+        if path is not None and manifest.verify(path, deep=False).valid:
+            found.append((manifest.read(path).step, path))
+    if not found:
+        raise RunError(
+            f"{run.name} has no weights yet: neither a result nor a whole checkpoint",
+            f"train it: tuitune resume {run.name}",
+        )
+    return max(found, key=lambda pair: (pair[0], pair[1] == run.final))[1]
+
+
+def adapter_folder(path: Path) -> Path:
+    """Return the folder of an adapter: `path`, or its `final/` where it is a run. Raises ModelError."""
+    path = path.expanduser()
+    for folder in (path / "final", path):
+        if (folder / "adapter_config.json").is_file():
+            return folder.absolute()
+    raise ModelError(
+        f"{path} is no adapter: it has no adapter_config.json",
+        "name a folder that peft saved, a checkpoint, or a run; a whole model is named with --model",
+    )
+
+
+def base_of(adapter: Path) -> str:
+    """Return the model that an adapter says it belongs to. Raises ModelError when it does not say."""
+    try:
+        name = orjson.loads((adapter / "adapter_config.json").read_bytes()).get("base_model_name_or_path")
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(f"{adapter / 'adapter_config.json'} cannot be read: {error}") from error
+    if not isinstance(name, str) or not name:
+        raise ModelError(f"{adapter} does not say which model it belongs to", "name it with --model")
+    return name
+
+
+def run_of(adapter: Path) -> RunDir | None:
+    """Return the run that an adapter lies in, or None."""
+    run = RunDir(adapter.absolute().parent)
+    return run if run.is_run() else None

@@ -1,0 +1,104 @@
+"""The conversation at the prompt: lines in, replies out, a few words that begin with a slash."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+
+from tuitune.chat.base import Chat, Options
+from tuitune.chat.conversation import Conversation
+from tuitune.cli import report
+from tuitune.cli.console import say, screen
+from tuitune.cli.replies import answer, printed
+from tuitune.errors import TuiTuneError
+from tuitune.run import places
+from tuitune.run.files import write_atomic
+from tuitune.run.streams import guard
+from tuitune.text import clean
+
+_HELP = (
+    "/clear         forget the conversation so far",
+    "/system TEXT   tell the model how to behave; without TEXT as it does by itself",
+    "/save PATH     write the conversation as text",
+    "/quit          end, as ctrl+d does",
+    "ctrl+c         end the reply that is being written",
+)
+
+
+class Talk:
+    """Reads what the user says until it is enough."""
+
+    def __init__(self, partner: Chat, talk: Conversation, options: Options) -> None:
+        self._partner, self._talk, self._options = partner, talk, options
+        self._asks = sys.stdin.isatty()
+        self._failed = False
+
+    def run(self) -> int:
+        """Talk until the end of input; return 1 when a reply failed and nobody sat there to see it."""
+        if self._asks:
+            with contextlib.suppress(ImportError):
+                import readline  # noqa: F401  # gives `input` its line editing and history
+
+            say(screen(), f"{self._partner.title}; /help tells what else there is", "bold")
+        while (line := self._line()) is not None:
+            if line.startswith("/"):
+                if not self._command(line):
+                    break
+            elif line:
+                self._reply(line)
+        return 1 if self._failed and not self._asks else 0
+
+    def _line(self) -> str | None:
+        try:
+            return input("> " if self._asks else "").strip()
+        except (EOFError, KeyboardInterrupt):
+            if self._asks:
+                print()
+            return None
+
+    def _reply(self, line: str) -> None:
+        self._talk.ask(line)
+        try:
+            with guard(places.home() / "chat.log") as real, printed(real.out) as out:
+                done = answer(self._partner, self._talk, self._options, out)
+        except TuiTuneError as error:
+            self._talk.undo()
+            self._failed = True
+            report.failure(error)
+            return
+        except BaseException:
+            self._talk.undo()
+            raise
+        if self._asks and done.reason != "end":
+            word = "cut off at max_new_tokens" if done.reason == "length" else "stopped"
+            say(screen(), f"({word}, {done.tokens} tokens)", "dim")
+
+    def _command(self, line: str) -> bool:
+        word, _, rest = line.partition(" ")
+        rest = rest.strip()
+        match word:
+            case "/quit" | "/exit":
+                return False
+            case "/clear":
+                self._talk.clear()
+            case "/system":
+                self._talk.instruct(rest or None)
+            case "/save" if rest:
+                self._save(Path(rest).expanduser())
+            case _:
+                for text in _HELP:
+                    print(text)
+        return True
+
+    def _save(self, path: Path) -> None:
+        text = "".join(f"{turn.role}: {clean(turn.content)}\n\n" for turn in self._talk.turns)
+        try:
+            if path.exists():
+                say(screen(), f"{path} exists already; choose another name", "yellow")
+                return
+            write_atomic(path, text.encode())
+        except OSError as error:
+            say(screen(), f"{path} cannot be written: {error.strerror}", "red")
+            return
+        say(screen(), f"written to {path}")
