@@ -106,7 +106,7 @@ class Bench:
         longest = int(self.rows.lengths.max())
         path, why = paths.choose(model.get_base_model(), longest=longest, pad=0, dropout=False, autocast=None)
         assert not why, why
-        plan = settle(choose_device(self.recipe, 1), self.recipe, model, self.folder, longest=longest, path=path.name)
+        plan, _ = settle(choose_device(self.recipe, 1), self.recipe, model, self.folder, longest=longest, path=path.name)
         stepper = Stepper(
             stage("sft"), path, Accelerator(cpu=True), tokens_per_batch=plan.tokens_per_batch,
             before_part=lambda: None, warn=print, recompute=None,

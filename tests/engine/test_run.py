@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -312,3 +313,100 @@ def test_the_run_writes_what_it_chose(root: Path) -> None:
     assert "tokens_per_batch: 160" in it.resolved.read_text()
     assert load(it.resolved).learning_rate == 5e-3
     assert it.recipe.read_text() == recipe_text(root)
+
+
+def test_a_resume_applies_what_changed_in_the_recipe(root: Path) -> None:
+    more = {"lr_scheduler_type": "constant", "warmup_steps": 0}
+    it = start(root, **more)
+    run(it, on_session=stop_after(4))
+    it.replace_recipe(recipe_text(root, **more, learning_rate=1e-4, weight_decay=0.3, adam_beta2=0.9, max_steps=12))
+    seen: list[dict[str, Any]] = []
+
+    import tuitune.engine.trainer as room
+
+    real = room.StepTrainer.at_boundary
+
+    def look(self: room.StepTrainer) -> None:
+        real(self)
+        seen.append({k: v for k, v in self.optimizer.param_groups[0].items() if k != "params"})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(room.StepTrainer, "at_boundary", look)
+        assert run(it).status == "finished"
+    assert {(g["lr"], g["weight_decay"], g["betas"]) for g in seen} == {(1e-4, 0.3, (0.9, 0.9))}
+    assert max(losses(it)) == 12
+
+
+def test_a_resume_refuses_what_cannot_change(root: Path) -> None:
+    it = start(root)
+    run(it, on_session=stop_after(4))
+    it.replace_recipe(recipe_text(root, lora_rank=4, optim="sgd", learning_rate=1e-4))
+    outcome = run(it)
+    assert outcome.exit_code == 2
+    assert "lora_rank" in outcome.message
+    assert "optim" in outcome.message
+    assert "learning_rate" not in outcome.message
+
+
+def test_a_resume_with_another_plan_says_so(root: Path) -> None:
+    it = start(root)
+    run(it, on_session=stop_after(4))
+    it.replace_recipe(recipe_text(root, tokens_per_batch=50))
+    run(it)
+    said = " ".join(e.message for e in journal(it, events.Warned))
+    assert "not bit-equal: tokens_per_batch was 160, it is 50" in said
+    assert "tokens_per_batch: 50" in it.resolved.read_text().partition("# plan")[2]
+
+
+def test_a_resume_with_other_versions_says_so(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tuitune.engine.plan as room
+
+    it = start(root)
+    run(it, on_session=stop_after(4))
+    monkeypatch.setattr(room, "versions", lambda: {"torch": "9.9"})
+    run(it)
+    assert any("torch was" in e.message and "9.9" in e.message for e in journal(it, events.Warned))
+
+
+def test_recomputation_gives_the_same_run(root: Path) -> None:
+    plain, again = (
+        start(root, "plain", lora_dropout=0.2),
+        start(root, "again", lora_dropout=0.2, gradient_checkpointing=True),
+    )
+    run(plain)
+    run(again)
+    assert "recompute: True" in again.resolved.read_text()
+    for step, (loss, norm) in losses(plain).items():
+        assert losses(again)[step][0] == pytest.approx(loss, rel=1e-5)
+        assert losses(again)[step][1] == pytest.approx(norm, rel=1e-4)
+
+
+@pytest.mark.parametrize("more", [{"bf16": True}, {"pure_bf16": True}], ids=["mixed", "pure"])
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_bf16_trains_close_to_fp32_and_resumes_exactly(root: Path, method: str, more: dict[str, Any]) -> None:
+    exact, whole, broken = (
+        start(root, n, finetuning_type=method, **m) for n, m in (("e", {}), ("w", more), ("b", more))
+    )
+    run(exact)
+    assert run(whole).status == "finished"
+    run(broken, on_session=stop_after(5))
+    assert run(broken).status == "finished"
+    assert losses(broken) == losses(whole)
+    assert same(weights(broken.final), weights(whole.final))
+    for step, (loss, _) in losses(exact).items():
+        assert losses(whole)[step][0] == pytest.approx(loss, rel=0.05)
+
+
+def test_an_adapter_is_trained_further_or_merged_into_a_new_one(root: Path) -> None:
+    first = start(root, "first", learning_rate=0.02)
+    run(first)
+    further = start(root, "further", adapter_name_or_path=str(first.path), max_steps=1, learning_rate=1e-9)
+    run(further)
+    a, b = weights(first.final), weights(further.final)
+    assert all(torch.allclose(a[k], b[k], atol=1e-6) for k in a)
+    anew = start(
+        root, "anew", adapter_name_or_path=str(first.final), create_new_adapter=True, max_steps=1, warmup_steps=0
+    )
+    run(anew)
+    assert losses(anew)[1][0] == pytest.approx(losses(further)[1][0], rel=1e-5)
+    assert not torch.allclose(weights(anew.final)[next(iter(a))], a[next(iter(a))])

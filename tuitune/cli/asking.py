@@ -44,9 +44,12 @@ def fix_places(document: Document, settings: Sequence[str]) -> None:
     values = document.values()
     for key in dict.fromkeys(setting.partition("=")[0].strip() for setting in settings):
         value = values.get(key)
-        if key in (*FOLDERS, *FILES, ADAPTERS, MODEL) and isinstance(value, str):
-            names = [_fixed(key, name.strip()) for name in value.split(",")]
-            document.set(key, ",".join(names))
+        if key not in (*FOLDERS, *FILES, ADAPTERS, MODEL):
+            continue
+        if isinstance(value, str):
+            document.set(key, ",".join(_fixed(key, name.strip()) for name in value.split(",")))
+        elif isinstance(value, list):
+            document.set(key, [_fixed(key, name) if isinstance(name, str) else name for name in value])
 
 
 def _fixed(key: str, name: str) -> str:

@@ -92,6 +92,6 @@ def load(chosen: Weights, stream: TextIO) -> Chat:
 def _once(partner: Chat, text: str, system: str | None, options: Options) -> int:
     talk = Conversation(system=system)
     talk.ask(text)
-    with guard(places.home() / "chat.log") as real, printed(real.out) as out:
+    with guard(places.home() / "chat.log") as real, printed(real.out, real.err) as out:
         answer(partner, talk, options, out)
     return 0

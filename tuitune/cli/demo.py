@@ -57,8 +57,9 @@ def _compare(run: RunDir) -> None:
 def _show(rows: Sequence[tuple[str, str, str]]) -> None:
     console = screen(sys.stdout)
     table = Table(show_lines=True)
-    for title in ("asked", "before", "after"):
-        table.add_column(title, overflow="fold", ratio=1 if title == "asked" else 2)
+    table.add_column("asked", overflow="fold", max_width=20)
+    table.add_column("before", overflow="fold")
+    table.add_column("after", overflow="fold")
     for row in rows:
         table.add_row(*(Text(clean(cell.strip())) for cell in row))
     console.print(table)

@@ -9,29 +9,40 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TextIO
 
+from rich.status import Status
+
 from tuitune.chat.base import Answer, Chat, Options
 from tuitune.chat.conversation import Conversation
+from tuitune.cli.console import can_draw, screen
 from tuitune.text import StreamCleaner
 
 
 @contextlib.contextmanager
-def printed(stream: TextIO) -> Iterator[Callable[[str], None]]:
-    """Yield what prints raw pieces of text, cleaned; a last line without an end gets one."""
+def printed(stream: TextIO, wait_on: TextIO | None = None) -> Iterator[Callable[[str], None]]:
+    """Yield what prints raw pieces of text, cleaned; a last line without an end gets one.
+
+    wait_on: the terminal on which something moves until the first piece comes.
+    """
     cleaner, last = StreamCleaner(), ""
+    moving = contextlib.ExitStack()
 
     def write(text: str) -> None:
         nonlocal last
         if text:
+            moving.close()
             last = text[-1]
             stream.write(text)
             stream.flush()
 
-    try:
-        yield lambda piece: write(cleaner.feed(piece))
-    finally:
-        write(cleaner.flush())
-        if last != "\n":
-            write("\n")
+    with moving:
+        if wait_on is not None and can_draw(console := screen(wait_on)):
+            moving.enter_context(Status("", console=console))
+        try:
+            yield lambda piece: write(cleaner.feed(piece))
+        finally:
+            write(cleaner.flush())
+            if last and last != "\n":
+                write("\n")
 
 
 def answer(partner: Chat, talk: Conversation, options: Options, on_text: Callable[[str], None]) -> Answer:

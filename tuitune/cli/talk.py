@@ -52,15 +52,21 @@ class Talk:
     def _line(self) -> str | None:
         try:
             return input("> " if self._asks else "").strip()
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             if self._asks:
                 print()
             return None
+        except KeyboardInterrupt:
+            # Meant for a reply that has just ended: it must not cost the conversation.
+            if not self._asks:
+                raise
+            print("\n(ctrl+d ends)")
+            return ""
 
     def _reply(self, line: str) -> None:
         self._talk.ask(line)
         try:
-            with guard(places.home() / "chat.log") as real, printed(real.out) as out:
+            with guard(places.home() / "chat.log") as real, printed(real.out, real.err) as out:
                 done = answer(self._partner, self._talk, self._options, out)
         except TuiTuneError as error:
             self._talk.undo()

@@ -13,7 +13,7 @@ from tuitune.data.templates import choose as choose_template
 from tuitune.engine import checkpoint
 from tuitune.engine.arguments import training_arguments
 from tuitune.engine.control import Controls
-from tuitune.engine.plan import Plan, choose_device, settle, slow_precision
+from tuitune.engine.plan import Plan, choose_device, other_versions, resume_plan, settle, slow_precision
 from tuitune.engine.session import Halt, Session
 from tuitune.engine.step import Stepper
 from tuitune.engine.trainer import StepTrainer
@@ -127,26 +127,22 @@ class Build:
         return load_model(folder, **settings, attention="eager", note=self.session.warn)
 
     def _first_plan(self) -> Plan:
-        threads = self.recipe.threads or usable_cores()
-        plan = choose_device(self.recipe, threads)
+        plan = choose_device(self.recipe, self.recipe.threads or usable_cores())
         slow = slow_precision(plan, frozenset(cpu().half_flags))
         if slow:
             self.session.warn(slow)
         if self.restored is None:
             return plan
-        former = Plan.of(self.restored.own["plan"])
-        if former.device.partition(":")[0] != plan.device.partition(":")[0]:
-            self.session.warn(
-                f"not bit-equal: the run was on {former.device}, this machine offers {plan.device}",
-                "the training goes on from the same weights and optimizer",
-            )
-            return plan
-        return former
+        plan, reasons = resume_plan(plan, self.restored.own, self.recipe)
+        reasons += other_versions(self.restored.path)
+        if reasons:
+            self.session.warn(f"not bit-equal: {'; '.join(reasons)}", "it goes on from the same weights and optimizer")
+        return plan
 
     def _settle(self, trainer: StepTrainer, model: Any, folder: Path, pad: int, data: Prepared) -> None:
         session, plan = self.session, trainer.plan
         base = model.get_base_model() if hasattr(model, "get_base_model") else model
-        longest = int(data.train.lengths.max())
+        longest = max(int(rows.lengths.max()) for rows in (data.train, data.evaluation) if rows is not None)
         path, why = paths.choose(
             base, longest=longest, pad=pad, dropout=self.method.noise(self.recipe), autocast=plan.autocast_dtype,
             kernel=self.recipe.flash_attn == "auto",
@@ -154,7 +150,9 @@ class Build:
         if why:
             session.warn(f"rows are padded for this model: {why}", "same gradient, more work")
         if not plan.tokens_per_batch:
-            plan = settle(plan, self.recipe, model, folder, longest=longest, path=path.name)
+            plan, tight = settle(plan, self.recipe, model, folder, longest=longest, path=path.name)
+            if tight:
+                session.warn(tight, "lower cutoff_len, choose a smaller model, or free memory on the device")
         trainer.plan, trainer.model_path = plan, path
         may_recompute = not plan.recompute and self.recipe.gradient_checkpointing is not False
         trainer.stepper = Stepper(

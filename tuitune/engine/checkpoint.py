@@ -11,6 +11,7 @@ import orjson
 import torch
 from transformers.trainer_callback import ExportableState
 
+from tuitune.engine import changes
 from tuitune.errors import RunError
 from tuitune.run import events, manifest
 from tuitune.run.directory import RunDir
@@ -100,6 +101,7 @@ def own_state(trainer: StepTrainer) -> dict[str, Any]:
     return {
         "plan": {**trainer.plan.to_dict(), "tokens_per_batch": trainer.stepper.tokens_per_batch}
         | ({"recompute": True} if trainer.stepper.recomputing else {}),
+        "recipe": changes.remembered(trainer.recipe),
         "loss_sum": float(trainer._tr_loss),
         "last_logged": trainer._globalstep_last_logged,
         "meter": trainer.meter.to_dict(),

@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import torch
 
+from tuitune.engine import changes
 from tuitune.errors import TrainingError
+from tuitune.fit.machine import memory
 from tuitune.fit.shapes import ModelShape, activation_bytes_per_token
+from tuitune.run import manifest
+from tuitune.run.listing import versions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,8 +103,28 @@ def slow_precision(plan: Plan, cpu_flags: frozenset[str]) -> str:
     return ""
 
 
-def settle(plan: Plan, recipe: Recipe, model: nn.Module, folder: Path, *, longest: int, path: str) -> Plan:
-    """Return the whole plan, with the model loaded: the cut and whether to recompute.
+def resume_plan(fresh: Plan, own: Mapping[str, Any], recipe: Recipe) -> tuple[Plan, list[str]]:
+    """Return the plan of a resumed run, and why it is not the one of the checkpoint if it is not."""
+    former = Plan.of(own["plan"])
+    reasons = [
+        f"{key} was {before}, it is {after}"
+        for key, (before, after) in changes.changed(own["recipe"], recipe).items()
+        if key in changes.PLANNED
+    ]
+    if former.device.partition(":")[0] != fresh.device.partition(":")[0]:
+        reasons.append(f"the run was on {former.device}, this machine offers {fresh.device}")
+    return (fresh, reasons) if reasons else (replace(former, device=fresh.device), [])
+
+
+def other_versions(checkpoint: Path) -> list[str]:
+    """Return in words which packages have another version than when the checkpoint was written."""
+    now = versions()
+    then = manifest.read(checkpoint).versions
+    return [f"{name} was {then[name]}, it is {now[name]}" for name in then if name in now and then[name] != now[name]]
+
+
+def settle(plan: Plan, recipe: Recipe, model: nn.Module, folder: Path, *, longest: int, path: str) -> tuple[Plan, str]:
+    """Return the whole plan, with the model loaded: the cut and whether to recompute; and a warning if it is tight.
 
     longest: tokens of the longest row. Recomputation is on when the recipe says so, or when one row would not fit
     otherwise.
@@ -116,8 +139,9 @@ def settle(plan: Plan, recipe: Recipe, model: nn.Module, folder: Path, *, longes
         tokens = _tokens_that_fit(plan, recipe, folder, room, recompute=True)
     most = _CPU_TOKENS if plan.device == "cpu" else _CUDA_TOKENS
     # A longer row stands alone whatever the cut says, so the cut never needs to be below the longest row.
+    tight = "" if tokens >= longest else f"a row of {longest} tokens may not fit into the memory that is free"
     tokens = recipe.tokens_per_batch or max(min(tokens, most), min(longest, most))
-    return replace(plan, tokens_per_batch=tokens, recompute=recompute, path=path)
+    return replace(plan, tokens_per_batch=tokens, recompute=recompute, path=path), tight
 
 
 def _tokens_that_fit(plan: Plan, recipe: Recipe, folder: Path, room: float, *, recompute: bool) -> int:
@@ -143,4 +167,4 @@ def _still_to_come(model: nn.Module) -> int:
 def _free_bytes(device: str) -> int:
     if device != "cpu":
         return torch.cuda.mem_get_info(torch.device(device))[0]
-    return psutil.virtual_memory().available
+    return memory().available

@@ -64,10 +64,12 @@ def _guarded(session: Session) -> Outcome:
 
 def _train(session: Session, recipe: Recipe, notes: list[str]) -> tuple[str, dict[str, float]]:
     # torch is imported only below here, after the attempt is on record.
-    from tuitune.engine import checkpoint
+    from tuitune.engine import changes, checkpoint
 
     restored, rejected = checkpoint.choose(session.run, recipe.resume_from_checkpoint)
     step = restored.step if restored else 0
+    if restored is not None:
+        changes.refuse_impossible(restored.own["recipe"], recipe)
     session.emit(
         events.RunStarted(
             session.attempt, step, None, session.run.name, recipe.model_name_or_path, recipe.stage,

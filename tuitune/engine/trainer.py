@@ -7,14 +7,16 @@ saves is sealed.
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
 
-from tuitune.engine import checkpoint
+from tuitune.engine import changes, checkpoint
 from tuitune.engine.meter import Meter
 from tuitune.engine.rng import RngState
 from tuitune.engine.step import Stepper, cut
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from tuitune.models.paths import Path as ModelPath
     from tuitune.recipe import Recipe
     from tuitune.stages.base import Stage
+
+_OPTIMIZER_KEYS = ("weight_decay", "betas", "eps", "momentum", "dampening", "nesterov", "lr_decay", "alpha", "centered")
 
 
 class _Opaque:
@@ -144,6 +148,38 @@ class StepTrainer(Trainer):
         for group, rate in zip(self.optimizer.param_groups, scheduler.base_lrs, strict=True):
             group["lr"] *= factor
             group["initial_lr"] = rate
+
+    @contextlib.contextmanager
+    def _same_types(self) -> Iterator[None]:
+        """Keep the precision of what is trained: peft loads adapters in fp32 whatever they were."""
+        kinds = {name: p.dtype for name, p in self.model.named_parameters() if p.requires_grad}
+        yield
+        for name, parameter in self.model.named_parameters():
+            if name in kinds and parameter.dtype != kinds[name]:
+                parameter.data = parameter.data.to(kinds[name])
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        with self._same_types():
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_best_model(self) -> None:
+        with self._same_types():
+            super()._load_best_model()
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Restore both, then apply what the recipe has changed since: the saved states bring their old values."""
+        asked = [
+            {key: group.get(key) for key in _OPTIMIZER_KEYS if key in group} for group in self.optimizer.param_groups
+        ]
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if self.restored is None:
+            return
+        new = changes.changed(self.restored.own["recipe"], self.recipe)
+        if not new.keys().isdisjoint(changes.OPTIMIZER):
+            for group, values in zip(self.optimizer.param_groups, asked, strict=True):
+                group.update(values)
+        if "learning_rate" in new:
+            self.set_learning_rate(self.recipe.learning_rate)
 
     # What is said
 

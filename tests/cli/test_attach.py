@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Call
+from tests.cli.given import Engine, finished, plant, story
+from tuitune.run import events
+
+
+def test_without_a_live_run_there_is_nothing_to_watch(call: Call) -> None:
+    plant("done", [*story(), finished()], status="finished")
+    code, out, err = call("attach")
+    assert (code, out) == (1, "")
+    assert "no run is training now" in err
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "code", "words"),
+    [
+        (finished(), "finished", 0, "tuitune chat --run run"),
+        (finished(reason="stopped"), "stopped", 3, "tuitune resume run"),
+        (events.RunFailed("no memory", "use less"), "failed", 1, "error: no memory"),
+        (None, "running", 1, "tuitune resume run"),
+    ],
+)
+def test_a_run_that_has_ended_shows_how(call: Call, end: Any, status: str, code: int, words: str) -> None:
+    plant("run", [*story(), *([end] if end else [])], status=status, step=3, pid=2**22 + 1)
+    got, out, err = call("attach", "run")
+    assert got == code
+    assert words in out + err
+
+
+def test_a_live_run_is_followed_to_its_end(call: Call) -> None:
+    engine = Engine(plant("live", [*story(steps=2), finished(reason="stopped")]))
+    with engine:
+        threading.Timer(0.5, engine.over.set).start()
+        code, out, _ = call("attach")
+    assert code == 3
+    assert out.splitlines()[0].startswith("live, in ")
+    assert out.count("stopped at step 4") == 1
+
+
+def test_ctrl_c_ends_the_watching_only(call: Call) -> None:
+    run = plant("live")
+    with Engine(run) as engine:
+        threading.Timer(0.5, lambda: signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)).start()
+        code, out, _ = call("attach", "live")
+        time.sleep(0.05)
+        assert engine.is_alive()
+        assert not engine.over.is_set()
+    assert code == 0
+    assert "live goes on; look again: tuitune attach live" in out

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import io
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Call
+from tests.cli.given import EVIL, Engine, finished, plant, story
+from tuitune.cli import tables
+from tuitune.cli.console import screen
+from tuitune.run import RunDir, events, index
+
+
+def test_no_runs_is_nothing_on_standard_output(call: Call) -> None:
+    code, out, err = call("runs")
+    assert (code, out) == (0, "")
+    assert "tuitune train" in err
+    assert call("runs", "--json") == (0, "", "")
+
+
+def test_runs_are_listed_with_their_states(call: Call, tmp_path: Path) -> None:
+    plant("done", [*story(), finished()], status="finished", step=3, total_steps=3)
+    plant("dead", story(steps=2), status="running", step=2, total_steps=3, pid=2**22 + 1)
+    elsewhere = RunDir.create(tmp_path / "else" / "where", "dataset: identity\n")
+    index.register(elsewhere.path)
+    with Engine(plant("live")):
+        code, out, _ = call("runs")
+    lines = {line.split()[0]: line.split() for line in out.splitlines()}
+    assert code == 0
+    assert lines["done"][1:4] == ["finished", "3/3", "0.6667"]
+    assert lines["dead"][1:3] == ["crashed", "2/3"]
+    assert lines["live"][1:3] == ["running", "4/10"]
+    assert lines["where"][1] == "created"
+    assert lines["where"][-1] == str(tmp_path / "else")
+
+
+def test_json_carries_name_and_path_and_losses_as_they_are(call: Call) -> None:
+    one = plant("nan", [*story(steps=1), events.StepLogged(2, loss=math.nan)], status="stopped", step=2)
+    code, out, err = call("runs", "--json")
+    found = json.loads(out)
+    assert (code, err) == (0, "")
+    assert (found["name"], found["path"], found["status"]) == ("nan", str(one.path), "stopped")
+    assert found["loss"] == "NaN"
+
+
+def test_names_cannot_write_to_the_terminal(call: Call) -> None:
+    plant("evil", [events.RunStarted(1, model=EVIL)], status="finished")
+    for arguments in (("runs",), ("runs", "--json")):
+        out = call(*arguments)[1]
+        assert out.isascii()
+        assert "\x1b" not in out
+    assert "abcd2Jefg" in call("runs")[1]
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_narrow_table_drops_columns_and_never_wraps(width: int) -> None:
+    file = io.StringIO()
+    console = screen(file, width=width)
+    console._force_terminal = True
+    columns = [tables.Column("run"), tables.Column("model", importance=2), tables.Column("where", importance=1)]
+    rows = [["name-" * 5, "m" * 30, "/" * 60], ["x", "y", "z"]]
+    tables.show(console, columns, rows)
+    lines = file.getvalue().splitlines()
+    assert len(lines) == 3
+    assert ("where" in lines[0], "model" in lines[0]) == (width == 200, width >= 80)
+
+
+def test_a_pipe_gets_every_column_whole() -> None:
+    file = io.StringIO()
+    tables.show(screen(file), [tables.Column("run"), tables.Column("where", importance=1)], [["a" * 99, "b" * 99]])
+    assert f"{'a' * 99}  {'b' * 99}\n" in file.getvalue()
