@@ -16,10 +16,10 @@ import torch
 from torch import nn
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
 
-from tuitune.engine import changes, checkpoint
+from tuitune.engine import changes, checkpoint, evaluation, rates
 from tuitune.engine.meter import Meter
 from tuitune.engine.rng import RngState
-from tuitune.engine.step import Stepper, cut
+from tuitune.engine.step import Stepper
 from tuitune.run import events
 
 if TYPE_CHECKING:
@@ -130,24 +130,13 @@ class StepTrainer(Trainer):
     @property
     def peak_learning_rate(self) -> float:
         """What the schedule scales; the first group's where a method has several."""
-        rates = getattr(self.lr_scheduler, "base_lrs", None)
-        return float(rates[0] if rates else self.optimizer.param_groups[0]["lr"])
+        return rates.peak(self.optimizer, self.lr_scheduler)
 
     def set_learning_rate(self, value: float) -> None:
-        """Make `value` the peak of the schedule from now on; groups keep their ratio. Checkpoints carry it."""
-        scheduler, peak = self.lr_scheduler, self.peak_learning_rate
-        rates = getattr(scheduler, "base_lrs", None)
-        if rates is None:  # a schedule that follows the evaluation: it goes on from here
-            for group in self.optimizer.param_groups:
-                group["lr"] = value
-            return
-        # A peak of 0 has no shape to keep: every group gets the value when the schedule moves on.
-        factor = value / peak if peak else 1.0
-        scheduler.base_lrs = [rate * factor if peak else value for rate in rates]
-        scheduler._last_lr = [rate * factor for rate in scheduler.get_last_lr()]
-        for group, rate in zip(self.optimizer.param_groups, scheduler.base_lrs, strict=True):
-            group["lr"] *= factor
-            group["initial_lr"] = rate
+        """Make `value` the peak of the schedule from now on; checkpoints carry it."""
+        rates.set_peak(self.optimizer, self.lr_scheduler, value)
+
+    # Going on from a checkpoint
 
     @contextlib.contextmanager
     def _same_types(self) -> Iterator[None]:
@@ -209,7 +198,7 @@ class StepTrainer(Trainer):
         """Return the mean loss over all labelled tokens of the evaluation rows, and their accuracy if asked."""
         rows = self.eval_dataset if eval_dataset is None else eval_dataset
         begun = time.monotonic()
-        loss, correct, items = self._score(rows)
+        loss, correct, items = evaluation.score(self, rows)
         metrics = {f"{metric_key_prefix}_loss": loss / max(1, items)}
         if self.recipe.compute_accuracy:
             metrics[f"{metric_key_prefix}_accuracy"] = correct / max(1, items)
@@ -222,24 +211,6 @@ class StepTrainer(Trainer):
         )  # fmt: skip
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
-
-    @torch.no_grad()
-    def _score(self, rows: TokenRows) -> tuple[float, int, int]:
-        assert self.model_path is not None
-        size = self.args.per_device_eval_batch_size
-        self.model.eval()
-        loss, correct, items = 0.0, 0, 0
-        try:
-            for start in range(0, len(rows), size):
-                batch = [rows[i] for i in range(start, min(start + size, len(rows)))]
-                for part in cut(batch, self.model_path, self.stepper.tokens_per_batch):
-                    self.controls.attend(self)
-                    done = self.stage.part_loss(self.model, part, self.model_path)
-                    loss, correct, items = loss + float(done.loss), correct + int(done.correct), items + done.labelled
-                self.session.progress("evaluate", min(start + size, len(rows)), len(rows))
-        finally:
-            self.model.train()
-        return loss, correct, items
 
     # Checkpoints
 
