@@ -49,7 +49,7 @@ class Bench:
         self.parts_begun = 0
         self.stepper = Stepper(
             Sft(), path, Accelerator(cpu=True), tokens_per_batch=tokens, before_part=self._count, warn=self.said.append,
-            recompute=self.model.gradient_checkpointing_enable if recompute else None,
+            recompute=self.model.activation_checkpointing_enable if recompute else None,
         )  # fmt: skip
 
     def _count(self) -> None:

@@ -13,7 +13,7 @@ from tuitune.data.templates import choose as choose_template
 from tuitune.engine import checkpoint
 from tuitune.engine.arguments import training_arguments
 from tuitune.engine.control import Controls
-from tuitune.engine.plan import Plan, choose_device, other_versions, resume_plan, settle, slow_precision
+from tuitune.engine.plan import Plan, choose_device, other_versions, resume_plan, settle, slow_precision, unpaged
 from tuitune.engine.session import Halt, Session
 from tuitune.engine.step import Stepper
 from tuitune.engine.trainer import StepTrainer
@@ -128,9 +128,9 @@ class Build:
 
     def _first_plan(self) -> Plan:
         plan = choose_device(self.recipe, self.recipe.threads or usable_cores())
-        slow = slow_precision(plan, frozenset(cpu().half_flags))
-        if slow:
-            self.session.warn(slow)
+        for words in (slow_precision(plan, frozenset(cpu().half_flags)), unpaged(plan, self.recipe.optim)):
+            if words:
+                self.session.warn(words)
         if self.restored is None:
             return plan
         plan, reasons = resume_plan(plan, self.restored.own, self.recipe)

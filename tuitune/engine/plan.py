@@ -103,6 +103,13 @@ def slow_precision(plan: Plan, cpu_flags: frozenset[str]) -> str:
     return ""
 
 
+def unpaged(plan: Plan, optim: str) -> str:
+    """Return a warning when a paged optimizer has nothing to page, else nothing."""
+    if optim.startswith("paged_") and plan.device == "cpu":
+        return f"optim: {optim} pages between GPU and main memory; on a CPU it is {optim.removeprefix('paged_')}"
+    return ""
+
+
 def resume_plan(fresh: Plan, own: Mapping[str, Any], recipe: Recipe) -> tuple[Plan, list[str]]:
     """Return the plan of a resumed run, and why it is not the one of the checkpoint if it is not."""
     former = Plan.of(own["plan"])
