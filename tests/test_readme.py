@@ -1,4 +1,4 @@
-"""The README is true: its commands exist, its recipe is good, its links lead somewhere, its tables name what there is."""
+"""The README is true: its commands exist, its recipe is good, its links lead somewhere."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from tuitune.recipe import Document
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = [
-    "\n".join(line[4:] for line in block.splitlines()) for block in re.findall(r"(?:^(?:    .*)?\n)+", TEXT, re.MULTILINE)
+    "\n".join(line[4:] for line in block.splitlines())
+    for block in re.findall(r"(?:^(?:    .*)?\n)+", TEXT, re.MULTILINE)
 ]
-COMMANDS = [line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines() if line.startswith("tuitune ")]
+COMMANDS = [
+    line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines() if line.startswith("tuitune ")
+]
 
 
 @pytest.mark.parametrize("line", COMMANDS)

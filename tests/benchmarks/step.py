@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.step RECIPE [key=value ...] [--steps N]
 
-Times forward and backward of whole optimizer steps (the optimizer itself is the same). Prints each step, then the medians of the
-paired ratios; checks on the first step that losses and gradients agree.
+Times forward and backward of whole optimizer steps (the optimizer itself is the same). Prints each step, then the
+medians of the paired ratios; checks on the first step that losses and gradients agree.
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ class Bench:
         longest = int(self.rows.lengths.max())
         path, why = paths.choose(model.get_base_model(), longest=longest, pad=0, dropout=False, autocast=None)
         assert not why, why
-        plan, _ = settle(choose_device(self.recipe, 1), self.recipe, model, self.folder, longest=longest, path=path.name)
+        plan, _ = settle(
+            choose_device(self.recipe, 1), self.recipe, model, self.folder, longest=longest, path=path.name
+        )
         stepper = Stepper(
             stage("sft"), path, Accelerator(cpu=True), tokens_per_batch=plan.tokens_per_batch,
             before_part=lambda: None, warn=print, recompute=None,
@@ -147,7 +149,10 @@ class Bench:
         if seconds is None:
             compare(seen)
         else:
-            print(f"step {number}: " + ", ".join(f"{way} {values[-1]:.2f} s" for way, values in seconds.items()), flush=True)
+            print(
+                f"step {number}: " + ", ".join(f"{way} {values[-1]:.2f} s" for way, values in seconds.items()),
+                flush=True,
+            )
 
 
 def gradient(model: Any) -> Any:
@@ -169,7 +174,8 @@ def compare(seen: dict[str, tuple[float, Any]]) -> None:
 
 def report(seconds: dict[str, list[float]]) -> None:
     """Print medians and paired ratios."""
-    print(f"\n| way | median seconds per step | times as long as tuitune (median of {len(seconds[WAYS[2]])} pairs) |\n|---|---|---|")
+    pairs = len(seconds[WAYS[2]])
+    print(f"\n| way | median seconds per step | times as long as tuitune (median of {pairs} pairs) |\n|---|---|---|")
     for way, values in seconds.items():
         ratio = statistics.median(a / b for a, b in zip(values, seconds[WAYS[2]], strict=True))
         print(f"| {way} | {statistics.median(values):.2f} | {ratio:.2f} |")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tuitune.engine.asked import ADAPTERS, FILES, FOLDERS, MODEL, is_place
@@ -23,6 +24,21 @@ def read(path: str | Path, settings: Sequence[str]) -> tuple[Document | None, li
         except RecipeError as error:
             found += error.problems
     return document, [*found, *document.problems()]
+
+
+def missing(document: Document) -> list[Problem]:
+    """Return a problem for the model, data, template and adapters that a good recipe names and that are not there."""
+    from tuitune.engine.preflight import preflight
+
+    return [replace(problem, line=document.line(problem.key)) for problem in preflight(document.recipe())]
+
+
+def read_ready(path: str | Path, settings: Sequence[str]) -> tuple[Document, list[Problem]]:
+    """Return a document that can be trained and its warnings; raises RecipeError with everything that is wrong."""
+    document, warnings = read_good(path, settings)
+    if absent := missing(document):
+        raise RecipeError([*absent, *warnings], str(path))
+    return document, warnings
 
 
 def read_good(path: str | Path, settings: Sequence[str], *, name: str = "") -> tuple[Document, list[Problem]]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from tuitune.cli import report
-from tuitune.cli.asking import read
+from tuitune.cli.asking import missing, read
 from tuitune.cli.console import json_line, say, screen
 from tuitune.errors import RecipeError
 from tuitune.recipe import Problem
@@ -16,7 +16,10 @@ from tuitune.recipe import schema as recipe_schema
 
 def check(recipe: str, settings: Sequence[str], *, as_json: bool) -> int:
     """Print all problems of a recipe; return 2 if one of them is an error."""
-    _, problems = read(recipe, settings)
+    document, problems = read(recipe, settings)
+    if document is not None and not any(problem.level == "error" for problem in problems):
+        # Only a recipe that makes sense is held against what is there.
+        problems = [*missing(document), *problems]
     wrong = any(problem.level == "error" for problem in problems)
     if as_json:
         for problem in problems:

@@ -9,19 +9,11 @@ from tuitune.cli import words
 from tuitune.cli.console import json_line, say, screen
 from tuitune.cli.host import ProcessHost, Signals, ThreadHost, prepare_for
 from tuitune.cli.views import view_for
-from tuitune.cli.watch import Face, exit_code, tell_end, watch
+from tuitune.cli.watch import Face, Failed, exit_code, tell_end, watch
 from tuitune.engine.asked import asked
-from tuitune.errors import Stopped, TrainingError
+from tuitune.errors import Stopped
 from tuitune.run import JournalReader, RunDir
 from tuitune.run.streams import guard
-
-
-class _Failed(TrainingError):
-    """What the engine's outcome says, with its exit code."""
-
-    def __init__(self, message: str, hint: str, code: int) -> None:
-        super().__init__(message, hint)
-        self.exit_code = code  # type: ignore[misc]
 
 
 def drive(run: RunDir, *, detached: bool = False, as_json: bool = False) -> int:
@@ -70,7 +62,7 @@ def _in_thread(run: RunDir, reader: JournalReader, *, as_json: bool) -> int:
         tell_end(run, face)
     outcome = host.outcome
     if outcome.status == "failed":
-        raise _Failed(outcome.message, outcome.hint, outcome.exit_code)
+        raise Failed(outcome.message, outcome.hint, outcome.exit_code)
     return outcome.exit_code
 
 

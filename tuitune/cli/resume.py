@@ -10,6 +10,7 @@ from tuitune.cli.asking import changed_keys, fix_places, read_good
 from tuitune.cli.console import json_line, say, screen
 from tuitune.cli.drive import drive
 from tuitune.cli.find import find, is_live
+from tuitune.engine.changes import refuse_impossible, remembered
 from tuitune.errors import RunError
 from tuitune.recipe import Document, load
 from tuitune.run import Journal, RunDir, events, summary
@@ -39,6 +40,8 @@ def change(run: RunDir, settings: Sequence[str]) -> list[str]:
     changed = changed_keys(before, document)
     if not changed:
         return []
+    if summary(run).checkpoint is not None:
+        refuse_impossible(remembered(before.recipe()), document.recipe())
     with run.lock():
         kept = run.replace_recipe(document.text())
         words_ = f"not bit-equal to a run without a change: {', '.join(changed)}"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tuitune.cli import report, words
-from tuitune.cli.asking import read_good
+from tuitune.cli.asking import read_ready
 from tuitune.cli.console import say, screen
 from tuitune.cli.drive import drive
 from tuitune.cli.find import is_live, plain_name
@@ -20,7 +20,7 @@ from tuitune.run.origin import Origin
 
 def train(recipe: str, settings: Sequence[str], *, name: str | None, detached: bool, as_json: bool) -> int:
     """Train the recipe in the file `recipe`; return the exit code."""
-    document, warnings = read_good(recipe, settings)
+    document, warnings = read_ready(recipe, settings)
     run = open_run(document, name=name)
     if detached and not as_json:
         report.problems(warnings)  # otherwise the journal tells of them

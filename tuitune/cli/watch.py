@@ -14,6 +14,14 @@ from tuitune.run import JournalReader, RunDir, State, events
 _GAP = 0.2  # seconds between two looks
 
 
+class Failed(TrainingError):
+    """How a run failed, in the engine's words and with its exit code."""
+
+    def __init__(self, message: str, hint: str, code: int) -> None:
+        super().__init__(message, hint)
+        self.exit_code = code  # type: ignore[misc]
+
+
 class Face:
     """A view whose reader may go away: a closed pipe or a dropped terminal sets `lost`, and nothing more is drawn."""
 
@@ -78,8 +86,8 @@ def exit_code(run: RunDir, end: events.Event | None) -> int:
     match end:
         case events.RunFinished(reason=reason):
             return 0 if reason == "finished" else 3
-        case events.RunFailed(message=message, hint=hint):
-            raise TrainingError(message, hint)
+        case events.RunFailed(message=message, hint=hint, exit_code=code):
+            raise Failed(message, hint, code)
     raise RunError(
         f"the process that trained {run.name} ended without a word",
         f"look at the end of {run.console}; then: tuitune resume {words.called(run)}",

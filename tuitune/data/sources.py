@@ -46,6 +46,21 @@ def open_sources(names: Sequence[str], options: DataOptions, progress: Progress,
     return sources
 
 
+def must_exist(name: str, options: DataOptions) -> None:
+    """Raise DataError when the data set `name` is not there or of a kind that is not read; no row is looked at."""
+    directory = options.locate(options.dataset_dir)
+    packaged = name in FILES or _is_file(name)
+    catalog = read_catalog(directory) if not packaged or os.path.lexists(directory / CATALOG) else {}
+    if name in catalog or not packaged:
+        path = directory / find(name, catalog, directory, tuple(FILES)).file_name
+    elif name in FILES:
+        return
+    else:
+        path = options.locate(name)
+    if not path.is_file():
+        next(iter(read_rows(path, lambda: None)), None)  # says in words what is there instead
+
+
 def _is_file(name: str) -> bool:
     return Path(name).suffix.lower() in (*FILE_TYPES, *LATER_TYPES) or "/" in name
 

@@ -104,9 +104,10 @@ def _failed(session: Session, error: Exception) -> Outcome:
         traceback.print_exception(error, file=log)
     session.run.console.chmod(0o600)
     message, hint = words(error)
-    session.emit(events.RunFailed(message, hint, session.step))
+    code = getattr(error, "exit_code", 1)
+    session.emit(events.RunFailed(message, hint, session.step, code))
     session.status("failed", message)
-    return Outcome("failed", getattr(error, "exit_code", 1), message, hint)
+    return Outcome("failed", code, message, hint)
 
 
 def words(error: Exception) -> tuple[str, str]:

@@ -98,6 +98,10 @@ class Document:
         """Return the recipe. Raises RecipeError with all problems."""
         return checked(self.values(), self._lines(), self._source)
 
+    def line(self, key: str) -> int | None:
+        """Return the line on which the file gives `key`; None when it does not, or the value was set since reading."""
+        return self._lines().get(key)
+
     def _read(self, text: str) -> None:
         found, self._braces = entries(text, self._source)
         self._text = text

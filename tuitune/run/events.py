@@ -170,6 +170,7 @@ class RunFailed(Event):
     message: str
     hint: str = ""
     step: int = 0
+    exit_code: int = 1
 
 
 _ALL: tuple[type[Event], ...] = (

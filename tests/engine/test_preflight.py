@@ -1,0 +1,48 @@
+"""What a recipe names is looked for before anything is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine.given import recipe_text
+from tuitune.engine.preflight import preflight
+from tuitune.recipe import Document
+
+
+def found(root: Path, **more: Any) -> list[tuple[str, str]]:
+    return [(p.key, f"{p.reason} {p.hint}") for p in preflight(Document.parse(recipe_text(root, **more)).recipe())]
+
+
+def test_a_recipe_whose_things_are_there_has_no_problems(root: Path) -> None:
+    assert found(root) == []
+    assert found(root, dataset="identity", template="smollm2", model_name_or_path="smollm2-135m") == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "word"),
+    [
+        ("model_name_or_path", "smolm2-135m", "smollm2-135m"),
+        ("dataset", "rowz", "rows"),
+        ("dataset", "./absent.jsonl", "absent.jsonl"),
+        ("eval_dataset", "rowz", "rows"),
+        ("dataset_dir", "nowhere", "dataset_info.json"),
+        ("template", "smolm2", "smollm2"),
+        ("template", "llama3", "leave template out"),
+        ("adapter_name_or_path", "no/such/adapter", "adapter_config.json"),
+    ],
+)
+def test_what_is_missing_is_named_with_what_to_do(root: Path, key: str, value: str, word: str) -> None:
+    problems = found(root, **{key: value})
+    assert [k for k, _ in problems] == ["dataset" if key == "dataset_dir" else key]
+    assert word in problems[0][1]
+
+
+def test_all_problems_come_at_once(root: Path) -> None:
+    assert [k for k, _ in found(root, model_name_or_path="nope", dataset="nope,identity", template="nope")] == [
+        "model_name_or_path",
+        "dataset",
+        "template",
+    ]

@@ -1,0 +1,48 @@
+"""What a recipe names and is not there: model, data, template, adapters. Reads nothing large, imports no torch."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+
+from tuitune.data.sources import must_exist
+from tuitune.data.templates import KNOWN_ELSEWHERE, NAMES
+from tuitune.errors import DataError, ModelError
+from tuitune.fit.models import resolve
+from tuitune.methods.lora import adapter_folder
+from tuitune.recipe import Problem, Recipe
+
+
+def preflight(recipe: Recipe) -> list[Problem]:
+    """Return a problem for everything that the run would not find."""
+    near = [recipe.source.parent] if recipe.source else []
+    problems = _tried(
+        "model_name_or_path",
+        recipe.model_name_or_path,
+        lambda name: resolve(name, search=near, revision=recipe.model_revision, cache_dir=recipe.cache_dir),
+    )
+    for key in ("dataset", "eval_dataset"):
+        for name in getattr(recipe, key):
+            problems += _tried(key, name, lambda name: must_exist(name, recipe))
+    for name in recipe.adapter_name_or_path:
+        problems += _tried("adapter_name_or_path", name, lambda name: adapter_folder(recipe, name))
+    return problems + _template(recipe.template)
+
+
+def _tried(key: str, value: str, look: Callable[[str], object]) -> list[Problem]:
+    try:
+        look(value)
+    except (DataError, ModelError) as error:
+        return [Problem(key, value, error.message, error.hint)]
+    return []
+
+
+def _template(name: str | None) -> list[Problem]:
+    if name is None or name in NAMES:
+        return []
+    if name in KNOWN_ELSEWHERE:
+        hint = "leave template out: the tokenizer's own chat template is used then"
+        return [Problem("template", name, f"{name} is one of LLaMA-Factory's that is not built in", hint)]
+    close = difflib.get_close_matches(name, NAMES, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(NAMES)}; unset, the tokenizer's own is used"
+    return [Problem("template", name, f"there is no template {name}", hint)]
