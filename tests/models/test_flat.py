@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from tests.tiny import tiny_model
-from tuitune.models import attention, paths
+from tuitune.models import attention, paths, probe
 from tuitune.models.flat import IGNORED, FlatBuilder, common_beginning, needed
 from tuitune.models.head import HeadTap
 
@@ -130,17 +130,18 @@ def test_sequences_in_one_flat_row_do_not_see_each_other() -> None:
     assert torch.allclose(whole, parts, atol=1e-4)
 
 
-def test_the_leak_test_of_the_product_notices_a_leak(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, model = models(torch.float32)
-    assert paths.flat_equals_single(model)
+def test_the_leak_test_of_the_product_notices_a_leak() -> None:
+    attention.register()
+    model = tiny_model()
+    truth = probe.rows_alone(model)
+    assert probe.flat_agrees(model, truth)
 
     def leaking(*args: object, **kwargs: object) -> object:
         return attention.sdpa_attention_forward(*args, **{k: v for k, v in kwargs.items() if k != "layout"})
 
     attention.AttentionInterface.register("leaking", leaking)
     attention.AttentionMaskInterface.register("leaking", lambda *a, **k: None)
-    leaky = tiny_model(attn_implementation="leaking")
-    assert not paths.flat_equals_single(leaky)
+    assert not probe.flat_agrees(model, truth, "leaking")
 
 
 def test_models_that_cannot_be_flat_get_padded_rows_and_a_reason() -> None:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from tuitune.models.flat import Layout, Span
 
 NAME = "tuitune"
+# What says nothing about who sees whom, or is settled before: rows longer than a sliding window never come here.
+_HARMLESS = frozenset(
+    {"position_ids", "cache_position", "use_cache", "sliding_window", "is_causal", "output_attentions", "deterministic"}
+)
 # Masks are made in the model's forward and never in a recomputation, so a context variable is safe for them (the
 # layout is not).
 flat_forward: ContextVar[bool] = ContextVar("tuitune_flat_forward", default=False)
@@ -44,6 +48,10 @@ def attend(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **kwargs
         )
+    # Whatever else a model hands over (soft-capping, sinks, biases) would be left out in silence.
+    strange = [name for name, value in kwargs.items() if name not in _HARMLESS and value is not None]
+    if strange:
+        raise ValueError(f"the flat attention does not know {', '.join(strange)}")
     drop = dropout if module.training else 0.0
     if layout.kernel and not drop and _kernel_fits(query):
         return _varlen(query, key, value, layout, scaling), None

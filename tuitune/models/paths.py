@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from tuitune.models.attention import flat_forward
-from tuitune.models.flat import IGNORED, FlatBuilder, Layout, Span, common_beginning, labelled, needed
+from tuitune.models import probe
+from tuitune.models.flat import IGNORED, FlatBuilder, common_beginning, labelled, needed
 from tuitune.models.head import HeadTap, Scored, head_loss, plain_loss
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class FlatPath:
             for row, mask in zip(rows, labels, strict=True):
                 builder.add([row], [mask])
         batch = builder.build(self._device, kernel=self._kernel)
-        with flat_call():
+        with probe.flat_call():
             hidden = self._head.rows(model, flat_inputs(batch))[0]
         if len(hidden) != len(batch.keep):  # a forward without `logits_to_keep`
             hidden = hidden.index_select(0, batch.keep)
@@ -113,7 +113,7 @@ class FlatPath:
 
 
 def flat_inputs(batch: FlatBatch) -> dict[str, Any]:
-    """Keyword arguments of a model's forward for a flat batch; call it through `flat_call`."""
+    """Keyword arguments of a model's forward for a flat batch; call it inside `probe.flat_call`."""
     return {
         "input_ids": batch.input_ids,
         "position_ids": batch.position_ids,
@@ -162,17 +162,29 @@ def choose(
     autocast: torch.dtype | None,
     kernel: bool = True,
 ) -> tuple[Path, str]:
-    """Return the path for `model` and, if it is the padded one, the reason in words.
+    """Settle the attention of `model`; return its path and, if that is the padded one, the reason in words.
 
-    longest: tokens of the longest row. dropout: shared beginnings would share their noise, so they are not shared.
-    kernel: whether CUDA's variable-length attention may be used.
+    longest: tokens of the longest row. dropout: whether the method drops anything; like the model's own dropout it keeps
+    beginnings from being shared, which would share the noise. kernel: whether CUDA's variable-length attention may be
+    used. Raises ModelError when no path gives what rows alone do.
     """
+    dropout = dropout or has_dropout(model)
     device = next(model.parameters()).device
-    head = Head(HeadTap.on(model), autocast)
+    truth = probe.rows_alone(model)
     reason = _why_not_flat(model, longest)
-    if reason:
-        return PaddedPath(head, device, pad), reason
-    return FlatPath(head, device, share=not dropout, kernel=kernel), ""
+    if not reason and not probe.flat_agrees(model, truth):
+        reason = "its layers do not keep sequences in one row apart"
+    if not reason:
+        return FlatPath(Head(HeadTap.on(model), autocast), device, share=not dropout, kernel=kernel), ""
+    probe.settle_padded(model, truth)
+    return PaddedPath(Head(HeadTap.on(model), autocast), device, pad), reason
+
+
+def has_dropout(model: PreTrainedModel) -> bool:
+    """Whether the model itself drops anything while it trains."""
+    config = model.config.get_text_config()
+    kept = any(isinstance(m, torch.nn.Dropout) and m.p > 0 for m in model.modules())
+    return kept or getattr(config, "attention_dropout", 0.0) > 0
 
 
 def _why_not_flat(model: PreTrainedModel, longest: int) -> str:
@@ -184,40 +196,4 @@ def _why_not_flat(model: PreTrainedModel, longest: int) -> str:
     uses_window = "sliding_attention" in kinds or (window and getattr(config, "use_sliding_window", True))
     if uses_window and window and longest > window:
         return f"rows of up to {longest} tokens are longer than the attention window of {window}"
-    return "" if flat_equals_single(model) else "its layers do not keep sequences in one row apart"
-
-
-@torch.no_grad()
-def flat_equals_single(model: Any) -> bool:
-    """Whether sequences in one flat row (one with a shared beginning) give the logits that each gives alone."""
-    device = next(model.parameters()).device
-    vocabulary = model.config.get_text_config().vocab_size
-    rows = [[(7 * i + 3) % vocabulary for i in range(9)], [(5 * i + 1) % vocabulary for i in range(6)]]
-    rows.append(rows[0][:4] + rows[1][:3])
-    layout = Layout([Span(0, 9), Span(9, 15), Span(15, 18, (0, 4))], device)
-    flat = torch.tensor([rows[0] + rows[1] + rows[2][4:]], device=device)
-    positions = torch.tensor([[*range(9), *range(6), *range(4, 7)]], device=device)
-    training = model.training
-    model.eval()
-    try:
-        with flat_call():
-            mine = model(input_ids=flat, position_ids=positions, use_cache=False, layout=layout).logits[0]
-        alone = [model(input_ids=torch.tensor([row], device=device), use_cache=False).logits[0] for row in rows]
-    except (TypeError, ValueError, RuntimeError):
-        return False  # a forward that does not take the layout
-    finally:
-        model.train(training)
-    truth = torch.cat([alone[0], alone[1], alone[2][4:]]).float()
-    scale = truth.abs().max().clamp(min=1e-6)
-    tolerance = 1e-4 if mine.dtype in (torch.float32, torch.float64) else 5e-2
-    return bool((mine.float() - truth).abs().max() / scale < tolerance)
-
-
-class flat_call:
-    """While open, no attention mask is made: the layout says who sees whom."""
-
-    def __enter__(self) -> None:
-        self._token = flat_forward.set(True)
-
-    def __exit__(self, *exc: object) -> None:
-        flat_forward.reset(self._token)
+    return ""
