@@ -164,9 +164,9 @@ def choose(
 ) -> tuple[Path, str]:
     """Settle the attention of `model`; return its path and, if that is the padded one, the reason in words.
 
-    longest: tokens of the longest row. dropout: whether the method drops anything; like the model's own dropout it keeps
-    beginnings from being shared, which would share the noise. kernel: whether CUDA's variable-length attention may be
-    used. Raises ModelError when no path gives what rows alone do.
+    longest: tokens of the longest row. dropout: whether the method drops anything; like the model's own dropout it
+    keeps beginnings from being shared, which would share the noise. kernel: whether CUDA's variable-length attention
+    may be used. Raises ModelError when no path gives what rows alone do.
     """
     dropout = dropout or has_dropout(model)
     device = next(model.parameters()).device
