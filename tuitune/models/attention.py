@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tuitune.models.flat import Layout, Span
 
 NAME = "tuitune"
+_KERNEL_DTYPES = (torch.bfloat16, torch.float16)
 # What says nothing about who sees whom, or is settled before: rows longer than a sliding window never come here.
 _HARMLESS = frozenset(
     {"position_ids", "cache_position", "use_cache", "sliding_window", "is_causal", "output_attentions", "deterministic"}
@@ -87,7 +88,14 @@ def _span(
 
 
 def _kernel_fits(query: Tensor) -> bool:
-    return query.is_cuda and query.dtype in (torch.bfloat16, torch.float16) and varlen_works(query.device.index)
+    return query.is_cuda and _kernel_dtype(query) in _KERNEL_DTYPES and varlen_works(query.device.index)
+
+
+def _kernel_dtype(query: Tensor) -> torch.dtype:
+    # With fp32 master weights the rotary embedding leaves queries in fp32; SDPA casts them under autocast, the kernel
+    # does not.
+    kind = query.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else query.dtype
 
 
 def _varlen(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None) -> Tensor:
@@ -95,7 +103,8 @@ def _varlen(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: fl
 
     kernel: Any = varlen.varlen_attn
     packed = layout.packed
-    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))  # (T, heads, head_dim)
+    dtype = _kernel_dtype(query)
+    q, k, v = (x[0].transpose(0, 1).to(dtype) for x in (query, key, value))  # (T, heads, head_dim)
     if packed.gather is not None:
         k, v = k.index_select(0, packed.gather), v.index_select(0, packed.gather)
     out = kernel(

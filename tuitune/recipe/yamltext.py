@@ -229,8 +229,14 @@ class _Representer(SafeRepresenter):
             text = text.replace("e", ".0e")
         return self.represent_scalar("tag:yaml.org,2002:float", text)
 
+    def represent_text(self, data: str) -> ScalarNode:
+        """Return a text, in double quotes where a character would be taken for a line break or a mark of the file."""
+        style = '"' if any(character in "\x85\xa0\u2028\u2029\ufeff" for character in data) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
 
 _Representer.add_representer(float, _Representer.represent_float)
+_Representer.add_representer(str, _Representer.represent_text)
 
 
 def dump(value: object) -> str:
@@ -242,7 +248,8 @@ def dump(value: object) -> str:
     writer.allow_unicode = True
     out = io.StringIO()
     writer.dump({"k": _plain(value)}, out)
-    return out.getvalue().strip()[len("{k: ") : -1].strip()
+    # Only what the writer adds goes: a value may itself be a space that Python's strip knows and YAML does not.
+    return out.getvalue().strip("\n")[len("{k: ") : -1].strip(" ")
 
 
 def _plain(value: object) -> object:
