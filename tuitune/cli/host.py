@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Protocol
@@ -114,7 +115,8 @@ class ProcessHost:
 
     def ask(self, command: Command) -> None:
         """Put a command into the run's inbox."""
-        Inbox(self._run.inbox).send(command)
+        # For this attempt only: a stop that crosses the end must not end the next one.
+        Inbox(self._run.inbox).send(replace(command, attempt=self._attempt or None))
 
     def wait(self, seconds: float) -> bool:
         """Wait that long; tell whether the engine has ended."""

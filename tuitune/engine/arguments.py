@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def training_arguments(recipe: Recipe, plan: Plan, run: RunDir) -> TrainingArguments:
     """Return the arguments of a run; one "batch" of the Trainer is the rows of a whole optimizer step."""
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(run.path),
         # The step is cut by us: see StepTrainer.
         per_device_train_batch_size=recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps,
@@ -71,3 +71,6 @@ def training_arguments(recipe: Recipe, plan: Plan, run: RunDir) -> TrainingArgum
         push_to_hub=False,
         label_names=["labels"],
     )
+    # Several visible GPUs would make Trainer split the rows of a step over them in one process.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments

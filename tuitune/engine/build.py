@@ -53,6 +53,8 @@ class Build:
                 self.session.phase("save")
                 trainer.save_boundary()
             raise
+        finally:
+            trainer.controls.end()
         self.session.phase("save", "the result")
         final = self._final(trainer)
         return str(final), {"train_loss": result.metrics["train_loss"]}
@@ -143,10 +145,11 @@ class Build:
         session, plan = self.session, trainer.plan
         base = model.get_base_model() if hasattr(model, "get_base_model") else model
         longest = max(int(rows.lengths.max()) for rows in (data.train, data.evaluation) if rows is not None)
-        path, why = paths.choose(
-            base, longest=longest, pad=pad, dropout=self.method.noise(self.recipe), autocast=plan.autocast_dtype,
-            kernel=self.recipe.flash_attn == "auto",
-        )  # fmt: skip
+        with trainer.precision():
+            path, why = paths.choose(
+                base, longest=longest, pad=pad, dropout=self.method.noise(self.recipe), autocast=plan.autocast_dtype,
+                kernel=self.recipe.flash_attn == "auto",
+            )  # fmt: skip
         if why:
             session.warn(f"rows are padded for this model: {why}", "same gradient, more work")
         if not plan.tokens_per_batch:
@@ -184,7 +187,8 @@ class Build:
     def _final(self, trainer: StepTrainer) -> Path:
         run = self.session.run
         folder = manifest.temporary(run.path, trainer.state.global_step)
-        trainer._save(str(folder))
+        self.method.save(trainer.model, str(folder))
+        trainer.processing_class.save_pretrained(str(folder))
         meta = {"kind": "final", "model": self.recipe.model_name_or_path}
         return manifest.seal(folder, run.final, meta, step=trainer.state.global_step, attempt=self.session.attempt).path
 

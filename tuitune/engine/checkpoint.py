@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import torch
+from safetensors import SafetensorError
+from transformers import EarlyStoppingCallback
 from transformers.trainer_callback import ExportableState
 
 from tuitune.engine import changes
@@ -38,8 +40,14 @@ def save(trainer: StepTrainer) -> None:
     session, step = trainer.session, trainer.state.global_step
     begun = time.monotonic()
     try:
+        aside = _superseded(trainer, step)
+        if aside is None:
+            trainer.controls.saved()
+            return
         sealed = _write_sealed(trainer, step)
-    except (OSError, RuntimeError, RunError) as error:  # torch and safetensors report a full disk as a RuntimeError
+        for former in aside:
+            manifest.discard(former)
+    except (OSError, RuntimeError, RunError, SafetensorError) as error:  # each reports a full disk in its own way
         reason = f"checkpoint {step} could not be written: {error}"
         session.warn(reason, "training goes on and earlier checkpoints are whole; make room on the disk")
         trainer.controls.saved(failed=reason)
@@ -50,6 +58,17 @@ def save(trainer: StepTrainer) -> None:
     if trainer.recipe.save_total_limit is not None:
         keep = [session.run.checkpoint(trainer.state.best_global_step)] if trainer.state.best_global_step else []
         rotate(session.run.path, trainer.recipe.save_total_limit, keep)
+
+
+def _superseded(trainer: StepTrainer, step: int) -> list[Path] | None:
+    """Set a checkpoint of this very step and attempt aside and return it; None if it says the same and can stay."""
+    run, path = trainer.session.run, trainer.session.run.checkpoint(step)
+    if not manifest.verify(path).valid or manifest.read(path).attempt != trainer.session.attempt:
+        return []
+    if _read(path).own["peak_learning_rate"] == trainer.peak_learning_rate and not trainer.evaluation_due:
+        return None
+    assert path.parent == run.path
+    return [manifest.set_aside(path)]
 
 
 def _write_sealed(trainer: StepTrainer, step: int) -> manifest.Sealed:
@@ -105,6 +124,9 @@ def own_state(trainer: StepTrainer) -> dict[str, Any]:
         "loss_sum": float(trainer._tr_loss),
         "last_logged": trainer._globalstep_last_logged,
         "meter": trainer.meter.to_dict(),
+        "total_loss": float(trainer._total_loss_scalar),
+        "evaluation_due": trainer.evaluation_due,
+        "asked": trainer.recipe.resume_from_checkpoint,
         "peak_learning_rate": trainer.peak_learning_rate,
     }
 
@@ -114,19 +136,44 @@ def after_restore(trainer: StepTrainer) -> None:
     if trainer.restored is None:
         return
     own = trainer.restored.own
-    trainer._tr_loss = torch.tensor(own["loss_sum"], device=trainer.args.device)
+    trainer._tr_loss = torch.tensor(_number(own["loss_sum"]), device=trainer.args.device)
     trainer._globalstep_last_logged = int(own["last_logged"])
+    # The mean loss at the end is that of the whole run.
+    trainer._total_loss_scalar, trainer._initial_global_step = _number(own["total_loss"]), 0
     trainer.meter.restore(own["meter"])
+    # The saved state brings the intervals of the former recipe.
+    state: Any = trainer.state
+    state.compute_steps(trainer.args, trainer.state.max_steps)
     _remember_best(trainer)
+    _remember_patience(trainer)
+    if own["evaluation_due"]:
+        metrics = trainer._evaluate(None, None)
+        trainer._determine_best_metric(metrics, None)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value  # JSON has no NaN
+
+
+def _remember_patience(trainer: StepTrainer) -> None:
+    # Only the counter: a new patience in the recipe shall count.
+    name = "early_stopping_patience_counter"
+    states: Any = trainer.state.stateful_callbacks
+    for callback in trainer.callback_handler.callbacks:
+        if isinstance(callback, EarlyStoppingCallback):
+            saved = states.get(type(callback).__name__, {})
+            callback.early_stopping_patience_counter = saved.get("attributes", {}).get(name, 0)
 
 
 def choose(run: RunDir, asked: str | None) -> tuple[Restored | None, list[tuple[Path, str]]]:
     """Return the checkpoint to resume from (None: begin at the beginning) and the newer ones that were rejected, with
     why.
 
-    asked: a checkpoint that the user names; raises RunError when that one cannot be used.
+    asked: a checkpoint that the user names; raises RunError when that one cannot be used. Once the run has checkpoints
+    of its own that came from there, those are newer.
     """
-    if asked is not None:
+    newest, rejected = _newest(run)
+    if asked is not None and (newest is None or newest.own.get("asked") != asked):
         path = Path(asked).expanduser().absolute()
         reason = _why_not(path)
         if reason:
@@ -135,6 +182,10 @@ def choose(run: RunDir, asked: str | None) -> tuple[Restored | None, list[tuple[
                 "to start a new run from its weights, name it as adapter_name_or_path or model_name_or_path",
             )
         return _read(path), []
+    return newest, rejected
+
+
+def _newest(run: RunDir) -> tuple[Restored | None, list[tuple[Path, str]]]:
     rejected: list[tuple[Path, str]] = []
     for path in reversed(run.checkpoints):
         reason = _why_not(path)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from tuitune.engine.session import Halt, Session
-from tuitune.errors import TuiTuneError
 from tuitune.models.generate import Sampling, reply
 from tuitune.run import events
 from tuitune.run.inbox import CancelReply, Command, Continue, Generate, Pause, Save, SetLearningRate, Stop, StopNow
@@ -52,6 +51,11 @@ class Controls:
         for command in self._save:
             self._session.done(command, "failed" if failed else "done", failed)
         self._save.clear()
+
+    def end(self) -> None:
+        """Answer those whose checkpoint never came."""
+        if self._save:
+            self.saved(failed="the run ended before the end of that step")
 
     def attend(self, trainer: StepTrainer) -> None:
         """Look into the inbox and obey; returns when training may go on."""
@@ -113,16 +117,17 @@ class Controls:
         self._session.done(command)
 
     def _answer(self, command: Generate, trainer: StepTrainer) -> None:
-        session = self._session
+        session, text = self._session, ""
         try:
             prompt = self._prompt(command)
-            with self._weights(command, trainer.model):
+            with self._weights(command, trainer.model), trainer.precision():
                 self._stream(command, prompt, trainer)
-        except (TuiTuneError, ValueError, RuntimeError) as error:
+        except Exception as error:  # whatever goes wrong with a reply, the training goes on
             text = clean_line(f"{error}") or type(error).__name__
+        if text:  # only out here the traceback is gone, and with it the memory of the reply
+            trainer.after_failed_reply()
             session.emit(events.ReplyFinished(command.id, session.step, reason="error", error=text))
             session.done(command, "failed", text)
-            trainer.after_failed_reply()
 
     def _prompt(self, command: Generate) -> list[int]:
         from tuitune.data import Message

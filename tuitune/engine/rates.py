@@ -18,8 +18,9 @@ def set_peak(optimizer: torch.optim.Optimizer, scheduler: Any, value: float) -> 
     """Make `value` the peak from now on; groups keep their ratio. The scheduler's and optimizer's states carry it."""
     bases = getattr(scheduler, "base_lrs", None)
     if bases is None:  # a schedule that follows the evaluation goes on from here
+        present = peak(optimizer, scheduler)
         for group in optimizer.param_groups:
-            group["lr"] = value
+            group["lr"] = group["lr"] * value / present if present else value
         return
     # A peak of 0 has no shape to keep: every group gets the value when the schedule moves on.
     before = peak(optimizer, scheduler)

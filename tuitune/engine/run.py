@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
@@ -55,6 +56,9 @@ def _guarded(session: Session) -> Outcome:
         return _halted(session, halt, time.monotonic() - begun)
     except Exception as error:
         return _failed(session, error)
+    except BaseException:  # SystemExit of a library, say: the state must not stay "running"
+        session.status("failed")
+        raise
     finally:
         _refuse_the_rest(session)
     session.emit(events.RunFinished(session.step, time.monotonic() - begun, "finished", final, metrics))
@@ -63,7 +67,6 @@ def _guarded(session: Session) -> Outcome:
 
 
 def _train(session: Session, recipe: Recipe, notes: list[str]) -> tuple[str, dict[str, float]]:
-    # torch is imported only below here, after the attempt is on record.
     from tuitune.engine import changes, checkpoint
 
     restored, rejected = checkpoint.choose(session.run, recipe.resume_from_checkpoint)
@@ -85,8 +88,8 @@ def _train(session: Session, recipe: Recipe, notes: list[str]) -> tuple[str, dic
         session.warn(note)
     if recipe.trust_remote_code:
         session.warn("trust_remote_code: Python code of the model's authors runs with your permissions")
-    if restored is not None and restored.path.parent == session.run.path:
-        manifest.supersede(session.run.path, step)
+    own = restored is not None and restored.path.parent == session.run.path
+    manifest.supersede(session.run.path, step if own else 0)
     from tuitune.engine.build import Build
 
     return Build(session, recipe, restored).train()
@@ -100,9 +103,10 @@ def _halted(session: Session, halt: Halt, seconds: float) -> Outcome:
 
 
 def _failed(session: Session, error: Exception) -> Outcome:
-    with session.run.console.open("a", encoding="utf-8", errors="backslashreplace") as log:
-        traceback.print_exception(error, file=log)
-    session.run.console.chmod(0o600)
+    with contextlib.suppress(OSError):  # a full disk must not hide why the run ended
+        with session.run.console.open("a", encoding="utf-8", errors="backslashreplace") as log:
+            traceback.print_exception(error, file=log)
+        session.run.console.chmod(0o600)
     message, hint = words(error)
     code = getattr(error, "exit_code", 1)
     session.emit(events.RunFailed(message, hint, session.step, code))

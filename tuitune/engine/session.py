@@ -106,9 +106,12 @@ class Session:
 
     def check(self) -> None:
         """Between pieces of work before the first step: obey a stop (raises Halt), keep the rest for later."""
-        for command in self.commands():
+        commands = self.commands()
+        for index, command in enumerate(commands):
             match command:
                 case Stop() | StopNow():
+                    for other in commands[index + 1 :]:
+                        self.later(other)  # answered when the run has ended
                     self.done(command)
                     raise Halt(save=False, now=isinstance(command, StopNow))
                 case Save():

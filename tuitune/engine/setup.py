@@ -11,6 +11,7 @@ import ctypes
 import os
 import sys
 
+from tuitune.errors import UsageError
 from tuitune.fit.machine import gpus, usable_cores
 
 # malloc.h; blocks that go back to the kernel come back as page faults, which cost a flat step a third of its time.
@@ -25,6 +26,9 @@ _QUIET = {
     "TOKENIZERS_PARALLELISM": "true",
     "TRL_EXPERIMENTAL_SILENCE": "1",
 }
+
+
+_VISIBLE, _GIVEN = "CUDA_VISIBLE_DEVICES", "TUITUNE_GIVEN_DEVICES"
 
 
 def prepare_process(*, device: str = "auto", threads: int | None = None) -> None:
@@ -59,16 +63,22 @@ def keep_freed_memory() -> None:
 
 def _show_one_device(device: str) -> None:
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    # What a scheduler has given us; kept for processes that we start, which must not count twice.
+    given = os.environ.setdefault(_GIVEN, os.environ.get(_VISIBLE, ""))
+    ours = [name.strip() for name in given.split(",") if name.strip()]
     if device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        os.environ[_VISIBLE] = ""
     elif device.startswith("cuda:"):
-        os.environ["CUDA_VISIBLE_DEVICES"] = device.removeprefix("cuda:")
-    elif "CUDA_VISIBLE_DEVICES" not in os.environ:
-        index = _freest_gpu()
-        if index is not None:
-            os.environ["CUDA_VISIBLE_DEVICES"] = str(index)
-    elif "," in os.environ["CUDA_VISIBLE_DEVICES"]:
-        os.environ["CUDA_VISIBLE_DEVICES"] = os.environ["CUDA_VISIBLE_DEVICES"].split(",")[0]
+        index = int(device.removeprefix("cuda:"))
+        if ours and index >= len(ours):
+            raise UsageError(
+                f"device: {device} is asked for, but {_VISIBLE} shows {len(ours)} of the GPUs here",
+                "devices count from 0 among those that are shown",
+            )
+        os.environ[_VISIBLE] = ours[index] if ours else str(index)
+    else:
+        # Exactly one in every case: several would be taken for data parallelism in one process.
+        os.environ[_VISIBLE] = ours[0] if ours else str(_freest_gpu() or 0)
 
 
 def _freest_gpu() -> int | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,7 +21,8 @@ from tuitune.engine import changes, checkpoint, evaluation, rates
 from tuitune.engine.meter import Meter
 from tuitune.engine.rng import RngState
 from tuitune.engine.step import Stepper
-from tuitune.run import events
+from tuitune.errors import RunError
+from tuitune.run import events, manifest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,6 +85,7 @@ class StepTrainer(Trainer):
         self.model_path: ModelPath | None = None
         self.meter = Meter()
         self._nan_since: int | None = None
+        self.evaluation_due = False
         super().__init__(
             model=model, args=args, data_collator=collate, train_dataset=train_rows, eval_dataset=eval_rows,
             processing_class=tokenizer, callbacks=[*callbacks, _Steps(self)],
@@ -147,11 +150,50 @@ class StepTrainer(Trainer):
             if name in kinds and parameter.dtype != kinds[name]:
                 parameter.data = parameter.data.to(kinds[name])
 
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        tied = tuple(getattr(self.model, "_tied_weights_keys", None) or ())
+        lost = [key for key in load_result.missing_keys if not key.endswith(tied)] + list(load_result.unexpected_keys)
+        if lost:
+            raise RunError(f"the checkpoint does not fit this model: {', '.join(lost[:3])}", "start the run anew")
+        self.model.tie_weights()
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        super()._load_rng_state(checkpoint)
+        # The beginning of the loop saw the state before this: a stop in the first step must not save that one.
+        self.at_boundary()
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        # A run that broke off between its last checkpoint and its result has nothing left to train.
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+        else:
+            run: Any = super()._run_epoch
+            run(*args, **kwargs)
+
+    def _evaluate(self, trial: Any, ignore_keys_for_eval: Any, skip_scheduler: bool = False) -> dict[str, float]:
+        # Left true by a stop in the middle: the checkpoint remembers that this evaluation is still due.
+        self.evaluation_due = True
+        metrics: dict[str, float] = super()._evaluate(trial, ignore_keys_for_eval, skip_scheduler)
+        self.evaluation_due = False
+        return metrics
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        best = super()._determine_best_metric(metrics, trial)
+        if best and self.args.load_best_model_at_end:
+            self.control.should_save = True  # what shall be loaded at the end must exist
+        return best or self.controls.save_wanted
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         with self._same_types():
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _load_best_model(self) -> None:
+        best = manifest.verify(Path(str(self.state.best_model_checkpoint)))
+        if not best.valid:
+            self.session.warn(
+                f"the best checkpoint cannot be loaded: {best.reason}", "the result has the last weights instead"
+            )
+            return
         with self._same_types():
             super()._load_best_model()
 
@@ -177,6 +219,8 @@ class StepTrainer(Trainer):
         if "loss" in logs:
             self.session.emit(self.meter.logged(self.state, logs, self.args.device))
             self._watch(logs)
+            if not torch.isfinite(self._tr_loss):  # Trainer empties it by subtraction: one infinite loss would stay
+                self._tr_loss = torch.zeros_like(self._tr_loss)
         self.control = self.callback_handler.on_log(self.args, self.state, self.control, logs)
 
     def _watch(self, logs: dict[str, float]) -> None:
@@ -231,8 +275,13 @@ class StepTrainer(Trainer):
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         # Without training_args.bin: a pickle that nobody should have to load.
         assert output_dir is not None
-        self.method.save(self.model, output_dir)
+        self.method.save(self.model, output_dir, exact=True)
         self.processing_class.save_pretrained(output_dir)
+
+    def precision(self) -> contextlib.AbstractContextManager[object]:
+        """Open the precision of training for a forward that does not go through the Trainer's own model call."""
+        kind = self.plan.autocast_dtype
+        return contextlib.nullcontext() if kind is None else torch.autocast(self.args.device.type, dtype=kind)
 
     def after_failed_reply(self) -> None:
         """Clean up after a reply that raised."""

@@ -25,8 +25,11 @@ class Method(Protocol):
         """Return the method's own optimizer, or None for the recipe's `optim`."""
         ...
 
-    def save(self, model: nn.Module, folder: str) -> None:
-        """Write what was trained so that plain transformers or peft load it."""
+    def save(self, model: nn.Module, folder: str, *, exact: bool = False) -> None:
+        """Write what was trained so that plain transformers or peft load it.
+
+        exact: for a checkpoint, with the names of the model in memory, where the format for others has other ones.
+        """
         ...
 
     def noise(self, recipe: Recipe) -> bool:

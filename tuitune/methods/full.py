@@ -31,9 +31,10 @@ class Full:
         """Leave the choice to `optim`."""
         return None
 
-    def save(self, model: Any, folder: str) -> None:
+    def save(self, model: Any, folder: str, *, exact: bool = False) -> None:
         """Write the whole model as safetensors."""
-        model.save_pretrained(folder)
+        # transformers renames and splits some weights (experts) on saving; Trainer's resume would not find those again.
+        model.save_pretrained(folder, save_original_format=not exact)
 
     def noise(self, recipe: Recipe) -> bool:
         """Full fine-tuning adds no noise of its own."""

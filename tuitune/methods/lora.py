@@ -23,6 +23,7 @@ class Lora:
 
     def prepare(self, model: PreTrainedModel, recipe: Recipe) -> nn.Module:
         """Freeze the model and put the recipe's adapter on it, or the last of `adapter_name_or_path`."""
+        import torch
         from peft import get_peft_model
 
         folders = [adapter_folder(recipe, name) for name in recipe.adapter_name_or_path]
@@ -38,6 +39,10 @@ class Lora:
             made: nn.Module = get_peft_model(base, config, autocast_adapter_dtype=not recipe.pure_bf16)
         except ValueError as error:
             raise _no_such_module(base, recipe, error) from error
+        if not recipe.pure_bf16:  # peft casts adapters, but not the modules that are trained whole
+            for parameter in made.parameters():
+                if parameter.requires_grad and parameter.dtype in (torch.bfloat16, torch.float16):
+                    parameter.data = parameter.data.float()
         return made
 
     def _config(self, model: PreTrainedModel, recipe: Recipe) -> Any:
@@ -76,7 +81,7 @@ class Lora:
         )
         return made
 
-    def save(self, model: Any, folder: str) -> None:
+    def save(self, model: Any, folder: str, *, exact: bool = False) -> None:
         """Write the adapter as safetensors; the frozen model is not copied."""
         model.save_pretrained(folder)
 

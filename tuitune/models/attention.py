@@ -26,6 +26,7 @@ _KERNEL_DTYPES = (torch.bfloat16, torch.float16)
 # What says nothing about who sees whom, or is settled before: rows longer than a sliding window never come here.
 _HARMLESS = frozenset(
     {"position_ids", "cache_position", "use_cache", "sliding_window", "is_causal", "output_attentions", "deterministic"}
+    | {"logits_to_keep", "output_router_logits"}
 )
 # Masks are made in the model's forward and never in a recomputation, so a context variable is safe for them (the
 # layout is not).

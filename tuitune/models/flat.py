@@ -116,6 +116,7 @@ class FlatBatch:
     owner: Tensor
     layout: Layout
     sequences: int
+    aligned: bool  # whether `source` is 0, 1, 2, ...: then nothing has to be picked
 
     @property
     def tokens(self) -> int:
@@ -167,11 +168,12 @@ class FlatBuilder:
         device = torch.device(device)
         # A position that several branches predict from is projected once.
         keep, source = torch.unique(torch.tensor(self._source), return_inverse=True)
+        aligned = torch.equal(source, torch.arange(len(source)))
         move = [torch.tensor(x) for x in (self._ids, self._positions, self._targets, self._owner)]
         ids, positions, targets, owner = (x.to(device, non_blocking=True) for x in move)
         return FlatBatch(
             ids[None], positions[None], keep.to(device), source.to(device), targets, owner,
-            Layout(self._spans, device, kernel), self._sequences,
+            Layout(self._spans, device, kernel), self._sequences, aligned,
         )  # fmt: skip
 
 

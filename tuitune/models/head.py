@@ -92,7 +92,11 @@ def head_loss(hidden: Tensor, head: nn.Linear, targets: Tensor, dtype: torch.dty
     dtype: of the products (autocast); the weight's if None.
     """
     apply: Any = _HeadLoss.apply
-    loss, correct = apply(hidden, head.weight, head.bias, targets, dtype or head.weight.dtype)
+    weight: Tensor = head.weight
+    bias: Tensor | None = head.bias
+    if not torch.is_grad_enabled():  # the function itself cannot see that: it would make gradients for nothing
+        weight, bias = weight.detach(), None if bias is None else bias.detach()
+    loss, correct = apply(hidden, weight, bias, targets, dtype or weight.dtype)
     return Scored(loss, correct)
 
 

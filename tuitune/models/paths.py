@@ -106,8 +106,7 @@ class FlatPath:
             hidden = self._head.rows(model, flat_inputs(batch))[0]
         if len(hidden) != len(batch.keep):  # a forward without `logits_to_keep`
             hidden = hidden.index_select(0, batch.keep)
-        # Without branches every kept position predicts one token and the index is the identity: no copy.
-        hidden = hidden if len(batch.keep) == len(batch.source) else hidden.index_select(0, batch.source)
+        hidden = hidden if batch.aligned else hidden.index_select(0, batch.source)
         scored = self._head.loss(hidden, batch.targets)
         return Score(scored.loss, batch.tokens, len(batch.targets), scored.correct)
 

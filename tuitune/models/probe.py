@@ -56,6 +56,7 @@ def flat_agrees(model: Any, truth: list[Tensor], implementation: str = NAME) -> 
                 model,
                 _ids([first + second + third[shared:]], device),
                 position_ids=_ids([positions], device),
+                logits_to_keep=torch.arange(len(positions), device=device),
                 layout=layout,
             )[0]
         return [out[:a], out[a:b], torch.cat([out[:shared], out[b:]])]
@@ -88,18 +89,21 @@ def _agrees(model: Any, truth: list[Tensor], implementation: str, run: Callable[
     except (TypeError, ValueError, RuntimeError, KeyError, AttributeError):
         return False  # it does not know this attention, or does not take the layout
     scale = max(float(t.float().abs().max()) for t in truth) or 1.0
-    tolerance = 1e-4 if truth[0].dtype in (torch.float32, torch.float64) else 5e-2
+    half = truth[0].dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled(truth[0].device.type)
+    tolerance = 5e-2 if half else 1e-4
     far = max(float((a.float() - b.float()).abs().max()) for a, b in zip(mine, truth, strict=True))
     return far / scale < tolerance
 
 
 @torch.no_grad()
 def _quietly(model: Any, run: Callable[[torch.device], list[Tensor]]) -> list[Tensor]:
-    training = model.training
+    training, precision = model.training, torch.get_float32_matmul_precision()
     model.eval()
+    torch.set_float32_matmul_precision("highest")  # TF32 would look like a disagreement
     try:
         return run(next(model.parameters()).device)
     finally:
+        torch.set_float32_matmul_precision(precision)
         model.train(training)
 
 
