@@ -171,3 +171,14 @@ def test_what_nothing_learns_from_is_not_computed() -> None:
     assert batch.targets.tolist() == [6, 7]
     with pytest.raises(ValueError, match="labelled"):
         FlatBuilder().build()
+
+
+@pytest.mark.usefixtures("exact")
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_row_that_learns_only_inside_the_shared_beginning_keeps_its_targets(turned: bool) -> None:
+    """As mask_history makes them: a conversation, and its own beginning as another row."""
+    draw = random.Random(4)
+    whole = [draw.randrange(3, 500) for _ in range(40)]
+    rows = [(whole, [IGNORED] * 30 + whole[30:]), (whole[:20], [IGNORED] * 10 + whole[10:20])]
+    loss, grad = compare(rows[::-1] if turned else rows, torch.float64)
+    assert (loss, grad) < (1e-10, 1e-10)

@@ -59,6 +59,8 @@ def _place(recipe: Recipe, name: str | None) -> Path:
 
 def _same_and_open(run: RunDir, document: Document) -> None:
     name = words.called(run)
+    if _never_trained(run) and run.replace_recipe(document.text()):
+        return  # a start that failed before the first step blocks nothing
     if run.recipe.read_bytes() != document.text().encode():
         raise UsageError(
             f"{run.path} holds a run with another recipe",
@@ -76,6 +78,11 @@ def _same_and_open(run: RunDir, document: Document) -> None:
         )
     if found.checkpoint is not None:
         _tell(f"{run.name} was {found.status}; it goes on from {found.checkpoint.name}")
+
+
+def _never_trained(run: RunDir) -> bool:
+    found = summary(run)
+    return found.status in ("failed", "stopped", "crashed") and not found.step and found.checkpoint is None
 
 
 def _tell(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol, TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -106,7 +107,9 @@ class PlainView:
         self._shown, self._skipped = now, False
         left = self.picture.left(now)
         eta = [f"left {words.duration(left)}"] if left is not None else []
-        self._print("  ".join([f"step {words.steps(self.picture)}", *words.figures(self.picture), *eta]))
+        # The step of these figures, not the newest one.
+        done = self.picture if self.picture.logged is None else replace(self.picture, step=self.picture.logged.step)
+        self._print("  ".join([f"step {words.steps(done)}", *words.figures(self.picture), *eta]))
 
     def say(self, text: str, style: str = "") -> None:
         """Print one line."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,11 @@ class Prepared:
     evaluation: TokenRows | None
     report: DataReport
     template_name: str
+
+    def digest(self) -> str:
+        """Return a short hash of the training rows, token by token."""
+        parts = (self.train.ids, self.train.labelled, self.train.offsets)
+        return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]
 
 
 def build(

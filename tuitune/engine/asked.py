@@ -25,7 +25,11 @@ def asked(run: RunDir) -> tuple[Recipe, list[str]]:
     if origin is None:
         return recipe, []
     settled = dict(_settled(recipe, origin))
-    notes = [f"{key}: {_words(value)}, because of where the run was started" for key, value in settled.items()]
+    notes = [
+        f"{key}: {_words(value)} is used; relative paths count from where the run was started, then from the "
+        "recipe's folder"
+        for key, value in settled.items()
+    ]
     return recipe.model_copy(update=settled) if settled else recipe, notes
 
 

@@ -56,6 +56,11 @@ class Build:
         finally:
             trainer.controls.end()
         self.session.phase("save", "the result")
+        if not checkpoint.finite(trainer.model):
+            self.session.warn(
+                "the result holds numbers that are not finite and is of no use",
+                "resume from a checkpoint with a lower learning_rate",
+            )
         final = self._final(trainer)
         return str(final), {"train_loss": result.metrics["train_loss"]}
 
@@ -76,6 +81,12 @@ class Build:
             progress=lambda what, done, total: session.progress("tokenize", done, total),
         )  # fmt: skip
         self._tell(data)
+        digest = data.digest()
+        if self.restored is not None and self.restored.own.get("data", digest) != digest:
+            session.warn(
+                "not bit-equal: the rows are not those that the run began with",
+                "it goes on with the new ones, from the same place in their order",
+            )
         session.phase("load", folder.name)
         plan, model = self._load(source, folder)
         session.check()
@@ -83,7 +94,7 @@ class Build:
         trainer = StepTrainer(
             model=model, args=args, recipe=recipe, method=self.method, stage=self.stage, session=session, plan=plan,
             restored=self.restored, tokenizer=tokenizer, train_rows=data.train, eval_rows=data.evaluation,
-            callbacks=self._callbacks(),
+            callbacks=self._callbacks(), data_digest=digest,
         )  # fmt: skip
         trainer.controls = Controls(
             session, tokenizer, template, system=recipe.default_system, sampling=sampling_of(recipe)

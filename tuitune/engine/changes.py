@@ -6,6 +6,7 @@ Imports no torch, so that the command line can refuse before anything is loaded.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tuitune.errors import RecipeError
@@ -30,7 +31,10 @@ PLANNED = (
 def remembered(recipe: Recipe) -> dict[str, Any]:
     """Return what a checkpoint must know of its recipe, as JSON values."""
     keys = (*FIXED, *OPTIMIZER, *PLANNED, "learning_rate", "lr_scheduler_type")
-    return {key: _plain(getattr(recipe, key)) for key in keys}
+    return {key: _plain(getattr(recipe, key)) for key in keys} | {
+        "model_name_or_path": _place(recipe.model_name_or_path),
+        "adapter_name_or_path": [_place(name) for name in recipe.adapter_name_or_path],
+    }
 
 
 def changed(former: Mapping[str, Any], recipe: Recipe) -> dict[str, tuple[Any, Any]]:
@@ -52,6 +56,12 @@ def refuse_impossible(former: Mapping[str, Any], recipe: Recipe) -> None:
 
 
 _HINT = "start a new run; adapter_name_or_path (or model_name_or_path) takes this run's weights as its beginning"
+
+
+def _place(name: str) -> str:
+    # The same folder has another relative name elsewhere.
+    path = Path(name).expanduser()
+    return str(path.resolve()) if path.exists() else name
 
 
 def _plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ from transformers import EarlyStoppingCallback
 from transformers.trainer_callback import ExportableState
 
 from tuitune.engine import changes
-from tuitune.errors import RunError
+from tuitune.errors import RunError, UsageError
 from tuitune.run import events, manifest
 from tuitune.run.directory import RunDir
 from tuitune.run.rotate import rotate
@@ -49,7 +49,7 @@ def save(trainer: StepTrainer) -> None:
             manifest.discard(former)
     except (OSError, RuntimeError, RunError, SafetensorError) as error:  # each reports a full disk in its own way
         reason = f"checkpoint {step} could not be written: {error}"
-        session.warn(reason, "training goes on and earlier checkpoints are whole; make room on the disk")
+        session.warn(reason, "training goes on and earlier checkpoints are whole")
         trainer.controls.saved(failed=reason)
         return
     best = trainer.state.best_global_step == step
@@ -73,6 +73,9 @@ def _superseded(trainer: StepTrainer, step: int) -> list[Path] | None:
 
 def _write_sealed(trainer: StepTrainer, step: int) -> manifest.Sealed:
     run = trainer.session.run
+    if not finite(trainer.model):
+        # It would be the newest one, and sooner or later the only one.
+        raise RunError("the weights hold numbers that are not finite")
     needed = _bytes_needed(trainer)
     if not manifest.room_for(run.path, needed):
         raise OSError(f"it needs {needed:,} bytes, the disk has {manifest.free_space(run.path):,}")
@@ -86,6 +89,11 @@ def _write_sealed(trainer: StepTrainer, step: int) -> manifest.Sealed:
         if folder.exists():
             manifest.discard(folder)
         raise
+
+
+def finite(model: Any) -> bool:
+    """Whether every trained number is finite."""
+    return all(bool(torch.isfinite(p).all()) for p in model.parameters() if p.requires_grad)
 
 
 def _bytes_needed(trainer: StepTrainer) -> int:
@@ -125,6 +133,7 @@ def own_state(trainer: StepTrainer) -> dict[str, Any]:
         "last_logged": trainer._globalstep_last_logged,
         "meter": trainer.meter.to_dict(),
         "total_loss": float(trainer._total_loss_scalar),
+        "data": trainer.data_digest,
         "evaluation_due": trainer.evaluation_due,
         "asked": trainer.recipe.resume_from_checkpoint,
         "peak_learning_rate": trainer.peak_learning_rate,
@@ -136,6 +145,12 @@ def after_restore(trainer: StepTrainer) -> None:
     if trainer.restored is None:
         return
     own = trainer.restored.own
+    if trainer.state.global_step > trainer.state.max_steps:
+        raise UsageError(
+            f"the run has done {trainer.state.global_step} steps already, "
+            f"more than the {trainer.state.max_steps} asked for",
+            "ask for more steps or epochs",
+        )
     trainer._tr_loss = torch.tensor(_number(own["loss_sum"]), device=trainer.args.device)
     trainer._globalstep_last_logged = int(own["last_logged"])
     # The mean loss at the end is that of the whole run.

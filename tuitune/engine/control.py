@@ -86,8 +86,8 @@ class Controls:
                 self._go_on(command)
             case Save():
                 self._save.append(command)
-                if self._paused:
-                    session.done(command, "deferred", "the checkpoint is written when the paused step has ended")
+                if self._paused:  # nobody knows when the step will end, and a shutdown may be behind the wish
+                    trainer.save_paused()
             case Stop() | StopNow():
                 now = isinstance(command, StopNow)
                 session.status("stopping")

@@ -14,6 +14,20 @@ def peak(optimizer: torch.optim.Optimizer, scheduler: Any) -> float:
     return float(bases[0] if bases else optimizer.param_groups[0]["lr"])
 
 
+def refresh(optimizer: torch.optim.Optimizer, scheduler: Any) -> None:
+    """Set the rates that this schedule has at its present step: a restored one may have been another schedule's.
+
+    The same product as the schedule's own, so that an unchanged schedule keeps its rates in every bit.
+    """
+    shapes = getattr(scheduler, "lr_lambdas", None)
+    if shapes is None:
+        return
+    now = [base * shape(scheduler.last_epoch) for base, shape in zip(scheduler.base_lrs, shapes, strict=True)]
+    scheduler._last_lr = now
+    for group, rate in zip(optimizer.param_groups, now, strict=True):
+        group["lr"] = rate
+
+
 def set_peak(optimizer: torch.optim.Optimizer, scheduler: Any, value: float) -> None:
     """Make `value` the peak from now on; groups keep their ratio. The scheduler's and optimizer's states carry it."""
     bases = getattr(scheduler, "base_lrs", None)

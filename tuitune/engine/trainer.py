@@ -79,6 +79,7 @@ class StepTrainer(Trainer):
         train_rows: TokenRows,
         eval_rows: TokenRows | None,
         callbacks: list[TrainerCallback],
+        data_digest: str = "",
     ) -> None:
         self.recipe, self.method, self.stage, self.session = recipe, method, stage, session
         self.plan, self.restored = plan, restored
@@ -86,6 +87,7 @@ class StepTrainer(Trainer):
         self.meter = Meter()
         self._nan_since: int | None = None
         self.evaluation_due = False
+        self.data_digest = data_digest
         super().__init__(
             model=model, args=args, data_collator=collate, train_dataset=train_rows, eval_dataset=eval_rows,
             processing_class=tokenizer, callbacks=[*callbacks, _Steps(self)],
@@ -209,6 +211,7 @@ class StepTrainer(Trainer):
         if not new.keys().isdisjoint(changes.OPTIMIZER):
             for group, values in zip(self.optimizer.param_groups, asked, strict=True):
                 group.update(values)
+        rates.refresh(self.optimizer, self.lr_scheduler)
         if "learning_rate" in new:
             self.set_learning_rate(self.recipe.learning_rate)
 
@@ -268,6 +271,16 @@ class StepTrainer(Trainer):
         if self._boundary is not None:
             self._boundary.restore()
         self._save_checkpoint(self.model, None)
+
+    def save_paused(self) -> None:
+        """Write a checkpoint of the last whole step without giving the unfinished one up: its gradients stay."""
+        if self.state.global_step == 0 or self._boundary is None:
+            self.controls.saved(failed="there is nothing to save before the first step has ended")
+            return
+        now = RngState.capture(self.args.device)
+        self._boundary.restore()
+        checkpoint.save(self)
+        now.restore()
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         checkpoint.save(self)
