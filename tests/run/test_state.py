@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tuitune.errors import RunError
 from tuitune.run import state as module
-from tuitune.run.state import Heartbeat, State, liveness
+from tuitune.run.state import Heartbeat, State, liveness, refuse_suspended
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -134,3 +135,17 @@ def test_a_full_disk_does_not_stop_the_heart(tmp_path: Path) -> None:
     written = State.read(path)
     assert written is not None
     assert written.status == "paused"
+
+
+def test_a_suspended_process_is_told_from_a_busy_one() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        state = replace(State.here(), pid=child.pid)
+        refuse_suspended(state, "one")
+        child.send_signal(signal.SIGSTOP)
+        until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_STOPPED)
+        with pytest.raises(RunError, match="suspended"):
+            refuse_suspended(state, "one")
+    finally:
+        child.kill()
+        child.wait()

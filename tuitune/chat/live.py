@@ -11,6 +11,7 @@ from tuitune.chat.base import Answer, Options, Turn
 from tuitune.errors import RunError
 from tuitune.run import Inbox, JournalReader, RunDir, State, events, liveness
 from tuitune.run.inbox import OPTIONS, CancelReply, Generate
+from tuitune.run.state import refuse_suspended
 
 _GAP = 0.05  # seconds between two looks
 
@@ -53,6 +54,7 @@ class LiveChat:
                 f"{self.run.name} is not training any more",
                 f"ask what it has saved: tuitune chat --run {self.run.name}",
             )
+        refuse_suspended(state, self.run.name)
         return state.attempt
 
 

@@ -17,6 +17,7 @@ from tuitune.cli.watch import exit_code
 from tuitune.errors import RunError
 from tuitune.run import Inbox, JournalReader, RunDir, State, events
 from tuitune.run.inbox import Command, Continue, Pause, Save, SetLearningRate, Stop, StopNow
+from tuitune.run.state import refuse_suspended
 from tuitune.text import clean_line
 
 PATIENCE = 60.0  # seconds until an answer is missed; a step on a small machine takes up to 40
@@ -32,6 +33,7 @@ class Wire:
         state = State.read(run.state)
         if state is None or not is_live(run):
             raise RunError(f"{run.name} is not training now", f"go on with it: tuitune resume {words.called(run)}")
+        refuse_suspended(state, run.name)
         self.attempt = state.attempt
         self._reader = JournalReader(run.events)
         self._reader.read()

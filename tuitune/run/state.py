@@ -16,6 +16,7 @@ from typing import Literal, TypedDict, Unpack
 import orjson
 import psutil
 
+from tuitune.errors import RunError
 from tuitune.run.files import write_atomic
 from tuitune.run.packing import pack, record, restore
 
@@ -178,6 +179,25 @@ def liveness(state: State | None, now: float | None = None) -> Liveness:
         case _:
             # Another process has the number, unless the clock was set: then the beats go on.
             return "live" if fresh else "crashed"
+
+
+def suspended(state: State) -> bool:
+    """Tell whether the process that wrote `state` lives on this machine and was stopped by a signal, as ctrl+z does."""
+    if (state.host, state.boot) != (socket.gethostname(), boot_id()):
+        return False
+    try:
+        return psutil.Process(state.pid).status() == psutil.STATUS_STOPPED
+    except (psutil.Error, ValueError):
+        return False
+
+
+def refuse_suspended(state: State, name: str) -> None:
+    """Raise RunError when the engine of the run `name` cannot answer because its process is suspended."""
+    if suspended(state):
+        raise RunError(
+            f"{name} does not answer: its process {state.pid} is suspended",
+            f"let it go on with fg in its terminal, or with `kill -CONT {state.pid}`",
+        )
 
 
 def _born(pid: int) -> float | None:
