@@ -9,35 +9,30 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
-from tuitune.engine import changes, checkpoint, evaluation, rates
+from tuitune.engine import checkpoint, evaluation
 from tuitune.engine.meter import Meter
+from tuitune.engine.resuming import Resuming
 from tuitune.engine.rng import RngState
 from tuitune.engine.step import Stepper
-from tuitune.errors import RunError
-from tuitune.run import events, manifest
+from tuitune.run import events
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase, TrainingArguments
 
     from tuitune.data import Row, TokenRows
-    from tuitune.engine.control import Controls
     from tuitune.engine.plan import Plan
     from tuitune.engine.session import Session
     from tuitune.methods.base import Method
     from tuitune.models.paths import Path as ModelPath
     from tuitune.recipe import Recipe
     from tuitune.stages.base import Stage
-
-_OPTIMIZER_KEYS = ("weight_decay", "betas", "eps", "momentum", "dampening", "nesterov", "lr_decay", "alpha", "centered")
 
 
 class _Opaque:
@@ -52,17 +47,10 @@ def collate(rows: list[Row]) -> dict[str, _Opaque]:
     return {"rows": _Opaque(rows)}
 
 
-class StepTrainer(Trainer):
+class StepTrainer(Resuming):
     """Trains; `stepper` and `controls` are set by the engine before `train`."""
 
     stepper: Stepper
-    controls: Controls
-    # The Trainer's own annotations allow None and much else for what is always there in our runs.
-    model: Any
-    optimizer: Any
-    lr_scheduler: Any
-    processing_class: Any
-    eval_dataset: Any
 
     def __init__(
         self,
@@ -95,7 +83,7 @@ class StepTrainer(Trainer):
         for unwanted in (PrinterCallback, ProgressCallback):
             self.remove_callback(unwanted)
         self.loss_is_scaled_for_ga = True
-        self._boundary: RngState | None = None
+        self._boundary = None
 
     # One optimizer step
 
@@ -129,91 +117,6 @@ class StepTrainer(Trainer):
             self.optimizer = self.method.optimizer(self.model, self.recipe, self.args)
         made: torch.optim.Optimizer = super().create_optimizer(model)
         return made
-
-    # The learning rate
-
-    @property
-    def peak_learning_rate(self) -> float:
-        """What the schedule scales; the first group's where a method has several."""
-        return rates.peak(self.optimizer, self.lr_scheduler)
-
-    def set_learning_rate(self, value: float) -> None:
-        """Make `value` the peak of the schedule from now on; checkpoints carry it."""
-        rates.set_peak(self.optimizer, self.lr_scheduler, value)
-
-    # Going on from a checkpoint
-
-    @contextlib.contextmanager
-    def _same_types(self) -> Iterator[None]:
-        """Keep the precision of what is trained: peft loads adapters in fp32 whatever they were."""
-        kinds = {name: p.dtype for name, p in self.model.named_parameters() if p.requires_grad}
-        yield
-        for name, parameter in self.model.named_parameters():
-            if name in kinds and parameter.dtype != kinds[name]:
-                parameter.data = parameter.data.to(kinds[name])
-
-    def _issue_warnings_after_load(self, load_result: Any) -> None:
-        tied = tuple(getattr(self.model, "_tied_weights_keys", None) or ())
-        lost = [key for key in load_result.missing_keys if not key.endswith(tied)] + list(load_result.unexpected_keys)
-        if lost:
-            raise RunError(f"the checkpoint does not fit this model: {', '.join(lost[:3])}", "start the run anew")
-        self.model.tie_weights()
-
-    def _load_rng_state(self, checkpoint: str | None) -> None:
-        super()._load_rng_state(checkpoint)
-        # The beginning of the loop saw the state before this: a stop in the first step must not save that one.
-        self.at_boundary()
-
-    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
-        # A run that broke off between its last checkpoint and its result has nothing left to train.
-        if self.state.global_step >= self.state.max_steps:
-            self.control.should_training_stop = True
-        else:
-            run: Any = super()._run_epoch
-            run(*args, **kwargs)
-
-    def _evaluate(self, trial: Any, ignore_keys_for_eval: Any, skip_scheduler: bool = False) -> dict[str, float]:
-        # Left true by a stop in the middle: the checkpoint remembers that this evaluation is still due.
-        self.evaluation_due = True
-        metrics: dict[str, float] = super()._evaluate(trial, ignore_keys_for_eval, skip_scheduler)
-        self.evaluation_due = False
-        return metrics
-
-    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
-        best = super()._determine_best_metric(metrics, trial)
-        if best and self.args.load_best_model_at_end:
-            self.control.should_save = True  # what shall be loaded at the end must exist
-        return best or self.controls.save_wanted
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        with self._same_types():
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-
-    def _load_best_model(self) -> None:
-        best = manifest.verify(Path(str(self.state.best_model_checkpoint)))
-        if not best.valid:
-            self.session.warn(
-                f"the best checkpoint cannot be loaded: {best.reason}", "the result has the last weights instead"
-            )
-            return
-        with self._same_types():
-            super()._load_best_model()
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        """Restore both, then apply what the recipe has changed since: the saved states bring their old values."""
-        asked = [
-            {key: group.get(key) for key in _OPTIMIZER_KEYS if key in group} for group in self.optimizer.param_groups
-        ]
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if self.restored is None:
-            return
-        new = changes.changed(self.restored.own["recipe"], self.recipe)
-        if not new.keys().isdisjoint(changes.OPTIMIZER):
-            for group, values in zip(self.optimizer.param_groups, asked, strict=True):
-                group.update(values)
-        rates.refresh(self.optimizer, self.lr_scheduler)
-        if "learning_rate" in new:
-            self.set_learning_rate(self.recipe.learning_rate)
 
     # What is said
 
@@ -260,10 +163,6 @@ class StepTrainer(Trainer):
         return metrics
 
     # Checkpoints
-
-    def at_boundary(self) -> None:
-        """Remember the random state between two steps: a checkpoint written in the middle of one needs it."""
-        self._boundary = RngState.capture(self.args.device)
 
     def save_boundary(self) -> None:
         """Write a checkpoint of the last whole step, dropping what the unfinished one has done."""
