@@ -90,6 +90,18 @@ def test_the_cut_is_few_full_batches_and_loses_no_row() -> None:
     assert cut(data, path, 10)[0] == [data[2]]  # a longer row stands alone
 
 
+def test_the_cut_counts_a_shared_beginning_once_and_measures_no_row_twice() -> None:
+    trunk = list(range(10, 40))
+    data: list[Row] = [{"input_ids": [*trunk, n, n], "labels": [-100] * 30 + [n, n]} for n in range(50, 58)]
+    path = paths.FlatPath(paths.Head(None, None), torch.device("cpu"), share=True)
+    asked: list[int] = []
+    real = path.size
+    path.size = lambda rows, labels: asked.append(len(rows)) or real(rows, labels)  # type: ignore[method-assign]
+    parts = cut(data, path, 34)  # 30 shared tokens, then one of its own for each row
+    assert [len(part) for part in parts] == [4, 4]
+    assert asked == [1] * len(data)
+
+
 @pytest.mark.parametrize("tokens", [1, 60, 100, 10_000])
 def test_the_gradient_does_not_depend_on_the_cut(tokens: int) -> None:
     loss, grad = Bench(tokens).step(rows())

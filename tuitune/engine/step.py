@@ -134,17 +134,19 @@ def cut(rows: Sequence[Row], path: Path, tokens_per_batch: int) -> list[list[Row
     A longer row stands alone. Rows without a labelled token have no gradient and are left out; if all are, one batch
     remains.
     """
-    size = {id(row): _size(path, [row]) for row in rows}
-    useful = [row for row in rows if size[id(row)]]
-    parts: list[list[Row]] = []
-    for row in sorted(useful, key=lambda row: -size[id(row)]):
-        for part in parts:
-            if _size(path, [*part, row]) <= tokens_per_batch:
+    # Every row is measured once: this runs in every step, and comparing tokens for every try would be felt.
+    measured = [(size, row) for row in rows if (size := _size(path, [row]))]
+    shared = path.shared([row["input_ids"] for _, row in measured], [row["labels"] for _, row in measured])
+    parts: list[tuple[list[int], list[Row]]] = []
+    for size, row in sorted(measured, key=lambda each: -each[0]):
+        for sizes, part in parts:
+            if path.combined([*sizes, size], shared) <= tokens_per_batch:
+                sizes.append(size)
                 part.append(row)
                 break
         else:
-            parts.append([row])
-    return parts
+            parts.append(([size], [row]))
+    return [part for _, part in parts]
 
 
 def _size(path: Path, rows: Sequence[Row]) -> int:

@@ -45,6 +45,14 @@ class Path(Protocol):
         """Return the number of tokens that these rows make the model compute."""
         ...
 
+    def shared(self, rows: Ids, labels: Ids) -> int:
+        """Return how many tokens at the beginning of all rows are computed once."""
+        ...
+
+    def combined(self, sizes: Sequence[int], shared: int) -> int:
+        """Return the size of several rows from the sizes that each has alone; costs no look at a token."""
+        ...
+
     def score(self, model: nn.Module, rows: Ids, labels: Ids) -> Score:
         """Return the summed loss of the labelled tokens."""
         ...
@@ -84,8 +92,15 @@ class FlatPath:
 
     def size(self, rows: Ids, labels: Ids) -> int:
         """Return the tokens of the flat row."""
-        lengths = [needed(mask) for mask in labels]
-        return sum(lengths) - (len(rows) - 1) * self._trunk(rows, lengths)
+        return self.combined([needed(mask) for mask in labels], self.shared(rows, labels))
+
+    def shared(self, rows: Ids, labels: Ids) -> int:
+        """Return the length of the common beginning, 0 where sharing it is not worth the while."""
+        return self._trunk(rows, [needed(mask) for mask in labels])
+
+    def combined(self, sizes: Sequence[int], shared: int) -> int:
+        """Return the sum, the common beginning counted once."""
+        return sum(sizes) - (len(sizes) - 1) * shared
 
     def _trunk(self, rows: Ids, lengths: Sequence[int]) -> int:
         if not self._share or len(rows) < 2:
@@ -132,7 +147,15 @@ class PaddedPath:
 
     def size(self, rows: Ids, labels: Ids) -> int:
         """Return the tokens of the rectangle."""
-        return len(rows) * max(max(1, needed(mask)) for mask in labels)
+        return self.combined([max(1, needed(mask)) for mask in labels], 0)
+
+    def shared(self, rows: Ids, labels: Ids) -> int:
+        """Return 0: rows side by side share nothing."""
+        return 0
+
+    def combined(self, sizes: Sequence[int], shared: int) -> int:
+        """Return the area of the rectangle."""
+        return len(sizes) * max(sizes)
 
     def score(self, model: nn.Module, rows: Ids, labels: Ids) -> Score:
         """Return the summed loss."""
