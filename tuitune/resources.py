@@ -1,4 +1,4 @@
-"""What comes with TuiTune and is no code: presets and themes, in a checkout and in an installed wheel alike."""
+"""What comes with TuiTune and is no code, in a checkout and in an installed wheel alike; and presets of the user's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import difflib
 from pathlib import Path
 
 from tuitune.errors import TuiTuneError, UsageError
+from tuitune.run import places
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -20,9 +21,20 @@ def themes() -> Path:
     return _folder("themes")
 
 
+def own_presets() -> Path:
+    """Return the folder of the user's own presets, which need not exist."""
+    return places.home() / "presets"
+
+
+def all_presets() -> dict[str, Path]:
+    """Return every preset by name, the user's first; one of the user's own stands in for a shipped one of its name."""
+    own = {path.stem: path for path in sorted(own_presets().glob("*.yaml"))}
+    return own | {path.stem: path for path in sorted(presets().glob("*.yaml")) if path.stem not in own}
+
+
 def preset(name: str) -> Path:
     """Return the recipe called `name`, with or without its ending; raises UsageError when there is none."""
-    known = {path.stem: path for path in sorted(presets().glob("*.yaml"))}
+    known = all_presets()
     stem = name.removesuffix(".yaml")
     if stem not in known:
         near = difflib.get_close_matches(stem, list(known), n=1) or sorted(known)

@@ -11,7 +11,7 @@ from tests.cli.given import Engine, finished, plant, story
 from tuitune.chat.base import Turn
 from tuitune.chat.live import LiveChat
 from tuitune.engine.session import Session
-from tuitune.errors import RunError
+from tuitune.errors import RunError, Stopped
 from tuitune.run import events
 from tuitune.run.inbox import CancelReply, Command, Generate
 
@@ -109,3 +109,20 @@ def test_a_run_that_has_ended_is_not_asked() -> None:
         LiveChat(run).reply([Turn("user", "go")], sampling={})
     assert "tuitune chat --run done" in caught.value.hint
     assert list(run.inbox.iterdir()) == []
+
+
+def test_an_answer_that_never_ends_can_be_given_up() -> None:
+    heard: list[Command] = []
+
+    def silent(session: Session, command: Command) -> bool:
+        heard.append(command)
+        return True
+
+    def stop() -> bool:
+        if any(isinstance(command, CancelReply) for command in heard):
+            raise Stopped("nobody waits any more")
+        return bool(heard)
+
+    run = plant("live")
+    with Engine(run, answer=silent), pytest.raises(Stopped):
+        LiveChat(run).reply([Turn("user", "go")], sampling={}, stop=stop)

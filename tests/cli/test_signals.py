@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.given import begun, hear_all, journal, plant, start
-from tuitune.cli.host import Signals, ThreadHost
+from tuitune.cli.host import Signals
 from tuitune.engine.run import Outcome
 from tuitune.engine.session import Session
+from tuitune.face.host import ThreadHost
 from tuitune.run import RunDir, events, manifest
 from tuitune.run.inbox import Command, Stop, StopNow
 

@@ -8,10 +8,11 @@ import pytest
 
 from tests.cli.given import finished, plant, story
 from tuitune.cli.console import screen
-from tuitune.cli.host import ProcessHost, Signals
+from tuitune.cli.host import Signals
 from tuitune.cli.views import PlainView
 from tuitune.cli.watch import Face, exit_code, watch
 from tuitune.errors import RunError, TrainingError
+from tuitune.face.host import ProcessHost
 from tuitune.run import Journal, JournalReader, State, events
 from tuitune.run.inbox import Command, Stop
 
@@ -76,7 +77,7 @@ def test_every_end_has_its_exit_code() -> None:
 
 
 def test_a_process_that_never_began_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tuitune.cli.host._GRACE", 0.0)
+    monkeypatch.setattr("tuitune.face.host._GRACE", 0.0)
     host = ProcessHost(plant("run", status="failed"), pid=2**22 + 1, attempt=2)
     host.wait(0.0)
     assert host.wait(0.01)

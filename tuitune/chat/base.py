@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 Role = Literal["user", "assistant"]
@@ -12,10 +12,12 @@ Options = Mapping[str, float | int | bool]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message of a conversation, as it was written, not cleaned."""
+    """One message of a conversation, as it was written, not cleaned; who answered and how it ended are remarks."""
 
     role: Role
     content: str
+    by: str = field(default="", compare=False)
+    reason: str = field(default="end", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class Conversation:
             case {"kind": "clear"}:
                 self.turns.clear()
             case {"kind": "turn", "role": "user" | "assistant" as role, "content": str() as content}:
-                self.turns.append(Turn(role, content))
+                self.turns.append(Turn(role, content, str(entry.get("by") or ""), str(entry.get("reason") or "end")))
             case {"kind": "undo"} if self.turns:
                 self.turns.pop()
 

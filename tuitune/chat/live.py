@@ -80,7 +80,8 @@ class _Reading:
                 return answer
             if not live:
                 raise RunError(f"{self._run.name} ended before the reply did")
-            if not cancelled and stop():
+            # Asked every time: an answer that is waited for in vain can still be given up by raising.
+            if stop() and not cancelled:
                 Inbox(self._run.inbox).send(CancelReply(self._command.id, attempt=self._command.attempt))
                 cancelled = True
             time.sleep(_GAP)

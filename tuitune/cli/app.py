@@ -6,9 +6,14 @@ from typing import Annotated
 
 import typer
 
+from tuitune.cli.group import Commands
+
 app = typer.Typer(
     name="tuitune",
-    help="Fine-tune language models from a terminal.",
+    help="Fine-tune language models from a terminal.\n\nWithout a command it opens the app: on a recipe file or a "
+    "preset, with KEY=VALUE in place of its values, or on what was open last.",
+    cls=Commands,
+    subcommand_metavar="[RECIPE] [KEY=VALUE]... | COMMAND [ARGS]...",
     no_args_is_help=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -24,18 +29,34 @@ Settings = Annotated[
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, the beginning of it, or its path.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line and nothing else.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Train in the background; the run outlives this terminal.")]
+NoMouse = Annotated[bool, typer.Option("--no-mouse", help="Leave the mouse to the terminal, to select text with.")]
+Plain = Annotated[bool, typer.Option("--plain", help="Without the app, in plain lines.")]
 
 
 @app.callback(invoke_without_command=True)
 def _root(
-    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
-) -> None:
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    no_mouse: NoMouse = False,
+) -> int:
     if version:
         from importlib.metadata import version as installed
 
         print(installed("tuitune"))
     elif context.invoked_subcommand is None:
-        print(context.get_help())
+        from tuitune.cli.open import nothing
+
+        return nothing(context.get_help(), mouse=not no_mouse)
+    context.obj = not no_mouse
+    return 0
+
+
+@app.command("_open", hidden=True)
+def open_(context: typer.Context, words: list[str], no_mouse: NoMouse = False) -> int:
+    """Open the app on a recipe."""
+    from tuitune.cli.open import recipe as work
+
+    return work(words, mouse=bool(context.obj) and not no_mouse)
 
 
 @app.command()
@@ -66,12 +87,15 @@ def resume(run: RunName, settings: Settings = None, detach: Detach = False, json
 
 @app.command()
 def attach(
+    context: typer.Context,
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="The newest live run unless given.")] = None,
+    plain: Plain = False,
+    no_mouse: NoMouse = False,
 ) -> int:
-    """Watch a run; ctrl+c ends the watching, not the run."""
-    from tuitune.cli.attach import attach as work
+    """Open the app on a run, or follow it in plain lines; leaving ends the watching, not the run."""
+    from tuitune.cli.open import attach as work
 
-    return work(run)
+    return work(run, plain=plain, mouse=bool(context.obj) and not no_mouse)
 
 
 @app.command()
@@ -205,14 +229,18 @@ def doctor(json: Json = False) -> int:
 
 @app.command()
 def demo(
+    context: typer.Context,
     settings: Settings = None,
     name: Annotated[str | None, typer.Option("--name", help="What the model shall call itself.")] = None,
     author: Annotated[str | None, typer.Option("--author", help="Who it shall say made it.")] = None,
+    plain: Plain = False,
+    no_mouse: NoMouse = False,
 ) -> int:
-    """Teach a small model its own name, here and now, and ask it before and after."""
-    from tuitune.cli.demo import demo as work
+    """Teach a small model its own name: in the app, or in plain lines with the same questions before and after."""
+    from tuitune.cli.open import demo as work
 
-    return work(settings or [], name=name, author=author)
+    mouse = bool(context.obj) and not no_mouse
+    return work(settings or [], name=name, author=author, plain=plain, mouse=mouse)
 
 
 @app.command("_host", hidden=True)

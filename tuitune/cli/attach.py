@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from tuitune.cli import words
 from tuitune.cli.console import say, screen
-from tuitune.cli.find import find, is_live, newest_live
-from tuitune.cli.host import ProcessHost
-from tuitune.cli.picture import Picture
 from tuitune.cli.views import view_for
 from tuitune.cli.watch import Face, exit_code, tell_end
 from tuitune.errors import RunError
+from tuitune.face import words
+from tuitune.face.find import find, is_live, newest_live
+from tuitune.face.host import ProcessHost
+from tuitune.face.picture import Picture
 from tuitune.run import JournalReader, RunDir, State, summary
 from tuitune.run.journal import supersede
 

@@ -14,12 +14,12 @@ from tuitune.chat.live import LiveChat
 from tuitune.chat.weights import Weights
 from tuitune.cli.bars import bars
 from tuitune.cli.console import say, screen
-from tuitune.cli.find import find, is_live
-from tuitune.cli.host import prepare_for
 from tuitune.cli.replies import answer, printed
 from tuitune.cli.talk import Talk
 from tuitune.engine.asked import asked
 from tuitune.errors import UsageError
+from tuitune.face.find import find, is_live
+from tuitune.face.host import prepare_for
 from tuitune.fit import embedded
 from tuitune.run import RunDir, places
 from tuitune.run.inbox import check_option

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from tuitune.cli import report
-from tuitune.cli.asking import missing, read
 from tuitune.cli.console import json_line, say, screen
 from tuitune.errors import RecipeError
+from tuitune.face.asking import missing, read
 from tuitune.recipe import Problem
 from tuitune.recipe import schema as recipe_schema
 

@@ -9,12 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from tuitune.chat.base import Turn
-from tuitune.cli.asking import read_good
 from tuitune.cli.bars import bars
 from tuitune.cli.chat import weights_of
 from tuitune.cli.console import say, screen
 from tuitune.cli.drive import drive
-from tuitune.cli.train import open_run
+from tuitune.cli.open import identity
+from tuitune.cli.train import aside
+from tuitune.face.asking import read_good
+from tuitune.face.start import open_run
 from tuitune.resources import preset
 from tuitune.run import RunDir
 from tuitune.run.streams import guard
@@ -26,17 +28,12 @@ _GREEDY = {"temperature": 0, "max_new_tokens": 60}
 
 def demo(settings: Sequence[str], *, name: str | None, author: str | None) -> int:
     """Train the quickstart recipe and compare answers; return the exit code."""
-    given = [f'{key}="{_quoted(value)}"' for key, value in (("name", name), ("author", author)) if value is not None]
-    document, _ = read_good(preset("quickstart"), [*given, *settings])
-    run = open_run(document)
+    document, _ = read_good(preset("quickstart"), [*identity(name, author), *settings])
+    run = open_run(document, tell=aside)
     code = drive(run)
     if code == 0:
         _compare(run)
     return code
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _compare(run: RunDir) -> None:

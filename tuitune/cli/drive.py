@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 
-from tuitune.cli import words
 from tuitune.cli.console import json_line, say, screen
-from tuitune.cli.host import ProcessHost, Signals, ThreadHost, prepare_for
+from tuitune.cli.host import Signals
 from tuitune.cli.views import view_for
 from tuitune.cli.watch import Face, Failed, exit_code, tell_end, watch
 from tuitune.engine.asked import asked
 from tuitune.errors import Stopped
+from tuitune.face import words
+from tuitune.face.host import ProcessHost, ThreadHost, prepare_for
 from tuitune.run import JournalReader, RunDir
 from tuitune.run.streams import guard
 

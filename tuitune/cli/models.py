@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from tuitune.cli import tables, words
+from tuitune.cli import tables
 from tuitune.cli.bars import bars
 from tuitune.cli.console import json_line, screen
+from tuitune.face import words
 from tuitune.fit.models import ModelInfo, resolve, scan
 from tuitune.run.packing import record
 from tuitune.text import clean_line

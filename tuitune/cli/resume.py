@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from tuitune.cli import words
-from tuitune.cli.asking import changed_keys, fix_places, read_good
 from tuitune.cli.console import json_line, say, screen
 from tuitune.cli.drive import drive
-from tuitune.cli.find import find, is_live
-from tuitune.engine.changes import refuse_impossible, remembered
 from tuitune.errors import RunError
-from tuitune.recipe import Document, load
-from tuitune.run import Journal, RunDir, events, summary
+from tuitune.face import words
+from tuitune.face.asking import fix_places, read_good
+from tuitune.face.change import change_recipe
+from tuitune.face.find import find, is_live
+from tuitune.recipe import load
+from tuitune.run import RunDir, summary
 
 
 def resume(name: str, settings: Sequence[str], *, detached: bool, as_json: bool) -> int:
@@ -33,25 +33,11 @@ def resume(name: str, settings: Sequence[str], *, detached: bool, as_json: bool)
 
 def change(run: RunDir, settings: Sequence[str]) -> list[str]:
     """Write `settings` into a run's recipe and say what that means; return the keys that have another value now."""
-    before = Document.read(run.recipe)
     document, _ = read_good(run.recipe, settings, name=f"the recipe of {run.name}")
     if settings:
         fix_places(document, settings)
-    changed = changed_keys(before, document)
-    if not changed:
-        return []
-    if summary(run).checkpoint is not None:
-        refuse_impossible(remembered(before.recipe()), document.recipe())
-    with run.lock():
-        kept = run.replace_recipe(document.text())
-        words_ = f"not bit-equal to a run without a change: {', '.join(changed)}"
-        with Journal(run.events) as journal:
-            journal.append(events.Warned(words_, f"the former recipe is {kept.name}" if kept else ""))
     console = screen(sys.stderr)
-    say(console, f"warning: {words_}", "yellow")
-    if kept is not None:
-        say(console, f"the former recipe was kept as {kept}")
-    return changed
+    return change_recipe(run, document, tell=lambda text: say(console, text, "yellow"))
 
 
 def _nothing_to_do(run: RunDir, *, as_json: bool) -> int:

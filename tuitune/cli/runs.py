@@ -6,8 +6,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-from tuitune.cli import tables, words
+from tuitune.cli import tables
 from tuitune.cli.console import json_line, say, screen
+from tuitune.face import words
 from tuitune.run import RunSummary, index, places, summary
 from tuitune.run.packing import record
 

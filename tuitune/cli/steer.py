@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rich.status import Status
 
-from tuitune.cli import words
 from tuitune.cli.console import can_draw, say, screen
-from tuitune.cli.find import find, is_live
-from tuitune.cli.picture import Picture
 from tuitune.cli.watch import exit_code
 from tuitune.errors import RunError
+from tuitune.face import words
+from tuitune.face.find import find, is_live
+from tuitune.face.picture import Picture
 from tuitune.run import Inbox, JournalReader, RunDir, State, events
 from tuitune.run.inbox import Command, Continue, Pause, Save, SetLearningRate, Stop, StopNow
 from tuitune.run.state import refuse_suspended

@@ -13,9 +13,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from tuitune.cli import words
 from tuitune.cli.console import can_draw, json_line, say, screen
-from tuitune.cli.picture import Picture
+from tuitune.face import words
+from tuitune.face.picture import Picture
 from tuitune.run import RunDir, State, events
 from tuitune.run.packing import record
 from tuitune.text import clean_line

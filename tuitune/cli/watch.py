@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tuitune.cli import words
-from tuitune.cli.host import Host, Signals
-from tuitune.cli.picture import Picture
+from tuitune.cli.host import Signals
 from tuitune.cli.views import View
 from tuitune.errors import RunError, TrainingError
+from tuitune.face import words
+from tuitune.face.host import Host
+from tuitune.face.picture import Picture
 from tuitune.run import JournalReader, RunDir, State, events
 
 _GAP = 0.2  # seconds between two looks

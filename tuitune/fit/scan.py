@@ -134,7 +134,15 @@ def _licence(folder: Path) -> str | None:
 
 
 def _walk(root: Path) -> Iterator[Path]:
-    """Yield model folders and GGUF files below `root`: three levels deep, each real folder once, within bounds."""
+    """Yield model folders and GGUF files below `root`."""
+    for folder in folders_below(root):
+        if is_model(folder):
+            yield folder
+        yield from (child for child in _children(folder) if child.suffix.lower() == ".gguf" and regular_size(child))
+
+
+def folders_below(root: Path) -> Iterator[Path]:
+    """Yield `root` and the folders below it: three levels deep, each real folder once, within bounds."""
     seen: set[tuple[int, int]] = set()
     queue, entries = [(root, 0)], 0
     while queue and len(seen) < _MOST_FOLDERS and entries < _MOST_ENTRIES:
@@ -146,14 +154,11 @@ def _walk(root: Path) -> Iterator[Path]:
         if (status.st_dev, status.st_ino) in seen:
             continue
         seen.add((status.st_dev, status.st_ino))
-        if is_model(folder):
-            yield folder
-        for child in _children(folder):
-            entries += 1
-            if child.suffix.lower() == ".gguf" and regular_size(child):
-                yield child
-            elif depth < _DEEPEST and _worth_entering(child):
-                queue.append((child, depth + 1))
+        yield folder
+        children = _children(folder)
+        entries += len(children)
+        if depth < _DEEPEST:
+            queue += [(child, depth + 1) for child in children if _worth_entering(child)]
 
 
 def _worth_entering(path: Path) -> bool:

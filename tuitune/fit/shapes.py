@@ -54,6 +54,10 @@ class ModelShape:
     tied: bool | None = None
     dtype: str | None = None
     parameters: int | None = None
+    attention_bias: bool = False
+    mlp_bias: bool = False
+    # Weights of 4 bits and the like: neither their count nor their bytes follow from the sizes above.
+    packed: bool = False
 
     @classmethod
     def read(cls, path: str | Path) -> ModelShape:
@@ -94,15 +98,18 @@ class ModelShape:
             max_positions=_natural(values, "max_position_embeddings"),
             tied=tied if isinstance(tied, bool) else None,
             dtype=dtype.removeprefix("torch.") if isinstance(dtype, str) else None,
+            attention_bias=values.get("attention_bias") is True,
+            mlp_bias=values.get("mlp_bias") is True,
+            packed="quantization_config" in config,
         )
-        return cls(**{**shape.__dict__, "parameters": _count(shape, values) if known else None})
+        return cls(**{**shape.__dict__, "parameters": _count(shape) if known else None})
 
 
 # transformers leaves a value out of config.json when it is the class's default.
 _TIED_BY_DEFAULT = {"gemma": True, "gemma2": True, "smollm3": True}
 
 
-def _count(shape: ModelShape, values: dict[str, object]) -> int | None:
+def _count(shape: ModelShape) -> int | None:
     """Count the weights: embeddings, layers, last norm, head."""
     hidden, middle, layers, vocab = shape.hidden_size, shape.intermediate_size, shape.layers, shape.vocab_size
     if not (hidden and middle and layers and vocab and shape.heads and shape.kv_heads and shape.head_dim):
@@ -110,11 +117,11 @@ def _count(shape: ModelShape, values: dict[str, object]) -> int | None:
     like = _LLAMA_LIKE[str(shape.architecture)]
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     layer = hidden * (queries + 2 * keys) + queries * hidden + 3 * hidden * middle + like.norms * hidden
-    if like.qkv_bias or values.get("attention_bias") is True:
+    if like.qkv_bias or shape.attention_bias:
         layer += queries + 2 * keys
-    if like.output_bias or values.get("attention_bias") is True:
+    if like.output_bias or shape.attention_bias:
         layer += hidden
-    if like.mlp_bias or values.get("mlp_bias") is True:
+    if like.mlp_bias or shape.mlp_bias:
         layer += 2 * middle + hidden
     layer += 2 * shape.head_dim if like.head_norms else 0
     layer += queries + keys if like.wide_norms else 0
@@ -174,6 +181,11 @@ def logit_bytes_per_token(shape: ModelShape, *, bytes_per_element: int) -> int |
         return None
     copies = 8 if bytes_per_element >= 4 else 12
     return shape.vocab_size * (bytes_per_element + copies)
+
+
+def likeness(shape: ModelShape) -> Likeness | None:
+    """Return how the architecture of `shape` differs from llama, None for one that is not known here."""
+    return _LLAMA_LIKE.get(shape.architecture or "")
 
 
 def _natural(values: dict[str, object], key: str) -> int | None:

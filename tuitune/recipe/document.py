@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 
 from tuitune.errors import RecipeError
@@ -47,6 +48,12 @@ class Document:
 
     def __contains__(self, key: object) -> bool:
         return key in self._entries
+
+    def copy(self) -> Document:
+        """Return the same document as if just read: every value in it is the text's own."""
+        made = copy(self)
+        made._changed = set()
+        return made
 
     def keys(self) -> tuple[str, ...]:
         """Return the keys in the order of the text."""
@@ -100,7 +107,8 @@ class Document:
 
     def line(self, key: str) -> int | None:
         """Return the line on which the file gives `key`; None when it does not, or the value was set since reading."""
-        return self._lines().get(key)
+        entry = self._entries.get(key)
+        return entry.line if entry is not None and key not in self._changed else None
 
     def _read(self, text: str) -> None:
         found, self._braces = entries(text, self._source)

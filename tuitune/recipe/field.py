@@ -39,7 +39,8 @@ class Field:
     """One key of a recipe.
 
     `kind` is flag, number, whole, share, text, names, settings or choice. `planned` are values of LLaMA-Factory that
-    TuiTune refuses as not built yet, `inert` says why a key is accepted without an effect.
+    TuiTune refuses as not built yet, `inert` says why a key is accepted without an effect. `essential` ones stand in a
+    form even when the recipe leaves them out.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Field:
     unit: str = ""
     nullable: bool = False
     required: bool = False
+    essential: bool = False
     inert: str = ""
     planned: Mapping[object, str] | None = None
     when: tuple[When, ...] = ()
@@ -113,6 +115,7 @@ def _field(group: type[Options], name: str, info: FieldInfo) -> Field:
         unit=meta.unit,
         nullable=type(None) in parts,
         required=meta.required,
+        essential=meta.essential,
         inert=meta.inert,
         planned=meta.planned,
         when=group.WHEN + meta.when,

@@ -63,6 +63,7 @@ class Meta:
     planned: Mapping[object, str] = field(default_factory=dict)
     inert: str = ""
     required: bool = False
+    essential: bool = False
     read_as: Mapping[object, tuple[str, str]] = field(default_factory=dict)
 
 
@@ -84,6 +85,7 @@ def option(
     planned: Mapping[object, str] | None = None,
     inert: str = "",
     required: bool = False,
+    essential: bool = False,
     read_as: Mapping[object, tuple[str, str]] | None = None,
     ge: float | None = None,
     gt: float | None = None,
@@ -94,9 +96,10 @@ def option(
 
     `text` is its help; `unit` names what a number counts; `when` says for which recipes the key means anything;
     `planned` holds values that LLaMA-Factory knows and TuiTune does not yet, each with a hint; `inert` says why the key
-    is accepted without an effect; `read_as` holds other spellings with the value they mean and a word on why.
+    is accepted without an effect; `essential` keys stand in the form of a recipe that leaves them out; `read_as` holds
+    other spellings with the value they mean and a word on why.
     """
     conditions = (when,) if isinstance(when, When) else when
-    meta = Meta(unit, conditions, planned or {}, inert, required, read_as or {})
+    meta = Meta(unit, conditions, planned or {}, inert, required, essential, read_as or {})
     extra = cast("JsonDict", {"meta": meta})
     return pydantic_field(default, description=text, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra=extra)

@@ -27,6 +27,11 @@ class Streams:
     out: TextIO
     err: TextIO
 
+    def log_to(self, log: Path) -> None:
+        """Lead what is printed to the end of another log from here on. Raises RunError when it cannot be written."""
+        _flush(sys.stdout, sys.stderr)
+        _lead_to(log)
+
     def let_go(self) -> None:
         """Point these streams, too, at the log: the terminal is gone or given back, and nothing returns to it."""
         for stream, target in ((self.out, 1), (self.err, 2)):

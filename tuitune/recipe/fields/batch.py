@@ -19,8 +19,11 @@ class BatchOptions(Options):
         "cuts the rows of a step to fit; the gradient does not depend on the cut.",
         unit="rows",
         ge=1,
+        essential=True,
     )
-    gradient_accumulation_steps: Whole = option(1, "Micro-batches per optimizer step.", unit="micro-batches", ge=1)
+    gradient_accumulation_steps: Whole = option(
+        1, "Micro-batches per optimizer step.", unit="micro-batches", ge=1, essential=True
+    )
     per_device_eval_batch_size: Whole = option(8, "Rows evaluated at once.", unit="rows", ge=1)
     tokens_per_batch: Whole | None = option(
         None,

@@ -20,6 +20,7 @@ class DataOptions(Options):
         "Datasets to train on, with commas: names from dataset_info.json, or files (json, jsonl, csv, parquet). "
         "`identity` is a small set that TuiTune brings itself.",
         required=True,
+        essential=True,
     )
     eval_dataset: Names = option((), "Datasets to evaluate on, named like those of `dataset`.")
     dataset_dir: Text = option("data", "Folder with dataset_info.json and the files it names.")
@@ -27,14 +28,19 @@ class DataOptions(Options):
         None,
         "Chat template that turns rows into text. Unset, the tokenizer's own is used; LLaMA-Factory's names keep its "
         "wording.",
+        essential=True,
     )
     default_system: Text | None = option(
         None, "System message for rows that have none. Unset, the template's own is used."
     )
-    cutoff_len: Whole = option(2048, "Longest row; what goes beyond is cut off.", unit="tokens", ge=1)
+    cutoff_len: Whole = option(2048, "Longest row; what goes beyond is cut off.", unit="tokens", ge=1, essential=True)
     max_samples: Whole | None = option(None, "Take only the first so many rows of each dataset.", unit="rows", ge=1)
     val_size: Share = option(
-        0.0, "Rows held back for evaluation: a share below 1 or a number of rows.", unit="share or rows", ge=0
+        0.0,
+        "Rows held back for evaluation: a share below 1 or a number of rows.",
+        unit="share or rows",
+        ge=0,
+        essential=True,
     )
     train_on_prompt: Flag = option(False, "Learn the prompts too, not only the answers.")
     mask_history: Flag = option(False, "In conversations of several turns, learn the last answer only.")

@@ -21,7 +21,7 @@ class EvaluationOptions(Options):
 
     GROUP: ClassVar[str] = "evaluation"
 
-    eval_strategy: Strategy = option("no", "Evaluate every few steps, after each epoch, or not at all.")
+    eval_strategy: Strategy = option("no", "Evaluate every few steps, after each epoch, or not at all.", essential=True)
     eval_steps: Share | None = option(
         None,
         "Evaluate after so many optimizer steps, or this share of all steps when below 1. Unset, as often as "
@@ -29,6 +29,7 @@ class EvaluationOptions(Options):
         unit="steps or share",
         gt=0,
         when=When("eval_strategy", ("steps",)),
+        essential=True,
     )
     load_best_model_at_end: Flag = option(False, "Finish with the best checkpoint's weights instead of the last ones.")
     metric_for_best_model: Text | None = option(

@@ -34,6 +34,7 @@ class LoggingOptions(Options):
         unit="steps or share",
         gt=0,
         when=When("logging_strategy", ("steps",)),
+        essential=True,
     )
     logging_first_step: Flag = option(False, "Log the first step too.")
     include_num_input_tokens_seen: Counting = option(

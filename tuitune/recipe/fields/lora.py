@@ -17,15 +17,19 @@ class LoraOptions(Options):
     GROUP: ClassVar[str] = "lora"
     WHEN: ClassVar[tuple[When, ...]] = (LORA,)
 
-    lora_rank: Whole = option(8, "Rank of the adapter matrices; more rank means more trained parameters.", ge=1)
+    lora_rank: Whole = option(
+        8, "Rank of the adapter matrices; more rank means more trained parameters.", ge=1, essential=True
+    )
     lora_alpha: Whole | None = option(
-        None, "Scale of the adapter's output, divided by the rank. Unset, it is twice the rank.", ge=1
+        None, "Scale of the adapter's output, divided by the rank. Unset, it is twice the rank.", ge=1, essential=True
     )
     lora_dropout: Number = option(
         0.0, "Share of the adapter's inputs that are zeroed at random in each training step.", ge=0, lt=1
     )
     lora_target: Names = option(
-        ("all",), "Names of the modules that get an adapter, with commas; `all` means every linear layer but the head."
+        ("all",),
+        "Names of the modules that get an adapter, with commas; `all` means every linear layer but the head.",
+        essential=True,
     )
     additional_target: Names = option(
         (), "Names of further modules that are trained whole and saved with the adapter, with commas."
@@ -39,7 +43,9 @@ class LoraOptions(Options):
     use_rslora: Flag = option(
         False, "Rank-stabilised LoRA: scale by alpha / sqrt(rank) instead of alpha / rank, for high ranks."
     )
-    use_dora: Flag = option(False, "DoRA: learn length and direction of each weight separately. Slower, often better.")
+    use_dora: Flag = option(
+        False, "DoRA: learn length and direction of each weight separately. Slower, often better.", essential=True
+    )
     pissa_init: Flag = option(
         False, "PiSSA: start the adapter from the principal components of the weights instead of from zero."
     )

@@ -30,6 +30,7 @@ class MethodOptions(Options):
         "lora",
         "Which weights learn: `lora` trains small adapters beside frozen weights, `full` trains every weight.",
         planned=dict.fromkeys(_METHODS, "use lora or full for now"),
+        essential=True,
     )
 
 

@@ -20,6 +20,7 @@ class ModelOptions(Options):
         "The model to train: a local folder, a GGUF file, or a name on a model hub. `smollm2-135m` is the small model "
         "that TuiTune brings itself.",
         required=True,
+        essential=True,
     )
     adapter_name_or_path: Names = option(
         (),

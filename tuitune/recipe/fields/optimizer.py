@@ -100,7 +100,7 @@ class OptimizerOptions(Options):
         "Further settings of sgd, adagrad, rmsprop or ademamix, such as `momentum=0.9,nesterov=true`.",
         when=When("optim", tuple(OPTIM_ARGS)),
     )
-    learning_rate: Number = option(5e-5, "Highest learning rate, reached after the warm-up.", gt=0)
+    learning_rate: Number = option(5e-5, "Highest learning rate, reached after the warm-up.", gt=0, essential=True)
     weight_decay: Number = option(0.0, "How fast weights shrink, per step and unit of learning rate.", ge=0)
     adam_beta1: Number = option(0.9, "Memory of the mean gradient.", ge=0, lt=1, when=_BETAS)
     adam_beta2: Number = option(0.999, "Memory of the squared gradient.", ge=0, lt=1, when=_BETAS)

@@ -13,7 +13,9 @@ class PrecisionOptions(Options):
 
     GROUP: ClassVar[str] = "precision"
 
-    bf16: Flag = option(False, "Compute in bfloat16, keep trained weights in float32. For GPUs from Ampere on.")
+    bf16: Flag = option(
+        False, "Compute in bfloat16, keep trained weights in float32. For GPUs from Ampere on.", essential=True
+    )
     fp16: Flag = option(False, "Compute in float16 with loss scaling, keep trained weights in float32. For older GPUs.")
     pure_bf16: Flag = option(
         False, "Keep the weights in bfloat16 too: half the memory of bf16, and small updates are rounded away."

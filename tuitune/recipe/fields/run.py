@@ -32,6 +32,7 @@ class RunOptions(Options):
     device: Annotated[Text, BeforeValidator(_device)] = option(
         "auto",
         "The one device to train on: cpu, cuda:0, cuda:1, ...; auto takes the GPU with most free memory, else the CPU.",
+        essential=True,
     )
     host: Literal["thread", "process"] = option(
         "thread", "Where the engine runs: in a thread of TuiTune, or in a process of its own."

@@ -35,6 +35,7 @@ class SavingOptions(Options):
         unit="steps or share",
         gt=0,
         when=When("save_strategy", ("steps",)),
+        essential=True,
     )
     save_total_limit: Whole | None = option(None, "Keep only so many checkpoints, the newest and the best.", ge=1)
     save_only_model: Flag = option(

@@ -65,14 +65,16 @@ class ScheduleOptions(Options):
         unit="epochs",
         gt=0,
         when=When("max_steps", (-1,)),
+        essential=True,
     )
     max_steps: Whole = option(
         -1,
         "Optimizer steps to train, whatever the number of epochs; -1 lets num_train_epochs decide.",
         unit="steps",
         ge=-1,
+        essential=True,
     )
-    lr_scheduler_type: Scheduler = option("linear", "The curve of the learning rate after the warm-up.")
+    lr_scheduler_type: Scheduler = option("linear", "The curve of the learning rate after the warm-up.", essential=True)
     lr_scheduler_kwargs: Settings | None = option(
         None, "Settings of the curve, such as {min_lr: 1.0e-6} for cosine_with_min_lr."
     )
@@ -82,6 +84,7 @@ class ScheduleOptions(Options):
         unit="steps or share",
         ge=0,
         when=_WARM,
+        essential=True,
     )
     warmup_ratio: Number | None = option(
         None,

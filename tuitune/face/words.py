@@ -6,7 +6,7 @@ import math
 import shlex
 from typing import TYPE_CHECKING
 
-from tuitune.cli.picture import Picture
+from tuitune.face.picture import Picture
 from tuitune.run import events
 from tuitune.run.directory import RunDir
 

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from tests.cli.given import plant, story
-from tuitune.cli import words
-from tuitune.cli.picture import Picture
+from tuitune.face import words
+from tuitune.face.picture import Picture
 from tuitune.run import State, events
 
 

@@ -1,0 +1,125 @@
+"""The figures of a run as parallel columns, and what drawing needs of them."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tuitune.run import events
+
+SMOOTHING = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class EvalPoint:
+    """One evaluation, and where it stands on each axis."""
+
+    step: int
+    seconds: float
+    tokens: float
+    loss: float
+
+
+def _numbers() -> array[float]:
+    return array("d")
+
+
+@dataclass
+class Curves:
+    """One entry per logged step; what was not measured is nan. `tokens` and `seconds` count from the first step on.
+
+    `cuts` grows when entries are taken back, as an attempt that starts from an earlier step does.
+    """
+
+    step: array[float] = field(default_factory=_numbers)
+    seconds: array[float] = field(default_factory=_numbers)
+    tokens: array[float] = field(default_factory=_numbers)
+    epoch: array[float] = field(default_factory=_numbers)
+    loss: array[float] = field(default_factory=_numbers)
+    lr: array[float] = field(default_factory=_numbers)
+    grad: array[float] = field(default_factory=_numbers)
+    speed: array[float] = field(default_factory=_numbers)
+    evals: list[EvalPoint] = field(default_factory=list)
+    cuts: int = 0
+
+    def __post_init__(self) -> None:
+        self._smoothing = SMOOTHING
+        self._average = Average(SMOOTHING)
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+    def add(self, event: events.StepLogged, seconds: float) -> None:
+        """Append the figures of a step that ended `seconds` after the training began."""
+        before = self.tokens[-1] if self.tokens else 0.0
+        nan = math.nan
+        figures = (
+            (self.step, event.step), (self.seconds, seconds), (self.tokens, before + event.tokens),
+            (self.epoch, event.epoch), (self.loss, event.loss), (self.lr, event.learning_rate),
+            (self.grad, nan if event.grad_norm is None else event.grad_norm), (self.speed, event.tokens_per_second),
+        )  # fmt: skip
+        for column, value in figures:
+            column.append(value)
+
+    def add_eval(self, event: events.EvalLogged, seconds: float) -> EvalPoint:
+        """Append an evaluation and return it."""
+        tokens = self.tokens[-1] if self.tokens else 0.0
+        point = EvalPoint(event.step, seconds, tokens, event.loss)
+        self.evals.append(point)
+        return point
+
+    def take_back(self, step: int) -> None:
+        """Forget everything after `step`."""
+        self.evals = [point for point in self.evals if point.step <= step]
+        keep = bisect_right(self.step, step)
+        if keep < len(self.step):
+            for column in self.columns:
+                del column[keep:]
+            self.cuts += 1
+            self._average = Average(self._smoothing)
+
+    @property
+    def columns(self) -> tuple[array[float], ...]:
+        """All columns that are filled with each step."""
+        return self.step, self.seconds, self.tokens, self.epoch, self.loss, self.lr, self.grad, self.speed
+
+    @property
+    def smoothing(self) -> float:
+        """The weight of the past in `smooth`, 0 to 0.99."""
+        return self._smoothing
+
+    @smoothing.setter
+    def smoothing(self, weight: float) -> None:
+        if weight != self._smoothing:
+            self._smoothing = min(0.99, max(0.0, weight))
+            self._average = Average(self._smoothing)
+
+    @property
+    def smooth(self) -> array[float]:
+        """The smoothed loss, a nan where the loss is not finite."""
+        return self._average.of(self.loss)
+
+
+class Average:
+    """An exponential moving average without the pull of its start, as TensorBoard draws it; nan leaves it alone."""
+
+    def __init__(self, weight: float) -> None:
+        self._weight = weight
+        self._sum, self._share = 0.0, 0.0
+        self._values = _numbers()
+
+    def of(self, values: Sequence[float]) -> array[float]:
+        """Return the average at each of `values`, which may only have grown since the last call."""
+        weight, out = self._weight, self._values
+        for index in range(len(out), len(values)):
+            value = values[index]
+            if math.isfinite(value):
+                self._sum = weight * self._sum + (1 - weight) * value
+                self._share = weight * self._share + (1 - weight)
+                out.append(self._sum / self._share)
+            else:
+                out.append(math.nan)
+        return out

@@ -1,0 +1,255 @@
+"""The recipe being edited: its text, what is wrong with it, every step back, and nothing of it ever lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tuitune import resources
+from tuitune.errors import UsageError
+from tuitune.recipe import Document, Problem, Recipe
+from tuitune.recipe.yamltext import read_text
+from tuitune.run import RunDir
+from tuitune.tui import kept, recipefile
+from tuitune.tui.base import Base, Verdict, judge
+from tuitune.tui.kept import Recovered
+from tuitune.tui.steps import Step, Steps
+
+__all__ = ["Draft", "Recovered", "Verdict", "judge"]
+
+
+class Draft:
+    """A recipe in the making. Not for several threads at once; `judge` and `kept` do what takes long.
+
+    Every edit is one step that `undo` takes back, opening another file included; `cursor` names the key it was about.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.cursor: str | None = None
+        self.problems: list[Problem] = []
+        self.document: Document | None = None
+        self.values: dict[str, object] = {}
+        self.pending = False
+        self._steps = Steps(Step("", Base()), clock)
+        self._subscribers: list[Callable[[], None]] = []
+        self._settle(judge(""))
+
+    @property
+    def _base(self) -> Base:
+        return self._steps.now.base
+
+    @property
+    def text(self) -> str:
+        """The text as it stands, also when it is broken."""
+        return self._steps.now.text
+
+    @property
+    def path(self) -> Path | None:
+        """The file it was opened from or saved to."""
+        return self._base.path
+
+    @property
+    def preset(self) -> str | None:
+        """The name of the preset it began from."""
+        return self._base.preset
+
+    @property
+    def run(self) -> str | None:
+        """The name of the run whose recipe it began from."""
+        return self._base.run
+
+    @property
+    def title(self) -> str:
+        """What it is called on the screen; foreign text."""
+        return self._base.title
+
+    @property
+    def base_text(self) -> str:
+        """The text of the file or preset that it differs from."""
+        return self._base.text
+
+    @property
+    def base_values(self) -> dict[str, object]:
+        """The values of the file or preset that it differs from."""
+        return self._base.values or {}
+
+    @property
+    def dirty(self) -> bool:
+        """Whether it differs from its file or preset."""
+        return self.text != self._base.text
+
+    @property
+    def changed(self) -> frozenset[str]:
+        """The keys whose value differs from that of the file or preset, those taken out included."""
+        return self._base.changed(self.values)
+
+    @property
+    def trouble(self) -> str:
+        """Why the draft cannot be kept on disk, in words; empty when it is."""
+        return self._base.keeper.trouble
+
+    def recipe(self) -> Recipe | None:
+        """Return the recipe; None while it has errors."""
+        self._judge_pending()
+        if self.document is None or any(problem.level == "error" for problem in self.problems):
+            return None
+        return self.document.recipe()
+
+    def set(self, key: str, value: object) -> None:
+        """Give a key a value. Raises UsageError while the text cannot be read."""
+        self._edit(key, lambda document: document.set(key, value))
+
+    def set_text(self, key: str, text: str) -> None:
+        """Give a key a value as typed, as in `key=value`; a wrong one is kept, so that its problem shows."""
+        self._edit(key, lambda document: document.override(f"{key}={text}"))
+
+    def remove(self, key: str) -> None:
+        """Take a key out, back to its default."""
+        self._edit(key, lambda document: document.remove(key))
+
+    def replace(self, text: str, *, merge: bool = False, later: bool = False) -> None:
+        """Put another text in its place. With `merge`, what is typed without a pause becomes one step.
+
+        With `later` it is not judged: the draft is `pending` until `settle` is told what `judge` says, or until an edit
+        by key needs to know.
+        """
+        if text != self.text:
+            self._step(Step(text, self._base), merge=merge, later=later)
+
+    def settle(self, verdict: Verdict) -> None:
+        """Take what a thread found out about the text, unless that has changed since."""
+        if self.pending and verdict.text == self.text:
+            self._settle(verdict)
+            self._tell()
+
+    @property
+    def source(self) -> Path | None:
+        """The file next to which the paths in it may lie."""
+        return self._base.source
+
+    def undo(self, *, later: bool = False) -> bool:
+        """Take the last step back; return whether there was one. `later` is as for `replace`."""
+        return self._moved(self._steps.back(), later=later)
+
+    def redo(self, *, later: bool = False) -> bool:
+        """Make the step that was taken back again; return whether there was one."""
+        return self._moved(self._steps.forth(), later=later)
+
+    def open(self, path: Path) -> None:
+        """Go on with a file. Raises RecipeError when it cannot be read; a text that is no recipe yet is opened."""
+        path = path.expanduser().absolute()
+        base = Base(path=path, stamp=recipefile.stamp(path)).read(read_text(path), path)
+        self._begin(base)
+        kept.remember(path)
+
+    def use_preset(self, name: str) -> None:
+        """Go on with a preset. Raises UsageError when there is none of that name."""
+        path = resources.preset(name)
+        self._begin(Base(preset=path.stem).read(read_text(path), path))
+
+    def save(self, path: Path | None = None, *, force: bool = False, make_folder: bool = False) -> Path:
+        """Write the text to its file, or to another, and return that.
+
+        Raises SaveRefused in words: for a preset, a missing folder, or a file that holds what the user has not seen,
+        which `force` replaces.
+        """
+        target = self._base.save(self.text, path, force=force, make_folder=make_folder)
+        self._steps.pause()
+        self._take()
+        return target
+
+    def modified_outside(self) -> bool:
+        """Return whether something else changed or removed the file since it was opened or saved."""
+        return self._base.modified()
+
+    def command(self) -> list[str]:
+        """Return the words of the `tuitune train` that does the same; see `needs_saving`."""
+        if self.needs_saving:
+            return ["tuitune", "train", recipefile.typed(self.path or Path(self.title).absolute())]
+        return ["tuitune", "train", *self._base.words(self.values)]
+
+    @property
+    def needs_saving(self) -> bool:
+        """Whether the command means this draft only once it is saved, as no `key=value` says what was changed."""
+        return self.document is None or not self._base.sayable(self.values)
+
+    def recover(self, draft: Recovered) -> None:
+        """Go on with a draft that another app left. Raises UsageError when a third one was faster."""
+        base = Base(path=draft.path, preset=draft.preset, run=draft.run)
+        base.keeper.adopt(draft.file)
+        source = draft.path
+        if source is None and draft.preset is not None:
+            source = resources.all_presets().get(draft.preset)
+        self._begin(base.read(draft.base_text, source), draft.text)
+
+    def adopt(self, run: RunDir) -> None:
+        """Go on with the recipe of a run, unless it is this one. Raises RecipeError when it cannot be read."""
+        text = read_text(run.recipe)
+        if text != self.text:
+            self._begin(Base(run=run.name).read(text, run.recipe))
+
+    @staticmethod
+    def recovered() -> list[Recovered]:
+        """Return the drafts that crashed or closed apps left, newest first."""
+        return kept.recovered()
+
+    @staticmethod
+    def recent() -> list[Path]:
+        """Return the files opened or saved last, newest first."""
+        return kept.recent()
+
+    def close(self) -> None:
+        """End the editing in good order: what is not saved is kept for the next time."""
+        self._base.keep(self.text, closed=True)
+        kept.flush_all()
+
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have `callback` called after every change; return what ends that."""
+        self._subscribers.append(callback)
+        return lambda: self._subscribers.remove(callback) if callback in self._subscribers else None
+
+    def _edit(self, key: str, change: Callable[[Document], None]) -> None:
+        self._judge_pending()
+        if self.document is None:
+            raise UsageError("the text cannot be read as a recipe", "mend it in the YAML view first, or undo")
+        document = self.document.copy()
+        change(document)
+        if document.text() != self.text:
+            self._step(Step(document.text(), self._base, key), document=document.copy())
+
+    def _judge_pending(self) -> None:
+        if self.pending:
+            self._settle(judge(self.text, self.source))
+
+    def _begin(self, base: Base, text: str | None = None) -> None:
+        self._step(Step(base.text if text is None else text, base))
+
+    def _step(self, step: Step, *, merge: bool = False, later: bool = False, document: Document | None = None) -> None:
+        self._steps.add(step, merge=merge)
+        self.cursor = step.key
+        self._take(later=later, document=document)
+
+    def _moved(self, step: Step | None, *, later: bool) -> bool:
+        if step is None:
+            return False
+        self.cursor = step.key
+        self._take(later=later)
+        return True
+
+    def _take(self, *, later: bool = False, document: Document | None = None) -> None:
+        self.pending = later
+        self._base.keep(self.text)
+        if not later:
+            self._settle(judge(self.text, self.source, document))
+        self._tell()
+
+    def _settle(self, verdict: Verdict) -> None:
+        self.pending = False
+        self.document, self.problems = verdict.document, list(verdict.problems)
+        if verdict.document is not None:
+            self.values = verdict.document.values()
+
+    def _tell(self) -> None:
+        for callback in tuple(self._subscribers):
+            callback()

@@ -1,0 +1,113 @@
+"""Which lines the recipe form has: the groups, and of each the fields that mean something now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+
+from tuitune.recipe import FIELDS, Field, Problem, Recipe
+from tuitune.recipe.check import examine
+from tuitune.text import clean_line
+from tuitune.tui.panes.form_words import note_words, value_words
+
+# The form's groups in the order of a decision; each holds one or several groups of the declarations.
+SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Model", ("model",)),
+    ("Data", ("data",)),
+    ("Method", ("method", "lora")),
+    ("Training", ("batch", "optimizer", "schedule", "precision")),
+    ("Evaluation", ("evaluation",)),
+    ("Logging and saving", ("logging", "saving")),
+    ("Answers", ("generation",)),
+    ("Run", ("run",)),
+)
+OTHER = "Other keys"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the form: the title of a group (no key), or a field with its value in words."""
+
+    key: str
+    name: str
+    value: str = ""
+    note: str = ""
+    given: bool = False
+    changed: bool = False
+    problem: Problem | None = None
+
+    @property
+    def level(self) -> str:
+        """How bad the problem is: error, warning, or empty."""
+        return self.problem.level if self.problem else ""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How much of the recipe to show: what is essential or given, all that applies, or what a search finds."""
+
+    everything: bool = False
+    query: str = ""
+    revealed: frozenset[str] = frozenset()
+
+
+def settled(field: Field) -> bool:
+    """Return whether there is nothing to decide: one value only is possible so far, or none has an effect."""
+    return bool(field.inert) or (field.kind == "flag" and bool(field.planned)) or len(field.choices) == 1
+
+
+def form_lines(
+    values: Mapping[str, object], problems: Sequence[Problem], changed: Set[str], view: View = View()
+) -> list[Line]:
+    """Return the lines of the form for these raw values."""
+    recipe = examine(values)[0]
+    worst: dict[str, Problem] = {}
+    for problem in problems:
+        known = worst.get(problem.key)
+        if known is None or (known.level, problem.level) == ("warning", "error"):
+            worst[problem.key] = problem
+    lines = []
+    for title, names in _sections(values):
+        fields = [_line(name, values, recipe, worst.get(name), name in changed) for name in names]
+        shown = [line for line in fields if _visible(line, recipe, view)]
+        lines += [Line("", title), *shown] if shown else []
+    return lines
+
+
+def _sections(values: Mapping[str, object]) -> Iterator[tuple[str, list[str]]]:
+    for title, groups in SECTIONS:
+        yield title, [field.name for group in groups for field in FIELDS.values() if field.group == group]
+    yield OTHER, [key for key in values if key not in FIELDS]
+
+
+def _line(key: str, values: Mapping[str, object], recipe: Recipe, problem: Problem | None, changed: bool) -> Line:
+    field, raw = FIELDS.get(key), values.get(key)
+    given = raw is not None
+    line = Line(key, clean_line(key) or "''", given=given, changed=changed, problem=problem)
+    if field is None:
+        return replace(line, value=value_words(key, raw))
+    value = raw if given else field.default
+    if key == "lora_alpha" and not given:
+        value = recipe.alpha
+    note = note_words(field, value, recipe) or ("" if given else "default")
+    return replace(line, value=value_words(key, value), note=note)
+
+
+def _visible(line: Line, recipe: Recipe, view: View) -> bool:
+    field = FIELDS.get(line.key)
+    if view.query:
+        return _found(line, field, view.query) and (field is None or line.given or _offered(field, recipe))
+    if field is None or line.level == "error" or line.key in view.revealed:
+        return True
+    if not field.applies(recipe.model_dump(include={condition.key for condition in field.when})):
+        return False
+    return line.given or ((view.everything or field.essential) and not settled(field))
+
+
+def _offered(field: Field, recipe: Recipe) -> bool:
+    return field.applies(recipe.model_dump(include={each.key for each in field.when})) and not settled(field)
+
+
+def _found(line: Line, field: Field | None, query: str) -> bool:
+    text = f"{line.key} {field.help if field else ''}".lower()
+    return all(word in text for word in query.lower().replace(" ", " ").split())

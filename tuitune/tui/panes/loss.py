@@ -1,0 +1,237 @@
+"""The Loss pane: the curve of the run, what belongs to it, and how to look at it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.events import Click, MouseScrollDown, MouseScrollUp
+
+from tuitune.recipe import Recipe
+from tuitune.tui.curves import SMOOTHING
+from tuitune.tui.kit.chart import Window
+from tuitune.tui.kit.pane import DrawnPane
+from tuitune.tui.kit.rows import R, Row
+from tuitune.tui.panes.loss_look import ACROSS, Look, chosen, jumped, moved, panned, pointed, window, zoomed
+from tuitune.tui.panes.loss_plot import EDGE, Plot, Summaries, columns
+from tuitune.tui.panes.loss_words import before_first, no_run
+from tuitune.tui.runview import RunView
+
+_SMOOTHINGS = (0.0, 0.6, 0.9, 0.97)
+_KEYS = (
+    ("l", "log_scale", "Log scale", "loss.log", "logarithmic or linear values"),
+    ("x", "across", "Axis", "loss.x", "steps, time or tokens along the foot"),
+    ("s", "smooth", "Smoothing", "loss.smooth", "none, .6, .9 or .97 of the past in the smooth curve"),
+    ("e", "range", "Range", "loss.range", "all values, or without the steep beginning"),
+    ("plus,equals_sign,up", "zoom_in", "Zoom in", "loss.zoom_in", "half as many steps, around the cursor or the end"),
+    ("minus,down", "zoom_out", "Zoom out", "loss.zoom_out", "twice as many steps"),
+    ("left", "earlier", "Earlier", "loss.left", "earlier steps; without a zoom, the cursor"),
+    ("right", "later", "Later", "loss.right", "later steps; without a zoom, the cursor"),
+    ("shift+left", "cursor(-1)", "Cursor left", "loss.cursor_left", "read the values of an earlier step"),
+    ("shift+right", "cursor(1)", "Cursor right", "loss.cursor_right", "read the values of a later step"),
+    ("home", "first", "First steps", "loss.home", "the beginning of the run"),
+    ("end", "last", "Last steps", "loss.end", "the end of the run, and follow it"),
+    ("0", "whole", "All steps", "loss.whole", "no zoom, no cursor; again: up to the last step to come"),
+)
+
+
+class LossPane(DrawnPane):
+    """Shows a run's loss; give it the run by `show`, twice a second."""
+
+    label = "Loss"
+    digit = "3"
+    HELP = """
+# Loss
+
+The loss of each step (`loss`), its running mean (`smooth`) and the evaluations (◆ `eval`). What is not a number is a
+gap. Below: learning rate, gradient norm, tokens per second, progress and time left. All share one axis: the same
+column is the same step.
+
+- **l** logarithmic or linear, **x** steps, time or tokens, **s** smoothing, **e** leave out the steep beginning
+- **+** **-** zoom, **left** **right** move, **home** **end** first and last steps, **0** everything
+- **shift+left**, **shift+right** or a click: a cursor; the right column then shows the values of that step
+"""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(key, action, description, show=False, id=name, tooltip=tooltip)
+        for key, action, description, name, tooltip in _KEYS
+    ]
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self.look = Look()
+        self.smoothing = SMOOTHING
+        self._view: RunView | None = None
+        self._recipe: Recipe | None = None
+        self._live_line: Row | None = None
+        self._kept = Summaries()
+        self._drawn: tuple[object, ...] = ()
+
+    def show(self, view: RunView | None, recipe: Recipe | None) -> None:
+        """Show `view`; `recipe` stands in where its own cannot be read. Draws only when there is something new."""
+        if view is not self._view:
+            self.look = replace(self.look, zoom=0, right=None, cursor=None)
+        self._view, self._recipe = view, (view.recipe if view is not None else None) or recipe
+        if view is not None:
+            view.curves.smoothing = self.smoothing
+        ticking = view is not None and view.status in ("created", "preparing", "training")
+        sign = (view, view.revision if view else 0, id(self._recipe) if view else 0, int(time.time()) if ticking else 0)
+        if sign != self._drawn:
+            self._drawn = sign
+            self.redraw()
+
+    def show_live_line(self, row: Row | None) -> None:
+        """Show a line of the last live answer at the foot of a narrow screen."""
+        if row != self._live_line:
+            self._live_line = row
+            self.redraw()
+
+    @property
+    def meta(self) -> Row:
+        """Epoch, or the step under the cursor; then how the curve is drawn."""
+        view, look = self._drawing, self.look
+        if view is None:
+            return []
+        row: Row = []
+        if look.cursor is not None:
+            row += R("accent b", f"step {view.curves.step[chosen(view, look)]:,.0f}  ")
+        elif view.epoch is not None:
+            row += R("quiet", f"epoch {view.epoch:.2f}", "faint", self._epochs(view) + "  ")
+        row += R("quiet", f"smooth {self.smoothing:g}  ".replace("0.", "."))
+        row += R("quiet", f"zoom {2**look.zoom}  ") if look.zoom else []
+        row += R("quiet", f"{look.across}  ") if look.across != "steps" else []
+        return row + R("quiet", ("log" if look.log else "linear") + (", late" if look.robust else ""))
+
+    def _epochs(self, view: RunView) -> str:
+        if self._recipe is not None and self._recipe.max_steps <= 0:
+            return f" of {self._recipe.num_train_epochs:g}"
+        return f" of {view.epochs:.3g}" if view.epochs is not None else ""
+
+    def body(self, width: int, height: int) -> list[Row]:
+        """Return the rows of the pane."""
+        view = self._view
+        foot = self._foot()
+        height -= len(foot)
+        if view is None:
+            rows = _inset(no_run(width - EDGE))
+        elif not len(view.curves):
+            rows = _inset(before_first(view, width - EDGE))
+        else:
+            rows = Plot(view, self.look, self._recipe, self._kept, width).rows(height)
+        rows = rows[:height]
+        return rows + [[]] * (height - len(rows)) + foot
+
+    def _foot(self) -> list[Row]:
+        if not self.screen.has_class("-narrow"):
+            return []
+        return [self._live_line or []]
+
+    # How to look at it
+
+    @property
+    def _drawing(self) -> RunView | None:
+        return self._view if self._view is not None and len(self._view.curves) else None
+
+    def _see(self, look: Look) -> None:
+        self.look = look
+        self.redraw()
+
+    def action_log_scale(self) -> None:
+        """Change between logarithmic and linear values."""
+        self._see(replace(self.look, log=not self.look.log))
+
+    def action_across(self) -> None:
+        """Change what stands on the horizontal axis."""
+        following = ACROSS[(ACROSS.index(self.look.across) + 1) % len(ACROSS)]
+        self._see(replace(self.look, across=following, zoom=0, right=None))
+
+    def action_smooth(self) -> None:
+        """Take the next smoothing."""
+        self.smoothing = next((each for each in _SMOOTHINGS if each > self.smoothing), _SMOOTHINGS[0])
+        if self._view is not None:
+            self._view.curves.smoothing = self.smoothing
+        self.redraw()
+
+    def action_range(self) -> None:
+        """Leave out the steep beginning, or show all values."""
+        self._see(replace(self.look, robust=not self.look.robust))
+
+    def action_whole(self) -> None:
+        """End zoom and cursor; when there is none, change between the steps so far and all that will be."""
+        look = self.look
+        if look.zoom or look.cursor is not None:
+            self._see(replace(self.look, zoom=0, right=None, cursor=None))
+        else:
+            self._see(replace(self.look, whole=not look.whole))
+
+    def action_zoom_in(self) -> None:
+        """Show half as many steps."""
+        self._zoom(1)
+
+    def action_zoom_out(self) -> None:
+        """Show twice as many steps."""
+        self._zoom(-1)
+
+    def _zoom(self, more: int) -> None:
+        if (view := self._drawing) is not None:
+            self._see(zoomed(view, self.look, more))
+
+    def action_earlier(self) -> None:
+        """See earlier steps."""
+        self._pan(-1)
+
+    def action_later(self) -> None:
+        """See later steps."""
+        self._pan(1)
+
+    def _pan(self, way: int) -> None:
+        if not self.look.zoom:
+            self.action_cursor(way)
+        elif (view := self._drawing) is not None:
+            self._see(panned(view, self.look, way))
+
+    def action_first(self) -> None:
+        """See the beginning, or move the cursor there."""
+        self._jump(0)
+
+    def action_last(self) -> None:
+        """See the end and follow it, or move the cursor there."""
+        self._jump(-1)
+
+    def _jump(self, end: int) -> None:
+        if (view := self._drawing) is not None:
+            self._see(jumped(view, self.look, end))
+
+    def action_cursor(self, way: int) -> None:
+        """Move the cursor by one column, and what is seen with it."""
+        if (view := self._drawing) is not None:
+            self._see(moved(view, self.look, self._seen(view), way))
+
+    def _seen(self, view: RunView) -> Window:
+        return window(view, self.look, columns(self.content_size.width))
+
+    def on_click(self, event: Click) -> None:
+        """Set the cursor where the mouse asks for it, once the pane has the keys."""
+        focused, view = self.has_focus, self._drawing
+        super().on_click(event)
+        if not focused or view is None:
+            return
+        seen = self._seen(view)
+        column = event.get_content_offset_capture(self).x - EDGE
+        if 0 <= column < seen.width:
+            self._see(pointed(view, self.look, seen, column))
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        """Zoom in."""
+        event.stop()
+        self._zoom(1)
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        """Zoom out."""
+        event.stop()
+        self._zoom(-1)
+
+
+def _inset(rows: list[Row]) -> list[Row]:
+    return [[(" " * EDGE, "ink"), *row] if row else [] for row in rows]

@@ -1,0 +1,210 @@
+"""The conversation behind the chat pane: kept on disk at every change, the answer being written included."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from tuitune.chat.base import Turn
+from tuitune.chat.conversation import Conversation
+from tuitune.errors import RunError, TuiTuneError
+from tuitune.run import places
+from tuitune.run.files import PRIVATE_FILE, write_all
+
+_MOST_UNDO = 50
+
+
+class Talk:
+    """A conversation with a way back; `warning` holds why the last change could not be written, if it could not."""
+
+    def __init__(self, conversation: Conversation | None = None) -> None:
+        self._talk = conversation or Conversation()
+        self._before: list[tuple[Turn, ...]] = []
+        self._partial: Partial | None = None
+        self.warning: TuiTuneError | None = None
+
+    @classmethod
+    def load(cls, path: Path) -> Talk:
+        """Go on with a conversation; an answer that a crash cut off is taken in as far as it came."""
+        talk = cls(Conversation.load(path))
+        by, text = Partial.left(path)
+        if text and talk.turns and talk.turns[-1].role == "user":
+            talk._keep(lambda: talk._talk.answer(text, by=by, reason="lost"))
+        Partial.remove(path)
+        return talk
+
+    @property
+    def path(self) -> Path | None:
+        """The file, once there is something in it."""
+        return self._talk.path
+
+    @property
+    def turns(self) -> list[Turn]:
+        """All turns, oldest first."""
+        return self._talk.turns
+
+    @property
+    def system(self) -> str | None:
+        """The system message, None for the partner's own."""
+        return self._talk.system
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a change to take back."""
+        return bool(self._before)
+
+    def ask(self, text: str) -> None:
+        """Add a question."""
+        self._begin()
+        self._keep(lambda: self._talk.ask(text))
+
+    def instruct(self, system: str | None) -> None:
+        """Set the system message."""
+        self._keep(lambda: self._talk.instruct(system))
+
+    def take_back(self) -> str:
+        """Remove the last turn, and return its text; not a change that can be taken back."""
+        text = self.turns[-1].content
+        self._keep(self._talk.undo)
+        return text
+
+    def clear(self) -> None:
+        """Forget all turns; the file keeps them."""
+        self.remember()
+        self._keep(self._talk.clear)
+
+    def drop(self, count: int = 1) -> None:
+        """Remove the last turns."""
+        self.remember()
+        for _ in range(min(count, len(self.turns))):
+            self._keep(self._talk.undo)
+
+    def remember(self) -> None:
+        """Let `undo` come back to what is now."""
+        self._before = [*self._before[1 - _MOST_UNDO :], tuple(self.turns)]
+
+    def undo(self) -> bool:
+        """Come back to what was before the last change of this kind."""
+        if not self._before:
+            return False
+        self._become(self._before.pop())
+        return True
+
+    def _become(self, wanted: Sequence[Turn]) -> None:
+        # Written as what brings it about: a file is only ever added to.
+        while tuple(self.turns) != tuple(wanted[: len(self.turns)]):
+            self._keep(self._talk.undo)
+        for turn in wanted[len(self.turns) :]:
+            if turn.role == "user":
+                self._keep(partial(self._talk.ask, turn.content))
+            else:
+                self._keep(partial(self._talk.answer, turn.content, by=turn.by, reason=turn.reason))
+
+    # -- the answer on its way -----------------------------------------------------------------------------------
+
+    def begin_answer(self, by: str) -> Partial:
+        """Return where the pieces of an answer are kept until it is whole."""
+        self._partial = Partial(self.path, by)
+        return self._partial
+
+    def end_answer(self, text: str, *, by: str, reason: str) -> None:
+        """Add the answer."""
+        self._keep(lambda: self._talk.answer(text, by=by, reason=reason))
+        self.close()
+
+    def give_up_answer(self) -> str:
+        """Drop an answer of which there is nothing, and return the question, which is taken back."""
+        text = self.take_back()
+        self.close()
+        return text
+
+    def close(self) -> None:
+        """Let go of an answer on its way: what is kept of it is removed."""
+        if self._partial is not None:
+            self._partial.close()
+            self._partial = None
+
+    def _begin(self) -> None:
+        if self._talk.path is None:
+            try:
+                fresh = Conversation.begin(system=self.system)
+            except (OSError, TuiTuneError) as error:
+                self.warning = _unkept(error)
+            else:
+                turns, self._talk = list(self.turns), fresh
+                self._become(turns)
+
+    def _keep(self, change: Callable[[], None]) -> None:
+        try:
+            change()
+        except RunError as error:
+            self.warning = error  # the change is made all the same, in memory
+
+
+class Partial:
+    """The pieces of an answer in a file beside the conversation, for the case that this process dies."""
+
+    def __init__(self, conversation: Path | None, by: str) -> None:
+        self._path = _beside(conversation) if conversation is not None else None
+        self._fd: int | None = None
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
+        self.add(f"{by}\n")
+
+    def add(self, text: str) -> None:
+        """Keep a piece; a full disk ends the keeping, not the answer."""
+        if self._fd is not None:
+            try:
+                write_all(self._fd, text.encode("utf-8", "replace"))
+            except OSError:
+                self._let_go()
+
+    def close(self) -> None:
+        """The answer is in the conversation."""
+        self._let_go()
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+
+    def _let_go(self) -> None:
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            os.close(fd)
+
+    @staticmethod
+    def left(conversation: Path) -> tuple[str, str]:
+        """Return who wrote an answer that was cut off, and its text."""
+        try:
+            text = _beside(conversation).read_bytes().decode("utf-8", "replace")
+        except OSError:
+            return "", ""
+        by, _, rest = text.partition("\n")
+        return by, rest
+
+    @staticmethod
+    def remove(conversation: Path) -> None:
+        """Remove what a crash left."""
+        with contextlib.suppress(OSError):
+            _beside(conversation).unlink()
+
+
+def _beside(conversation: Path) -> Path:
+    return conversation.with_name(conversation.name + ".part")
+
+
+def _unkept(error: Exception) -> TuiTuneError:
+    reason = error.message if isinstance(error, TuiTuneError) else str(error)
+    return RunError(f"this conversation is not kept: {reason}", "make room, or set TUITUNE_HOME to another place")
+
+
+def earlier(most: int = 200) -> list[Path]:
+    """Return the files of kept conversations, newest first."""
+    try:
+        found = list((places.home() / "chats").glob("*.jsonl"))
+    except (OSError, TuiTuneError):
+        return []
+    return sorted(found, key=lambda path: path.name, reverse=True)[:most]

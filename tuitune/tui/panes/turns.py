@@ -1,0 +1,206 @@
+"""The turns of a conversation on the screen: names in the margin, text in one straight edge, a bar beside answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rich.cells import cell_len
+from textual import events
+from textual.binding import Binding
+from textual.message import Message
+from textual.selection import Selection
+from textual.strip import Strip
+
+from tuitune.text import clean
+from tuitune.tui.kit.drawn import Drawn
+from tuitune.tui.kit.rows import R, Row, cells, cut, fit, grounded
+from tuitune.tui.panes.markdown import Growing, rows_of
+from tuitune.tui.panes.wrapping import wrapped
+
+MARGIN = 11
+_MEASURE = 76  # cells of a line that can be read
+_AIRY = 16  # rows from which turns stay apart even where not all of them fit
+_BARS = {"you": "quiet", "base": "quiet", "live": "raw", "tuned": "eval"}
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Something said: by `who`, as cleaned text; `remark` says how an answer ended, `kind` what it is."""
+
+    who: str
+    text: str
+    kind: str = "answer"
+    remark: str = ""
+
+
+def bar_of(who: str) -> str:
+    """Return the colour of the bar beside what somebody answers."""
+    return _BARS.get(who.partition(" ")[0], "weights")
+
+
+@lru_cache(maxsize=256)
+def drawn(block: Block, width: int) -> tuple[Row, ...]:
+    """Return a block as rows of at most `width` cells; kept, since turns do not change."""
+    measure = _measure(width)
+    if block.kind in ("note", "error"):
+        role = "error" if block.kind == "error" else "quiet"
+        rows = [row for line in block.text.split("\n") for row in wrapped([(line, role)], measure - 3)]
+        return tuple(_said("", row, " ", role, measure, lead="▲ " if block.kind == "error" and i == 0 else "  ")
+                     for i, row in enumerate(rows))  # fmt: skip
+    if block.kind == "you":
+        rows = wrapped([(block.text.expandtabs(4), "ink")], measure - 3)
+        return tuple(_said(block.who if i == 0 else "", row, " ", "quiet", measure) for i, row in enumerate(rows))
+    rows = rows_of(block.text, measure - 3) or [[]]
+    if block.remark:
+        rows.append(R("quiet", f"({block.remark})"))
+    bar = bar_of(block.who)
+    return tuple(_said(block.who if i == 0 else "", row, "▌", bar, measure) for i, row in enumerate(rows))
+
+
+def growing(who: str, text: Growing, width: int) -> list[Row]:
+    """Return the answer that is being written."""
+    measure = _measure(width)
+    rows = text.rows(measure - 3) or [[]]
+    out: list[Row] = []
+    for i, row in enumerate(rows):
+        cursor = R("accent", "▍") if i == len(rows) - 1 else []
+        said = fit([*R("strong", " "), *row, *cursor], measure, "ink on lift")
+        name = cut(who, MARGIN - 1) if i == 0 else ""
+        margin = name + " " * (MARGIN - cells(name))
+        out.append([(margin, "accent b"), ("▌", "accent on lift"), *grounded(said, "lift")])
+    return out
+
+
+def _measure(width: int) -> int:
+    return max(12, min(width - MARGIN - 1, _MEASURE))
+
+
+def _said(who: str, row: Row, bar: str, role: str, measure: int, lead: str = " ") -> Row:
+    name = cut(who, MARGIN - 1)
+    margin = name + " " * (MARGIN - cells(name))
+    return [(margin, "quiet"), (bar, role), *fit([(lead, role), *row], measure)]
+
+
+class Transcript(Drawn, can_focus=True):
+    """The turns, the newest at the foot; scrolled by rows, and it follows what is written unless it was scrolled up."""
+
+    DEFAULT_CSS = "Transcript { height: 1fr; }"
+    BINDINGS = [  # noqa: RUF012
+        Binding("up,k", "scroll(1)", "Earlier", show=False, id="chat.up", tooltip="one row up"),
+        Binding("down,j", "scroll(-1)", "Later", show=False, id="chat.down", tooltip="one row down"),
+        Binding("pageup", "scroll(10)", "Far earlier", show=False, id="chat.page_up", tooltip="ten rows up"),
+        Binding("pagedown", "scroll(-10)", "Far later", show=False, id="chat.page_down", tooltip="ten rows down"),
+        Binding("home", "scroll(1000000)", "First", show=False, id="chat.first", tooltip="to the beginning"),
+        Binding("end,G", "scroll(-1000000)", "Last", show=False, id="chat.last", tooltip="to the end, and follow it"),
+    ]
+
+    class Typed(Message):
+        """Something was pasted here: it belongs into the prompt."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks: list[Block] = []
+        self.writing: tuple[str, Growing] | None = None
+        self.status: Row = []
+        self.empty: list[Row] = []
+        self._up = 0
+        self._count = 0
+
+    @property
+    def following(self) -> bool:
+        """Whether the newest row is shown."""
+        return self._up == 0
+
+    def follow(self) -> None:
+        """Go to the newest row and stay there."""
+        self._up = 0
+        self.redraw()
+
+    def action_scroll(self, rows: int) -> None:
+        """Move by so many rows, up when positive."""
+        self._up = max(0, min(self._up + rows, self._count - self.content_size.height))
+        self.redraw()
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Scroll."""
+        event.stop()
+        self.action_scroll(3)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Scroll."""
+        event.stop()
+        self.action_scroll(-3)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Pass on what was pasted."""
+        event.stop()
+        self.post_message(self.Typed(event.text))
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        """Return the part that is shown."""
+        rows = self._all(width, height)
+        if self._up:
+            # What is read stays where it is while more comes below.
+            self._up = max(0, min(self._up + len(rows) - self._count, len(rows) - height))
+        self._count = len(rows)
+        if len(rows) <= height:
+            self._up = 0
+            return rows
+        shown = rows[len(rows) - self._up - height : len(rows) - self._up]
+        if self._up:
+            shown[-1] = R(
+                "quiet", " " * (MARGIN + 2), "quiet", f"{self._up + 1} more ↓  ", "accent", "end", "quiet", " follows"
+            )
+        return shown
+
+    def _all(self, width: int, height: int) -> list[Row]:
+        groups = [list(drawn(block, width)) for block in self.blocks]
+        if self.writing is not None:
+            groups.append(growing(*self.writing, width))
+        if self.status:
+            groups.append([[(" " * (MARGIN + 2), "quiet"), *self.status]])
+        if not groups:
+            return self.empty
+        total = sum(map(len, groups)) + len(groups) - 1
+        airy = total <= height or height >= _AIRY
+        rows: list[Row] = []
+        for group in groups:
+            rows += [[]] if rows and airy else []
+            rows += group
+        return rows
+
+    # -- selecting with the mouse ---------------------------------------------------------------------------------
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """Return the selected text."""
+        text = "\n".join("".join(part for part, _ in row).rstrip() for row in self._shown)
+        return selection.extract(text), "\n"
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        """Show what is selected."""
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Draw a row, with what is selected of it."""
+        strip = super().render_line(y)
+        span = self.text_selection.get_span(y) if self.text_selection is not None else None
+        if span is not None:
+            start, end = span
+            start = min(cell_len(strip.text[:start]), strip.cell_length)
+            end = strip.cell_length if end == -1 else cell_len(strip.text[:end])
+            chosen = strip.crop(start, end).apply_style(self.screen.get_component_rich_style("screen--selection"))
+            strip = Strip.join([strip.crop(0, start), chosen, strip.crop(end)])
+        return strip.apply_offsets(0, y)
+
+
+def block_of(role: str, text: str, by: str, reason: str) -> Block:
+    """Return a turn as a block."""
+    if role == "user":
+        return Block("you", clean(text), "you")
+    remark = {"length": "cut off at the most tokens", "stopped": "stopped", "lost": "cut off"}.get(reason, "")
+    return Block(clean(by).strip() or "answer", clean(text), "answer", remark)

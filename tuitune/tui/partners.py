@@ -1,0 +1,258 @@
+"""Who can be asked in the chat: the model before training, what a run has saved, one that trains now, or any other."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuitune.chat import weights
+from tuitune.chat.base import Answer, Chat, Options, Turn
+from tuitune.chat.live import LiveChat
+from tuitune.chat.local import LocalChat, Note, Progress
+from tuitune.chat.weights import Weights
+from tuitune.engine.asked import asked
+from tuitune.errors import ModelError, RunError, Stopped, TuiTuneError, UsageError
+from tuitune.face.find import is_live
+from tuitune.face.host import prepare_for
+from tuitune.recipe import Recipe
+from tuitune.run import RunDir, State
+from tuitune.text import clean_line
+from tuitune.tui import meant
+
+BASE, LIVE, TUNED, OTHER = "base", "live", "tuned", "other"
+_SAMPLING = ("max_new_tokens", "temperature", "top_p", "top_k", "do_sample", "repetition_penalty")
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Somebody to ask; `why_not` says in words why not now."""
+
+    kind: str
+    label: str
+    available: bool = True
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    weights: Weights
+    chat: LocalChat
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    model: str | None
+    adapter: Path | None
+    run: Path | None
+
+    @property
+    def label(self) -> str:
+        name = str(self.run or self.adapter or self.model or "")
+        return clean_line(name.rstrip("/").rpartition("/")[2]) or OTHER
+
+
+class Partners:
+    """Finds and loads who is asked; at most one model of its own is in memory.
+
+    `recipe` is what is being edited, `run` the run that is shown, `live` whether that one trains now.
+    """
+
+    def __init__(
+        self,
+        recipe: Callable[[], Recipe | None],
+        run: Callable[[], RunDir | None],
+        live: Callable[[], bool],
+    ) -> None:
+        self._recipe, self._run, self._live = recipe, run, live
+        self._other: _Chosen | None = None
+        self._loaded: _Loaded | None = None
+        self._lock = threading.Lock()
+        self._round = 0
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the run that is shown trains now."""
+        return self._live()
+
+    def choose(self, model: str | None = None, adapter: Path | None = None, run: Path | None = None) -> None:
+        """Let a model, an adapter, or what a run has saved be the fourth who can be asked."""
+        self._other = _Chosen(model, adapter, run)
+
+    def sampling(self) -> dict[str, float | int | bool]:
+        """Return how the recipe wants answers to be drawn."""
+        recipe = self._recipe()
+        if recipe is None:
+            return {name: Recipe.model_fields[name].default for name in _SAMPLING}
+        return {name: getattr(recipe, name) for name in _SAMPLING}
+
+    def options(self) -> list[Who]:
+        """Return who there is, in a fixed order; looks at files, so not for the loop of the screen."""
+        found = [self._who_base(), self._who_live(), self._who_tuned()]
+        if self._other is not None:
+            found.append(Who(OTHER, self._other.label))
+        return found
+
+    def _who_base(self) -> Who:
+        if self._recipe() is None:
+            return Who(BASE, BASE, False, "the recipe has problems, so no model is known")
+        return Who(BASE, BASE)
+
+    def _who_live(self) -> Who:
+        run = self._run()
+        state = State.read(run.state) if run is not None and self._live() else None
+        if state is None:
+            return Who(LIVE, LIVE, False, "no run is training now")
+        if state.status == "starting":
+            return Who(LIVE, LIVE, False, "the run is still preparing; it answers from its first step")
+        return Who(LIVE, f"{LIVE} @{state.step}")
+
+    def _who_tuned(self) -> Who:
+        run = self._run()
+        if run is None:
+            return Who(TUNED, TUNED, False, "nothing has been trained here yet")
+        try:
+            weights.newest(run)
+        except TuiTuneError as error:
+            return Who(TUNED, TUNED, False, clean_line(error.message))
+        return Who(TUNED, TUNED)
+
+    def partner(
+        self,
+        kind: str,
+        *,
+        progress: Progress = lambda stage, done, total: None,
+        note: Note = lambda text: None,
+    ) -> Chat:
+        """Return who is asked, loaded; blocks, and raises TuiTuneError. Whoever raises in `progress` cancels it."""
+        with self._lock:
+            match kind:
+                case "base":
+                    return self._base(progress, note)
+                case "live":
+                    return LiveChat(self._shown())
+                case "tuned":
+                    return self._local(self._tuned(), progress, note)
+                case "other" if self._other is not None:
+                    return self._chosen(self._other, progress, note)
+        raise UsageError(f"there is nobody called {kind!r:.80} to ask", "choose base, live or tuned")
+
+    def release(self) -> None:
+        """Give the memory of a loaded model back, and give up loading one; may take a moment."""
+        self._round += 1
+        self._loaded = None
+        _free()
+
+    def make_room(self) -> None:
+        """Do as `release` does, and return at once."""
+        self._round += 1
+        self._loaded = None
+        threading.Thread(target=_free, name="free", daemon=True).start()
+
+    def _shown(self) -> RunDir:
+        run = self._run()
+        if run is None:
+            raise RunError("there is no run to ask", "start one, or ask base")
+        return run
+
+    def _tuned(self) -> Weights:
+        run = self._shown()
+        return weights.of_run(run, asked(run)[0])
+
+    def _base(self, progress: Progress, note: Note) -> Chat:
+        recipe = self._recipe()
+        if recipe is None:
+            raise UsageError("the recipe has problems, so no model is known", "repair it, then ask again")
+        wanted = meant.of_recipe(recipe)
+        run = self._run()
+        if run is not None and self._live():
+            if meant.has_base(run, wanted):
+                return LiveChat(run, base=True)
+            note("the run does not hold this model as it was before, so it is loaded beside the training")
+        return self._local(self._shared(wanted), progress, note, base=wanted)
+
+    def _shared(self, wanted: Weights) -> Weights:
+        """Return weights that hold the base, too: an adapter on it can be switched off."""
+        if self._loaded is not None and meant.holds(self._loaded.weights, wanted):
+            return self._loaded.weights
+        try:
+            tuned = self._tuned()
+        except TuiTuneError:
+            return wanted
+        return tuned if meant.holds(tuned, wanted) else wanted
+
+    def _chosen(self, other: _Chosen, progress: Progress, note: Note) -> Chat:
+        run = RunDir(other.run) if other.run is not None else None
+        if run is not None and is_live(run):
+            return LiveChat(run)
+        found = weights.of_run(run, asked(run)[0]) if run is not None else meant.of_names(other.model, other.adapter)
+        return self._local(found, progress, note)
+
+    def _local(self, wanted: Weights, progress: Progress, note: Note, *, base: Weights | None = None) -> Chat:
+        if self._loaded is None or self._loaded.weights != wanted:
+            self._loaded = None
+            _free()
+            self._loaded = _Loaded(wanted, self._load(wanted, progress, note))
+        off = base is not None and bool(wanted.adapters)
+        return _Asked(self._loaded.chat, (base or wanted).title, base=off)
+
+    def _load(self, wanted: Weights, progress: Progress, note: Note) -> LocalChat:
+        mine = self._round
+
+        def watched(stage: str, done: int, total: int | None) -> None:
+            if self._round != mine:
+                raise Stopped("loading was given up: its memory is needed", "ask again later")
+            progress(stage, done, total)
+
+        prepare_for(wanted.device, wanted.threads)
+        try:
+            chat = LocalChat.load(wanted, progress=watched, note=note)
+        except (MemoryError, RuntimeError) as error:
+            raise _in_words(error, training=self._live()) from error
+        watched("load", 1, 1)
+        return chat
+
+
+class _Asked:
+    """A loaded model, with its adapter or without."""
+
+    def __init__(self, chat: LocalChat, title: str, *, base: bool) -> None:
+        self._chat, self._title, self._base = chat, title, base
+
+    @property
+    def title(self) -> str:
+        return self._title
+
+    def reply(
+        self,
+        turns: Sequence[Turn],
+        *,
+        system: str | None = None,
+        sampling: Options,
+        on_text: Callable[[str], None] = lambda text: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Answer:
+        try:
+            return self._chat.reply(
+                turns, system=system, sampling=sampling, on_text=on_text, stop=stop, base=self._base
+            )  # fmt: skip
+        except (MemoryError, RuntimeError) as error:
+            raise _in_words(error, training=False) from error
+
+
+def _in_words(error: Exception, *, training: bool) -> TuiTuneError:
+    text = clean_line(str(error)) or type(error).__name__
+    if isinstance(error, MemoryError) or "out of memory" in text.lower():
+        hint = "ask live, or wait until the training has ended" if training else "choose a smaller model"
+        return ModelError("there is not enough memory for this model", hint)
+    return ModelError(f"the model cannot be used: {text[:300]}", "the log says more")
+
+
+def _free() -> None:
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and hasattr(torch, "cuda") and torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,194 @@
+"""A list to choose from that is searched by typing: presets, files, runs, the values of a field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.events import Click, MouseScrollDown, MouseScrollUp
+from textual.geometry import Size
+from textual.widget import Widget
+from textual.widgets import Input
+
+from tuitune.text import clean_line
+from tuitune.tui.box import Boxed, Lines, Says, choice_row, room
+from tuitune.tui.kit.drawn import Drawn
+from tuitune.tui.kit.rows import R, Row
+
+_AROUND, _MOST = 6, 24  # the rows of title, input, hints and the gaps between; how long a list may be
+
+
+@dataclass(frozen=True, slots=True)
+class PickItem:
+    """One thing to choose: its key is the answer, the note says what it is, a group stands above its items."""
+
+    key: str
+    title: str
+    note: str
+    group: str = ""
+
+
+class Found(Drawn):
+    """The items that fit what was typed, with a cursor."""
+
+    DEFAULT_CSS = "Found { height: auto; min-height: 1; width: 1fr; margin-top: 1; }"
+
+    def __init__(self, items: Sequence[PickItem], at: int = 0) -> None:
+        super().__init__()
+        self._all, self.items, self.at, self._top = tuple(items), list(items), at, 0
+        self._lines = _lines(self.items)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Return the lines of the whole list: while one types, the box keeps its size."""
+        return max(1, min(len(_lines(self._all)), room(viewport) - _AROUND, _MOST))
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        """Return the part of the list around the cursor."""
+        if not self.items:
+            return [R("quiet", "nothing fits; take some of it away")]
+        self._follow(height)
+        rows = []
+        for line in self._lines[self._top : self._top + height]:
+            rows.append(R("quiet b", clean_line(line)) if isinstance(line, str) else self._item(line, width))
+        return rows
+
+    def _item(self, n: int, width: int) -> Row:
+        item, chosen = self.items[n], n == self.at
+        ground = " on sel" if chosen else ""
+        left = R(f"accent{ground}", "▌ " if chosen else "  ")
+        left += R(f"{'strong b' if chosen else 'ink'}{ground}", clean_line(item.title))
+        return choice_row(left, clean_line(item.note), width, chosen)
+
+    def _follow(self, height: int) -> None:
+        line = self._lines.index(self.at)
+        # The heading above the first item of a group comes along.
+        above = line - 1 if line > 0 and isinstance(self._lines[line - 1], str) else line
+        self._top = max(0, min(self._top, above, len(self._lines) - 1), line - height + 1)
+        self._top = min(self._top, max(0, len(self._lines) - height))
+
+    def search(self, text: str) -> None:
+        """Show what fits `text`, best first."""
+        self.items, self.at, self._top = matching(self._all, text), 0, 0
+        self._lines = _lines(self.items)
+        self.redraw()
+
+    def move(self, by: int) -> None:
+        """Go up or down; single steps go round."""
+        if self.items:
+            to = self.at + by
+            self.at = to % len(self.items) if abs(by) == 1 else max(0, min(len(self.items) - 1, to))
+            self.redraw()
+
+    def line_at(self, y: int) -> int | None:
+        """Return which item stands on a row."""
+        at = self._top + y
+        line = self._lines[at] if 0 <= at < len(self._lines) else None
+        return line if isinstance(line, int) else None
+
+    def on_click(self, event: Click) -> None:
+        """Choose what is under the mouse."""
+        n = self.line_at(event.y)
+        if n is not None and isinstance(self.screen, Picker):
+            self.at = n
+            self.screen.action_choose()
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        """Go down."""
+        event.stop()
+        self.move(3)
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        """Go up."""
+        event.stop()
+        self.move(-3)
+
+
+def _lines(items: Sequence[PickItem]) -> list[str | int]:
+    """Return the lines of a list: the name of a group before its items, else the place of an item."""
+    lines: list[str | int] = []
+    group = ""
+    for n, item in enumerate(items):
+        if item.group and item.group != group:
+            lines.append(item.group)
+        group = item.group
+        lines.append(n)
+    return lines
+
+
+def matching(items: Sequence[PickItem], text: str) -> list[PickItem]:
+    """Return the items that hold every word of `text`: whose title begins with it, holds it, then the others."""
+    words = text.lower().split()
+
+    def rank(item: PickItem) -> int:
+        title = item.title.lower()
+        if all(word in title for word in words):
+            return 0 if title.startswith(words[0]) else 1
+        return 2 if all(word in f"{title} {item.note} {item.group}".lower() for word in words) else 3
+
+    if not words:
+        return list(items)
+    ranked = sorted(((rank(item), n) for n, item in enumerate(items)), key=lambda pair: pair[0])
+    return [items[n] for place, n in ranked if place < 3]
+
+
+class Picker(Boxed[str]):
+    """A searchable list; the answer is the key of the chosen item, None after escape."""
+
+    DEFAULT_CSS = """
+    Picker Input, Picker Input:focus { border: none; height: 1; padding: 0 1; background: $lift; color: $strong; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", "Previous", id="picker.up", priority=True),
+        Binding("down", "move(1)", "Next", id="picker.down", priority=True),
+        Binding("pageup", "page(-1)", "Page up", id="picker.pageup", priority=True),
+        Binding("pagedown", "page(1)", "Page down", id="picker.pagedown", priority=True),
+        Binding("enter", "choose", "Choose", id="picker.choose", priority=True),
+    ]
+
+    def __init__(
+        self, title: str, items: Sequence[PickItem], *, placeholder: str = "type to search", chosen: str | None = None
+    ) -> None:
+        super().__init__()
+        self._title, self._items, self._placeholder = title, items, placeholder
+        self._at = next((n for n, item in enumerate(items) if item.key == chosen), 0)
+
+    def content(self) -> Iterable[Widget]:
+        """Yield title, input and list."""
+        yield Says(self._title)
+        yield Input(placeholder=clean_line(self._placeholder))
+        yield Found(self._items, self._at)
+        yield Hints()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Search."""
+        event.stop()
+        if event.value or self.query_one(Found).items != list(self._items):
+            self.query_one(Found).search(event.value)
+
+    def action_move(self, by: int) -> None:
+        """Go up or down."""
+        self.query_one(Found).move(by)
+
+    def action_page(self, by: int) -> None:
+        """Go a page up or down."""
+        found = self.query_one(Found)
+        found.move(by * max(2, found.size.height - 1))
+
+    def action_choose(self) -> None:
+        """Answer with the item under the cursor."""
+        found = self.query_one(Found)
+        if found.items:
+            self.answer(found.items[found.at].key)
+
+
+class Hints(Lines):
+    """The keys of a list."""
+
+    DEFAULT_CSS = "Hints { margin-top: 1; }"
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        """Return the keys."""
+        keys = (("↑↓", "move"), ("enter", "choose"), ("esc", "leave"))
+        return [[span for key, text in keys for span in R("accent", key, "quiet", f" {text}   ")]]

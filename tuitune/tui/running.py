@@ -1,0 +1,264 @@
+"""What the user does with a run: start, pause, go on, save, stop, change its rate, look at another one, leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tuitune.errors import TuiTuneError
+from tuitune.face import words
+from tuitune.run import RunDir, RunSummary, index, summary
+from tuitune.run.inbox import Command, Continue, Pause, Save, SetLearningRate, Stop, StopNow
+from tuitune.tui.asking import Ask, Choice, Picker, PickItem, TextAsk
+from tuitune.tui.leave import Leave
+from tuitune.tui.runview import RunView
+
+if TYPE_CHECKING:
+    from tuitune.tui.app import TuiTune
+
+_RESUMABLE = ("stopped", "crashed", "failed", "created")
+_LISTED = 60
+
+
+class RunActions:
+    """The actions on runs; a part of the app."""
+
+    @property
+    def _app(self) -> TuiTune:
+        return self  # type: ignore[return-value]
+
+    def action_run_toggle(self) -> None:
+        """Start a run, pause it, let it go on."""
+        app, view = self._app, self._app.control.view
+        if app.beginning:
+            app.say("the run is being prepared; f9 cancels it")
+        elif not app.control.live:
+            self._start_or_resume()
+        elif view is not None and view.picture.paused:
+            self.steer(Continue(), "the run goes on")
+        else:
+            soon = "" if view is not None and view.picture.training else " before its first step"
+            self.steer(Pause(), f"paused{soon}; ctrl+r goes on")
+
+    def _start_or_resume(self) -> None:
+        app, view = self._app, self._app.control.view
+        if app.draft.recipe() is None:
+            problem = next((each for each in app.draft.problems if each.level == "error"), None)
+            app.say(f"the recipe is not ready: {problem}" if problem else "the recipe is not ready", "error")
+            app.action_recipe_problem()
+            return
+        if view is None or view.status not in _RESUMABLE or view.picture.step == 0:
+            self._start()
+        elif app.holds_recipe_of(view.run):
+            self._ask_resume(view, "with this very recipe", "Resume it", lambda: self.resume(view.run))
+        elif app.draft.run == view.run.name:
+            self._ask_resume(view, "The recipe was changed since.", "Resume with the changes", self._resume_changed)
+        else:
+            self._start()
+
+    def _ask_resume(self, view: RunView, fact: str, title: str, resume: Callable[[], None]) -> None:
+        step, total = view.picture.step, view.picture.total
+
+        def chosen(answer: str | None) -> None:
+            if answer == "resume":
+                resume()
+            elif answer == "new":
+                self._start()
+
+        ended = f"{view.run.name} ended at step {step} of {total or '?'}"
+        facts = [f"{ended} {fact}."] if fact.startswith("with") else [f"{ended}.", fact]
+        choices: list[Choice[str]] = [
+            Choice("r", title, f"from {_from(summary(view.run))}", "resume"),
+            Choice("n", "Start a new run", "from step 0, in a place of its own", "new"),
+            Choice("esc", "Cancel", "", None),
+        ]
+        self._app.push_screen(Ask("Go on, or begin anew?", facts, choices), chosen)
+
+    def _resume_changed(self) -> None:
+        from tuitune.face.change import change_recipe
+
+        app, view = self._app, self._app.control.view
+        document = app.draft.document
+        assert document is not None
+        assert view is not None
+
+        def find() -> RunDir:
+            change_recipe(view.run, document, tell=lambda text: app.say(text, "warning"))
+            return view.run
+
+        app.begin_work(find)
+
+    def _start(self) -> None:
+        app = self._app
+        document = app.draft.document
+        assert document is not None
+        app.begin_work(lambda: app.control.begin(document))
+
+    def resume(self, run: RunDir) -> None:
+        """Go on with a run from its newest checkpoint."""
+        app = self._app
+        app.begin_work(lambda: run)
+
+    def steer(self, command: Command, done: str = "") -> None:
+        """Send a command to the run; what is wrong with that is said."""
+        try:
+            self._app.control.ask(command, done)
+        except TuiTuneError as error:
+            self._app.say_error(error)
+
+    def action_run_save(self) -> None:
+        """Write a checkpoint now."""
+        self.steer(Save(), "saved")
+
+    def action_run_stop(self) -> None:
+        """Ask how to stop."""
+        app, view = self._app, self._app.control.view
+        if app.beginning or not app.control.live or view is None:
+            app.say("no run is training; ctrl+r starts one")
+            return
+        training = view.picture.training
+        what = "Stop and save" if training else "Cancel it"
+        note = "a checkpoint of the last whole step" if training else "nothing is trained yet"
+        choices: list[Choice[Command]] = [
+            Choice("s", what, note, Stop()),
+            Choice("n", "Stop without saving", "the last checkpoint stays", StopNow()),
+            Choice("esc", "Go on", "", None),
+        ]
+        facts = [_progress(view), _kept(view)]
+        app.push_screen(Ask("Stop the run?", facts, choices), self._stopped)
+
+    def _stopped(self, command: Command | None) -> None:
+        if command is not None:
+            self.steer(command, "stopping")
+
+    def action_run_rate(self) -> None:
+        """Ask for another learning rate."""
+        app, view = self._app, self._app.control.view
+        if not app.control.live or view is None:
+            app.say("no run is training; before the start it is learning_rate in the recipe")
+            return
+        logged = view.picture.logged
+        now = f"{logged.learning_rate:.3g}" if logged is not None else ""
+
+        def chosen(text: str | None) -> None:
+            if text is not None:
+                self.steer(SetLearningRate(float(text)))
+
+        ask = TextAsk("Peak learning rate from here on; the schedule scales it", value=now, validate=_rate_problem)
+        app.push_screen(ask, chosen)
+
+    def action_run_pick(self) -> None:
+        """Choose another run to look at."""
+        app = self._app
+
+        def found(items: list[PickItem]) -> None:
+            if not items:
+                app.say("there are no runs yet; ctrl+r starts the first")
+                return
+            app.push_screen(Picker("Runs", items), self._picked)
+
+        app.in_thread(
+            "runs", lambda: [_item(each) for each in (summary(run) for run in index.all_runs()[:_LISTED])], found
+        )
+
+    def _picked(self, path: str | None) -> None:
+        if path is not None:
+            self.open_run(index.find(path))
+
+    def open_run(self, run: RunDir, then: Callable[[], None] = lambda: None) -> None:
+        """Show a run: its curve, log and recipe."""
+        app = self._app
+
+        def read() -> RunView:
+            view = RunView(run)
+            view.poll()
+            return view
+
+        def show(view: RunView) -> None:
+            try:
+                app.control.watch(view)
+            except TuiTuneError as error:
+                app.say_error(error)
+                return
+            if run.recipe.is_file() and not app.control.working:
+                app.draft.adopt(run)
+            app.tick()
+            then()
+
+        app.in_thread("open", read, show)
+
+    def action_run_detach(self) -> None:
+        """Leave the terminal and let the run go on."""
+        app = self._app
+        if not app.control.live:
+            app.say("no run is training; ctrl+q quits")
+            return
+        self._leave("detach")
+
+    def _leave(self, kind: str) -> None:
+        control = self._app.control
+        run = control.run
+        lines: tuple[str, ...] = ()
+        if control.live and run is not None:
+            lines = (f"{run.name} trains on", f"come back: tuitune attach {words.called(run)}")
+        host = control.host if control.working else None
+        self._app.leave(Leave(kind=kind, run=run, host=host, words=lines))  # type: ignore[arg-type]
+
+    def action_quit_app(self) -> None:
+        """Leave; a run that trains in this app is asked about."""
+        app, view = self._app, self._app.control.view
+        if app.ending or not app.control.working or view is None:
+            if app.ending:
+                app.say("the run is being saved; the app ends right after")
+            else:
+                self._leave("quit")
+            return
+        choices: list[Choice[str]] = [
+            Choice("k", "Keep training, detached", "come back: tuitune attach", "detach"),
+            Choice("s", "Stop and save", "then the app ends", "stop"),
+            Choice("esc", "Cancel", "stay here", None),
+        ]
+        facts = [_progress(view), "Detached, the run goes on without a terminal and loses nothing."]
+
+        def chosen(answer: str | None) -> None:
+            if answer == "detach":
+                self._leave("detach")
+            elif answer == "stop":
+                app.ending = True
+                self.steer(Stop(), "saving; the app ends right after")
+
+        app.push_screen(Ask("Quit while it trains?", facts, choices), chosen)
+
+
+def _progress(view: RunView) -> str:
+    picture = view.picture
+    if not picture.training:
+        return f"It is at: {picture.phase or 'the start'}."
+    left = picture.left()
+    rest = f", {words.duration(left)} left" if left is not None else ""
+    return f"Step {picture.step} of {picture.total or '?'}{rest}."
+
+
+def _kept(view: RunView) -> str:
+    saved = view.picture.saved
+    return f"Last checkpoint: {saved.step}." if saved is not None else "There is no checkpoint yet."
+
+
+def _from(found: RunSummary) -> str:
+    return found.checkpoint.name if found.checkpoint is not None else "the beginning: it has no checkpoint"
+
+
+def _item(found: RunSummary) -> PickItem:
+    loss = f"  loss {found.loss:.3f}" if found.loss is not None else ""
+    total = f"/{found.total_steps}" if found.total_steps else ""
+    return PickItem(str(found.path), found.name, f"{found.status}  {found.step}{total}{loss}")
+
+
+def _rate_problem(text: str) -> str | None:
+    try:
+        SetLearningRate(float(text))
+    except ValueError:
+        return "not a number; write it like 2e-5"
+    except TuiTuneError as error:
+        return error.message
+    return None

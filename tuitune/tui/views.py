@@ -1,0 +1,188 @@
+"""What the user does with the view, and what is offered at the start: themes, glyphs, screenshots, crashed runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import orjson
+from textual.dom import DOMNode
+
+from tuitune.errors import TuiTuneError
+from tuitune.face import words
+from tuitune.run import RunSummary, index, summary
+from tuitune.run.files import write_atomic
+from tuitune.run.places import home
+from tuitune.tui.asking import Ask, Choice
+from tuitune.tui.panes.loss import LossPane
+from tuitune.tui.picture import picture
+
+if TYPE_CHECKING:
+    from tuitune.tui.app import TuiTune
+
+_LOOKED_AT = 20  # of the runs last active
+_NOT_NOW: Choice[str] = Choice("esc", "Not now", "f4 finds it", None)
+_OLD = 7 * 24 * 3600.0  # seconds after which a crash is no news
+
+
+class ViewActions:
+    """The actions on the view, and the offers; a part of the app."""
+
+    @property
+    def _app(self) -> TuiTune:
+        return self  # type: ignore[return-value]
+
+    def action_theme(self, name: str) -> None:
+        """Change the colours, and keep that."""
+        self._app.theme = name
+        self._app.settings.theme = name
+        self._app.settings.save_soon()
+
+    def action_glyphs(self) -> None:
+        """Change between drawing characters and ASCII, and keep that."""
+        app = self._app
+        app.ascii_glyphs = not app.ascii_glyphs
+        app.settings.glyphs = "ascii" if app.ascii_glyphs else "unicode"
+        app.settings.save_soon()
+        app.screen.refresh(layout=True)
+        for widget in app.screen.query("*"):
+            widget.refresh()
+
+    def action_shoot(self) -> None:
+        """Save a picture of the screen."""
+        folder = home() / "pictures"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}.svg"
+        write_atomic(path, picture(self._app).encode())  # a private file: it may show a conversation
+        self._app.say(f"the picture is in {path}")
+
+    def set_look(self, pane: LossPane) -> None:
+        """Draw the curve as the user liked it last."""
+        settings = self._app.settings
+        pane.smoothing = settings.smoothing
+        pane.look = replace(pane.look, log=settings.chart_scale == "log", across=settings.chart_axis)  # type: ignore[arg-type]
+
+    def keep_look(self, pane: LossPane) -> None:
+        """Keep how the user has the curve drawn."""
+        settings = self._app.settings
+        now = (pane.smoothing, "log" if pane.look.log else "linear", str(pane.look.across))
+        if now != (settings.smoothing, settings.chart_scale, settings.chart_axis):
+            settings.smoothing, settings.chart_scale, settings.chart_axis = now
+            settings.save_soon()
+
+    def why_not(self, action: str) -> str | None:
+        """Say why an action cannot be done now; None when it can."""
+        live = self._app.control.live
+        if action in ("run.stop", "run.save", "run.rate", "run.detach") and not live:
+            return "no run is training"
+        return None
+
+    def commands_of_views(self) -> Iterator[tuple[str, str, Callable[[], None]]]:
+        """Name what has no key, for the palette."""
+        for name in sorted(self._app.available_themes):
+            if not name.startswith("textual"):
+                yield f"theme: {name}", "colours of the app", lambda name=name: self.action_theme(name)  # type: ignore[misc]
+        yield "view: ASCII or drawing characters", "for fonts without braille", self.action_glyphs
+        yield "view: Picture of the screen", "an SVG file", self.action_shoot
+        yield "run: Save a checkpoint", "after this step", self._app.action_run_save
+        yield "run: Learning rate", "another peak from here on", self._app.action_run_rate
+        yield "run: Detach", "leave the terminal, the run goes on", self._app.action_run_detach
+        yield "run: Look for crashed runs", "offer what can be resumed", lambda: self.offer(again=True)
+
+    # -- at the start ------------------------------------------------------------------------------------------
+
+    def offer(self, *, again: bool = False) -> None:
+        """Offer to attach to a run that trains, or to resume one that crashed."""
+
+        def found(offers: list[RunSummary]) -> None:
+            if offers:
+                self._offer_one(offers[0])
+            elif again:
+                self._app.say("no run trains elsewhere, and none has crashed")
+
+        self._app.in_thread("offer", lambda: _offers(set() if again else _declined()), found)
+
+    def _offer_one(self, found: RunSummary) -> None:
+        app = self._app
+        run = index.find(str(found.path))
+
+        def chosen(answer: str | None) -> None:
+            if answer == "resume":
+                app.open_run(run, lambda: app.resume(run))
+            elif answer == "look":
+                app.open_run(run)
+            else:
+                _decline(found)
+
+        app.push_screen(Ask(*_question(found)), chosen)
+
+
+def with_keys() -> list[type[DOMNode]]:
+    """Return every kind of app, screen and widget of ours, for whoever looks for keys."""
+    found: list[type[DOMNode]] = []
+    waiting: list[type[DOMNode]] = [DOMNode]
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        if kind.__module__.startswith("tuitune."):
+            found.append(kind)
+    return found
+
+
+def _question(found: RunSummary) -> tuple[str, list[str], list[Choice[str]]]:
+    ago = words.duration(max(0.0, time.time() - (found.started or 0.0) - found.duration))
+    of = f" of {found.total_steps}" if found.total_steps else ""
+    if found.status != "crashed":
+        facts = [f"It is at step {found.step}{of}."]
+        choices: list[Choice[str]] = [
+            Choice("a", "Attach", "watch and steer it", "look"),
+            Choice("esc", "Not now", "f4 finds it", None),
+        ]
+        return f"{found.name} trains on this machine. Attach to it?", facts, choices
+    kept = found.checkpoint
+    facts = [f"Its process ended without a word {ago} ago."]
+    if kept is not None:
+        again = found.step - int(kept.name.rpartition("-")[2])
+        facts.append(f"{kept.name} is whole" + (f": {again} steps are done again." if again > 0 else "."))
+    else:
+        facts.append("It has no checkpoint: it would begin anew.")
+    choices = [
+        Choice("r", f"Resume from {kept.name}" if kept is not None else "Begin it again", "", "resume"),
+        Choice("l", "Look first", "log, curve and recipe", "look"),
+        _NOT_NOW,
+    ]
+    return f"{found.name} crashed at step {found.step}{of}. Resume?", facts, choices
+
+
+def _offers(declined: set[str]) -> list[RunSummary]:
+    found = []
+    for run in index.all_runs()[:_LOOKED_AT]:
+        try:
+            each = summary(run)
+        except (OSError, TuiTuneError):
+            continue
+        recent = time.time() - (each.started or 0.0) - each.duration < _OLD
+        live = each.status in ("starting", "running", "paused", "stopping")
+        if live or (each.status == "crashed" and recent and _mark(each) not in declined):
+            found.append(each)
+    return sorted(found, key=lambda each: each.status == "crashed")
+
+
+def _mark(found: RunSummary) -> str:
+    # The same run may crash again, further on: that is news.
+    return f"{found.path}@{found.step}"
+
+
+def _declined() -> set[str]:
+    try:
+        return set(orjson.loads((home() / "declined.json").read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return set()
+
+
+def _decline(found: RunSummary) -> None:
+    if found.status == "crashed":
+        kept = sorted(_declined() | {_mark(found)})[-200:]
+        write_atomic(home() / "declined.json", orjson.dumps(kept))
