@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tests.cli.given import begun, hear_all, journal, plant, start
 from tuitune.cli.host import Signals
 from tuitune.engine.run import Outcome
 from tuitune.engine.session import Session
+from tuitune.errors import RunError
 from tuitune.face.host import ThreadHost
 from tuitune.run import RunDir, events, manifest
 from tuitune.run.inbox import Command, Stop, StopNow
@@ -94,3 +96,21 @@ def test_what_ends_the_engines_thread_is_raised_to_who_asks(monkeypatch: pytest.
     assert host.wait(10)
     with pytest.raises(MemoryError):
         _ = host.outcome
+
+
+def test_one_process_trains_one_run_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+
+    def run(run_dir: RunDir, **options: object) -> Outcome:
+        over.wait(10)
+        return Outcome("finished", 0)
+
+    monkeypatch.setattr("tuitune.engine.run.run", run)
+    first = ThreadHost(plant("one")).start()
+    assert ThreadHost.active() is first
+    with pytest.raises(RunError, match="one trains in this process already"):
+        ThreadHost(plant("two")).start()
+    over.set()
+    assert first.wait(10)
+    assert ThreadHost.active() is None
+    assert ThreadHost(plant("two")).start().wait(10)

@@ -157,3 +157,20 @@ def test_the_guard_does_not_leak_descriptors(log: Path) -> None:
     )
     assert out == "0\n"
     assert os.path.getsize(log) == 40
+
+
+def test_another_log_takes_over_and_gives_back(log: Path) -> None:
+    run(
+        log,
+        """
+        other = log.with_name("other.log")
+        with guard(log) as real:
+            print("first"); sys.stdout.write("half ")
+            real.log_to(other)
+            print("second"); os.write(2, b"raw\\n"); subprocess.run(["sh", "-c", "echo child"], check=True)
+            real.log_to(log)
+            print("third")
+        """,
+    )
+    assert log.read_text() == "first\nhalf third\n"
+    assert log.with_name("other.log").read_text() == "second\nraw\nchild\n"

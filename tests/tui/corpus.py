@@ -18,8 +18,9 @@ _BARE = tuple(chr(code) for code in (*range(9), *range(11, 32), 127, *range(0x80
 _HIDDEN = tuple(map(chr, (0x202E, 0x202D, 0x2066, 0x2067, 0x2068, 0x200E, 0x200F, 0x061C, 0xFEFF, 0x2028, 0x2029)))
 _MARKUP = ("[/nope]", "[bold]PWN[/bold]", "[@click=app.quit]PWN[/]", "[@click=app.bell]PWN[/]", "[link=http://pwn]x[/link]",
            "[red", "[[/]]", "[]", "[0]", "[/]", "list[int]", "[#ff0000]x", "\\[b]", "[$accent]x[/]", "[b]open",
-           "{pwn}", "%(pwn)s", "<script>pwn</script>", "[not a tag", "[on red]x[/on red]", ":smile:", "[blink]x[/blink]",
-           "![x](http://pwn)", "[x](javascript:pwn)", "``` ```", "# PWN", "| a | b |\n|---|---|", "\x00[b]\x00")  # fmt: skip
+           "{pwn}", "%(pwn)s", "<script>pwn</script>", "[not a tag", "[on red]x[/on red]", ":smile:",
+           "[blink]x[/blink]", "![x](http://pwn)", "[x](javascript:pwn)", "``` ```", "# PWN", "| a | b |\n|---|---|",
+           "\x00[b]\x00")  # fmt: skip
 
 
 def _all() -> list[str]:

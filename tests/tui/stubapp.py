@@ -1,7 +1,8 @@
 """A small app under the real launch: it trains with a played engine and ends in every way an app can end.
 
-Run as `python -m tests.tui.stubapp`. Keys: t trains, f lets the training finish, d detaches, q quits with code 7, k kills
-the process, e leaves without a word, x is a fault, l hands in a restart, n prints by every way there is.
+Run as `python -m tests.tui.stubapp`. Keys: t trains, f lets the training finish, d detaches, q quits with code 7,
+k kills the process, e leaves without a word, x is a fault, l asks for a restart, n prints by every way there is,
+b keeps a thread busy.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ def write_in_every_way() -> None:
     """Write as libraries do."""
     print("by print")
     print("by print to stderr", file=sys.stderr)
-    print("by the real stdout", file=sys.__stderr__ and sys.stdout)
     EARLY.error("by an early handler")
     logging.getLogger("late").warning("by the root logger")
     warnings.warn("by a warning", stacklevel=1)
@@ -61,10 +61,10 @@ def main() -> int:
 
 
 def make(start: Start, log_to: Callable[[object], None]) -> Made:
-    import tuitune.engine.run
     from textual.app import App, ComposeResult
     from textual.widgets import Static
 
+    import tuitune.engine.run
     from tuitune.engine.run import Outcome
     from tuitune.engine.session import Session
     from tuitune.face.host import ThreadHost

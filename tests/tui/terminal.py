@@ -21,9 +21,9 @@ from typing import Any
 
 import pyte
 
-# pyte does not know these forms and would print their ends.
-_PRIVATE = re.compile(rb"\x1b\[(?:[<>=?][0-9;]*u|\?[0-9;]*\$p)")
-_UNFINISHED = re.compile(rb"\x1b(?:\[[<>=?]?[0-9;]*\$?)?\Z")
+# pyte does not know these forms: it would print their ends, and take the shape of the pointer (OSC 22) for a title.
+_PRIVATE = re.compile(rb"\x1b\[(?:[<>=?][0-9;]*u|\?[0-9;]*\$p)|\x1b\]22;[a-z-]*\x07")
+_UNFINISHED = re.compile(rb"\x1b(?:\[[<>=?]?[0-9;]*\$?|\]2?2?;?[a-z-]*)?\Z")
 _DEFAULTS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGPIPE, signal.SIGCHLD)
 
 
@@ -151,6 +151,11 @@ class Terminal:
             assert left > 0, f"never came: {what!r}\n{shown}"
             with self._news:
                 self._news.wait(min(left, 0.2))
+
+    def cursor_line(self) -> str:
+        """Return the line in which the cursor stands: where keys go."""
+        self.screen()
+        return str(self._screen.display[min(self._screen.cursor.y, self._screen.lines - 1)])
 
     @property
     def title(self) -> str:

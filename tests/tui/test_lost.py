@@ -64,6 +64,13 @@ def start(terminal: Terminal) -> None:
     terminal.send("\x12")
 
 
+def ask(terminal: Terminal, question: str) -> None:
+    """Ask the live weights."""
+    terminal.send("c")
+    until(lambda: "› Ask" in terminal.cursor_line(), 20)
+    terminal.send(f"{question}\r")
+
+
 def the_run(root: Path) -> RunDir:
     runs = root / "home" / "runs"
     until(lambda: runs.is_dir() and any((each / "events.jsonl").exists() for each in runs.iterdir()), 60)
@@ -88,8 +95,7 @@ def test_a_terminal_lost_in_any_phase_leaves_a_run_that_finishes(root: Path, pha
         run = the_run(root)
         if phase == "chat":
             reached(run, STEP)
-            terminal.send("c")
-            terminal.send("what is ice?\r")
+            ask(terminal, "what is ice?")
         reached(run, marker)
         state = State.read(run.state)
         assert state is not None

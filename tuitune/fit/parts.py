@@ -22,7 +22,11 @@ ROLES: tuple[Role, ...] = ("weights", "adapters", "grads", "optim", "activ", "lo
 # Measured: what importing the engine adds to the app; on a GPU its context with cuBLAS and the loaded kernels.
 STANDING: dict[DeviceKind, int] = {"cpu": 560 << 20, "cuda": 600 << 20}
 _SLICE_BYTES: dict[DeviceKind, int] = {"cpu": 24 << 20, "cuda": 512 << 20}  # models/head.py
-_FRAGMENTS = 0.05  # of what comes and goes
+# Holes that freed memory leaves. On a GPU they are a share of what comes and goes. The C heap keeps what it once had:
+# there they are a share of all activations, recomputed or not (measured with the embedded model: it settles after a few
+# steps, and the many small products of adapters leave more of them).
+_GPU_HOLES = 0.05
+_HEAP_HOLES = {"lora": 0.7, "full": 0.1}
 _OWN_LOGITS = frozenset({"gemma2", "granite"})  # their head is more than one product
 
 
@@ -83,8 +87,15 @@ def parts_of(
         "optim": optimizer_bytes(recipe, load.trained, size),
         "activ": coming - logits,
         "logits": logits,
-        "runtime": STANDING[kind] + int(coming * _FRAGMENTS),
+        "runtime": STANDING[kind] + _holes(recipe, shape, load, coming, tokens, kind),
     }
+
+
+def _holes(recipe: Recipe, shape: ModelShape, load: Load, coming: int, tokens: int, kind: DeviceKind) -> int:
+    if kind == "cuda":
+        return int(coming * _GPU_HOLES)
+    each = per_token(recipe, shape, load.formats, recompute=False) or 0
+    return int(tokens * each * _HEAP_HOLES[recipe.finetuning_type])
 
 
 def _activations(recipe: Recipe, shape: ModelShape, load: Load, cut: Cut, tokens: int) -> int | None:

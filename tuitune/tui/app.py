@@ -13,7 +13,7 @@ from textual.screen import Screen
 
 from tuitune.errors import TuiTuneError
 from tuitune.monitor import Sampler
-from tuitune.run import RunDir
+from tuitune.run import RunDir, events
 from tuitune.tui.actions import keymap_problems
 from tuitune.tui.control import Control
 from tuitune.tui.draft import Draft
@@ -98,7 +98,7 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
         self.sampler = sampler or Sampler()
         self.fitting = Fitting(self.sampler)
         self.beginning = self.ending = False
-        self._trouble = ""
+        self._trouble, self._warned_of_gpu = "", False
         self._first_run, self._notes = run, list(notes)
         super().__init__()
         self._take_themes()
@@ -145,24 +145,36 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
         sample = self.sampler.latest()
         device = self.fitting.device(self.draft.recipe())
         view, screen = self.control.view, self.screen_of(Workbench)
-        for status in self.screen.query(Status):
+        for status in self._everywhere(Status):
             status.show(view, device, sample.host.cpu_percent)
-        if screen is not None:
+        if screen is not None and screen.query(LogPane):  # composed
             recipe = self.draft.recipe()
             loss, chat = screen.query_one(LossPane), screen.query_one(ChatPane)
             chat.show(view)
             loss.show_live_line(chat.last_live_line)
             loss.show(view, recipe)
-            self.keep_look(loss)
+            self.keep_liked(loss, chat)
             screen.query_one(LogPane).show(view)
             for pane in screen.query(GpuPane):
                 pane.show(sample, device=recipe.device if recipe is not None else "auto")
         self._keys()
         self._warn_of_draft()
-        if found:
+        if found and not self.control.working:
             self.control.release()
+            self._look_again(found)
+        if self.control.tainted and not self._warned_of_gpu:
+            self._warned_of_gpu = True
+            self.offer_restart()
         if self.ending and not self.control.live:
             self._leave("quit")
+
+    def _look_again(self, found: Sequence[events.Event]) -> None:
+        # A run has fetched its model, or left something to be trained further.
+        if any(isinstance(event, events.RunFinished | events.RunFailed) for event in found):
+            self.fitting.forget()
+            self._edited()
+            for models in self._everywhere(ModelPane):
+                models.action_look()
 
     def _warn_of_draft(self) -> None:
         # Once for each trouble: a full disk stays full.
@@ -177,7 +189,7 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
     def _keys(self) -> None:
         view, live = self.control.view, self.control.live
         what = "start" if not live else "go on" if view is not None and view.picture.paused else "pause"
-        for line in self.screen.query(KeysLine):
+        for line in self._everywhere(KeysLine):
             line.show([("^r", what, "run_toggle"), *_KEYS])
 
     def note_focus(self) -> None:
@@ -214,6 +226,8 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
 
     def on_adapter_chosen(self, message: AdapterChosen) -> None:
         """Train an adapter further."""
+        if message.model:
+            self.draft.set("model_name_or_path", message.model)
         self.draft.set("adapter_name_or_path", str(message.path))
         self.say(f"{message.path.name} is trained further; ctrl+z in the recipe takes it back")
 

@@ -54,11 +54,17 @@ class Fitting:
         return card if card is not None and not card.gone and torch_has_cuda() else None
 
     def _target(self, recipe: Recipe | None, devices: Sequence[DeviceSample]) -> Target:
-        cards = [Card(each.index, each.total, each.free, each.uuid or "") for each in devices if not each.gone]
+        # What a run of this app holds now is free for the next one.
+        cards = [
+            Card(each.index, each.total, _with(each.free, each.own), each.uuid or "")
+            for each in devices
+            if not each.gone
+        ]
         given = os.environ.get("TUITUNE_GIVEN_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES", ""))
         wanted = recipe.device if recipe is not None else "auto"
         host = self._sampler.latest().host
-        free = host.ram_available if host.ram_available is not None else memory().available
+        free = _with(host.ram_available, host.run_rss)
+        free = memory().available if free is None else free
         return choose_target(
             wanted, ram_free=free, ram_total=host.ram_total, cards=cards, visible=given, cuda=torch_has_cuda()
         )
@@ -83,6 +89,10 @@ class Fitting:
         if size is not None:
             return size, ""
         return None, why_no_batch(estimate(recipe, shape, free=target.free, total=target.total, kind=target.kind))
+
+
+def _with(free: int | None, own: int | None) -> int | None:
+    return None if free is None else free + (own or 0)
 
 
 def _key(recipe: Recipe) -> _Key:

@@ -16,6 +16,9 @@ from tuitune.tui.actions import gather, perform
 Do = Callable[[], Awaitable[None] | None]
 
 
+_FIRST = ("run", "recipe", "screen", "app", "pane")  # what one looks for most
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One line of the palette."""
@@ -30,7 +33,7 @@ class Actions(Provider):
 
     async def startup(self) -> None:
         """Look once: while the palette is open, nothing below it changes hands."""
-        self._entries = sorted(self._found(), key=lambda entry: entry.name.lower())
+        self._entries = sorted(self._found(), key=_place)
 
     def _found(self) -> Iterator[Entry]:
         for action in gather(self.screen):
@@ -53,6 +56,11 @@ class Actions(Provider):
         """Yield everything, in the order of the names."""
         for entry in self._entries:
             yield DiscoveryHit(Content(entry.name), entry.do, entry.name, _help(entry))
+
+
+def _place(entry: Entry) -> tuple[int, str]:
+    group = entry.name.partition(":")[0]
+    return _FIRST.index(group) if group in _FIRST else len(_FIRST), entry.name.lower()
 
 
 def _marked(matcher: Matcher, name: str) -> Content:

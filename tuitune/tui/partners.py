@@ -24,6 +24,8 @@ from tuitune.text import clean_line
 from tuitune.tui import meant
 
 BASE, LIVE, TUNED, OTHER = "base", "live", "tuned", "other"
+# Training waits while its weights answer, and half-trained ones may not find an end: the recipe's default is too long.
+_SHORT = {"max_new_tokens": 256}
 _SAMPLING = ("max_new_tokens", "temperature", "top_p", "top_k", "do_sample", "repetition_penalty")
 
 
@@ -86,8 +88,9 @@ class Partners:
         """Return how the recipe wants answers to be drawn."""
         recipe = self._recipe()
         if recipe is None:
-            return {name: Recipe.model_fields[name].default for name in _SAMPLING}
-        return {name: getattr(recipe, name) for name in _SAMPLING}
+            return {name: Recipe.model_fields[name].default for name in _SAMPLING} | _SHORT
+        found = {name: getattr(recipe, name) for name in _SAMPLING}
+        return found if "max_new_tokens" in recipe.asked else found | _SHORT
 
     def options(self) -> list[Who]:
         """Return who there is, in a fixed order; looks at files, so not for the loop of the screen."""

@@ -229,6 +229,23 @@ class RunActions:
 
         app.push_screen(Ask("Quit while it trains?", facts, choices), chosen)
 
+    def offer_restart(self) -> None:
+        """Ask to begin with a fresh process: what CUDA leaves behind after a fatal error cannot be trusted."""
+
+        def chosen(answer: str | None) -> None:
+            if answer == "restart":
+                self._app.leave(Leave(kind="restart", run=self._app.control.run))
+
+        facts = [
+            "After such an error no later work on the GPU can be trusted in this process.",
+            "The run keeps its checkpoints.",
+        ]
+        choices: list[Choice[str]] = [
+            Choice("r", "Start the app again", "on this run; ctrl+r resumes it", "restart"),
+            Choice("esc", "Stay here", "runs get processes of their own", None),
+        ]
+        self._app.push_screen(Ask("The GPU failed in this process", facts, choices), chosen)
+
 
 def _progress(view: RunView) -> str:
     picture = view.picture

@@ -16,7 +16,9 @@ from tuitune.run import RunSummary, index, summary
 from tuitune.run.files import write_atomic
 from tuitune.run.places import home
 from tuitune.tui.asking import Ask, Choice
+from tuitune.tui.panes.chat import ChatPane
 from tuitune.tui.panes.loss import LossPane
+from tuitune.tui.panes.loss_look import ACROSS
 from tuitune.tui.picture import picture
 
 if TYPE_CHECKING:
@@ -58,18 +60,24 @@ class ViewActions:
         write_atomic(path, picture(self._app).encode())  # a private file: it may show a conversation
         self._app.say(f"the picture is in {path}")
 
-    def set_look(self, pane: LossPane) -> None:
-        """Draw the curve as the user liked it last."""
+    def set_liked(self, loss: LossPane, chat: ChatPane) -> None:
+        """Draw and ask as the user liked it last."""
         settings = self._app.settings
-        pane.smoothing = settings.smoothing
-        pane.look = replace(pane.look, log=settings.chart_scale == "log", across=settings.chart_axis)  # type: ignore[arg-type]
+        loss.smoothing = settings.smoothing
+        across = next((each for each in ACROSS if each == settings.chart_axis), ACROSS[0])
+        loss.look = replace(loss.look, log=settings.chart_scale == "log", across=across)
+        chat.overrides = dict(settings.sampling)
+        if settings.system:
+            chat.talk.instruct(settings.system)
 
-    def keep_look(self, pane: LossPane) -> None:
-        """Keep how the user has the curve drawn."""
+    def keep_liked(self, loss: LossPane, chat: ChatPane) -> None:
+        """Keep how the user has the curve drawn and answers made."""
         settings = self._app.settings
-        now = (pane.smoothing, "log" if pane.look.log else "linear", str(pane.look.across))
-        if now != (settings.smoothing, settings.chart_scale, settings.chart_axis):
-            settings.smoothing, settings.chart_scale, settings.chart_axis = now
+        before = settings.values()
+        settings.smoothing, settings.chart_axis = loss.smoothing, loss.look.across
+        settings.chart_scale = "log" if loss.look.log else "linear"
+        settings.sampling = dict(chat.overrides)
+        if settings.values() != before:
             settings.save_soon()
 
     def why_not(self, action: str) -> str | None:

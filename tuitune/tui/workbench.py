@@ -79,7 +79,7 @@ class Workbench(Screen[None]):
     def on_mount(self) -> None:
         """Begin where the work begins."""
         self._arrange()
-        self.app.set_look(self.query_one(LossPane))
+        self.app.set_liked(self.query_one(LossPane), self.query_one(ChatPane))
         self.query_one(RecipePane).focus_first()
 
     @property

@@ -216,7 +216,7 @@ class ChatCore(Whom):
             self._notes.append(Block("", _words(error), "error"))
         if job.question.kind == LIVE and not self.partners.is_live:
             self._kind = None
-            self._notes.append(Block("", "live is over; the next question goes to tuned, or to base if nothing was saved", "note"))
+            self._notes.append(Block("", "live is over; tuned is asked next, or base if nothing was saved", "note"))
         self.look()
 
     def _return(self, job: Job) -> None:

@@ -92,8 +92,10 @@ class RecipePane(FormActions):
         if self.body.typing or key is None or event.character is None or not event.is_printable or self.locked:
             return
         field = FIELDS.get(key)
-        number = field is not None and field.kind in NUMBERS and event.character in "0123456789."
-        free = editable(key) and event.key not in self.screen.active_bindings
+        taken = self.screen.active_bindings
+        # Where digits go to panes, a number would begin with some digits and not with others: enter begins it.
+        number = field is not None and field.kind in NUMBERS and event.character in "0123456789." and "1" not in taken
+        free = editable(key) and event.key not in taken
         if number or (free and (field is None or field.kind not in NUMBERS)):
             event.stop()
             self.body.begin(event.character)

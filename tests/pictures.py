@@ -1,0 +1,74 @@
+"""The pictures of the README, made by the app itself from a real training: `python -m tests.pictures`.
+
+They go to docs/. The quickstart trains, the model is asked while it learns, and the screen is drawn in the middle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from tuitune.run.inbox import StopNow
+from tuitune.tui.leave import Leave, Start
+from tuitune.tui.opening import make
+from tuitune.tui.picture import picture
+
+DOCS = Path(__file__).parent.parent / "docs"
+QUESTION = "Who are you?"
+
+
+async def _until(pilot: Pilot[Leave], what: Callable[[], bool]) -> None:
+    while not what():
+        await pilot.pause(0.2)
+
+
+async def _shoot(pilot: Pilot[Leave], name: str, size: tuple[int, int]) -> None:
+    await pilot.resize_terminal(*size)
+    await pilot.pause(1.5)
+    (DOCS / f"{name}.svg").write_text(picture(pilot.app), encoding="utf-8")
+
+
+async def main() -> None:
+    """Train, ask, draw."""
+    app = make(Start(preset="quickstart"), lambda run: None).app
+    async with app.run_test(size=(150, 46)) as pilot:
+        await pilot.pause(2.0)
+        await pilot.press("ctrl+r")
+        control = app.control  # type: ignore[attr-defined]
+
+        def step() -> int:
+            return control.view.picture.step if control.view is not None else 0
+
+        async def ask(at: int) -> None:
+            await _until(pilot, lambda: step() >= at)
+            await pilot.press(*QUESTION, "enter")
+            await pilot.pause(1.0)
+            await _until(pilot, lambda: "answer" in str(control.view.lines[0].text))
+
+        await _until(pilot, lambda: step() >= 3)
+        await pilot.press("4")
+        await ask(8)
+        await ask(24)
+        await _until(pilot, lambda: step() >= 34)
+        await _shoot(pilot, "app", (150, 46))
+        await pilot.press("escape", "escape", "3")
+        await _shoot(pilot, "app-80x24", (80, 24))
+        await pilot.resize_terminal(120, 40)
+        await pilot.press("ctrl+t")
+        app.draft.set_text("lora_rank", "1O")  # type: ignore[attr-defined]
+        await _shoot(pilot, "app-yaml", (120, 40))
+        await pilot.press("ctrl+t")
+        if control.working:
+            control.host.ask(StopNow())
+        await _until(pilot, lambda: not control.working)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["TUITUNE_HOME"] = home
+        asyncio.run(main())
