@@ -112,7 +112,9 @@ def test_everything_is_listed_once_with_its_keys() -> None:
         wanted = {"loss: Logarithmic scale", "loss: Smoothing", "recipe: Undo", "run: Start [/nope]", "run: Stop"}
         assert wanted <= set(names)
         assert len(names) == len(set(names))
-        assert names == sorted(names, key=str.lower)
+        assert names == sorted(
+            names, key=lambda name: (not name.startswith("run:"), not name.startswith("recipe:"), name.lower())
+        )
         log = next(line for line in lines if "Logarithmic" in line)
         assert "l  of the y axis" in log
         assert any("not now: no run is training" in line for line in lines)

@@ -247,7 +247,7 @@ def test_a_run_that_ends_in_the_middle_of_a_reply() -> None:
             shown = screen_text(app)
             assert "I am Ze" in shown
             assert "(cut off)" in shown
-            assert "the next question goes to tuned" in shown
+            assert "tuned is asked next" in shown
             await until(pilot, lambda: pane.who.kind == "tuned")
             await say(pilot, pane, "again")
             assert partners.wanted == ["live", "tuned"]

@@ -1,0 +1,109 @@
+"""A few whole screens at fixed sizes, as text. TUITUNE_SNAPSHOTS=update in the environment renews them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tui.given import screen_text
+from tests.tui.runs import opening, run_with, steps
+from tests.tui.test_app import opened, until
+from tuitune.monitor import Sampler
+from tuitune.monitor.sample import DeviceSample, HostSample, Sample
+from tuitune.run import RunDir, events
+from tuitune.tui.app import TuiTune
+from tuitune.tui.draft import Draft
+from tuitune.tui.settings import Settings
+
+FOLDER = Path(__file__).parent / "snapshots"
+GIB = 1 << 30
+CARDS = tuple(
+    DeviceSample(
+        index=index, uuid=f"GPU-{index}", name="NVIDIA H200", device=f"cuda:{index}", total=140 * GIB,
+        used=used * GIB, free=(140 - used) * GIB, own=own * GIB, utilisation=97, power_w=412.0, power_limit_w=700.0,
+        temperature_c=61 + 5 * index, sm_mhz=1980, history=(97.0,) * 60,
+    )
+    for index, (used, own) in enumerate(((45, 38), (92, 0)))
+)  # fmt: skip
+SAMPLE = Sample(
+    CARDS,
+    HostSample(
+        name="A processor", cores=16, cpu_percent=34.0, ram_used=118 * GIB, ram_available=385 * GIB,
+        ram_total=503 * GIB, disk_free=1200 * GIB, run_cpu=150.0, run_rss=3 * GIB, load=2.0,
+    ),
+    driver="580.95",
+    t=1.0,
+)  # fmt: skip
+
+
+class Still(Sampler):
+    """A machine on which nothing moves."""
+
+    def start(self) -> Sampler:
+        return self
+
+    def latest(self) -> Sample:
+        return Sample(SAMPLE.devices, SAMPLE.host, SAMPLE.driver, None, time.monotonic())
+
+
+@pytest.fixture(autouse=True)
+def same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, value in {
+        "TUITUNE_HOME": tmp_path / "home", "TUITUNE_CACHE": tmp_path / "cache", "HF_HOME": tmp_path / "hub", "TZ": "UTC"
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("tuitune.tui.fitting.torch_has_cuda", lambda: True)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def a_run(folder: Path) -> RunDir:
+    found = [*opening(300), *steps(1, 300), events.RunFinished(300, 330.0, "finished", "final", {}, t=1_795_370_400.0)]
+    return run_with(folder, found, "finished", step=300)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "keys"),
+    [
+        ("workbench-160x50", (160, 50), []),
+        ("workbench-120x40", (120, 40), []),
+        ("loss-80x24", (80, 24), ["3"]),
+        ("recipe-80x24", (80, 24), ["2"]),
+        ("yaml-120x40", (120, 40), ["ctrl+t"]),
+    ],
+)
+def test_screen(name: str, size: tuple[int, int], keys: list[str], tmp_path: Path) -> None:
+    async def work() -> str:
+        draft = Draft()
+        draft.use_preset("quickstart")
+        app = TuiTune(draft, Settings.load(), run=a_run(tmp_path), sampler=Still(nvml=False))
+        async with opened(app, size) as pilot:
+            await until(pilot, lambda: app.control.view is not None)
+            draft.use_preset("quickstart")
+            draft.set("lora_rank", 16)
+            await pilot.press(*keys)
+            await until(pilot, lambda: "Fit ≈" in screen_text(app) or "loss" in name)
+            app.tick()
+            before = ""
+            while before != (before := screen_text(app)):
+                await pilot.pause(0.3)
+            return before
+
+    found = "\n".join(line.rstrip() for line in asyncio.run(work()).splitlines()) + "\n"
+    path = FOLDER / f"{name}.txt"
+    if os.environ.get("TUITUNE_SNAPSHOTS") == "update":
+        FOLDER.mkdir(exist_ok=True)
+        path.write_text(found, encoding="utf-8")
+    assert found == path.read_text(encoding="utf-8")
