@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -78,7 +79,9 @@ class HelpScreen(Boxed[None]):
         here = [action for node in chain if node not in (screen, app) for action in actions_of(node)]
         everywhere = [action for action in gather(screen) if action.node in (screen, app)]
         groups = [(f"Keys in {title}", _once(here)), ("Keys everywhere", _once(everywhere))]
-        return cls(title, str(getattr(place, "HELP", None) or ""), groups)
+        # The title stands above already.
+        text = re.sub(r"^\s*# .*\n", "", str(getattr(place, "HELP", None) or ""))
+        return cls(title, text, groups)
 
     def content(self) -> Iterable[Widget]:
         """Yield title, text and keys."""
