@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 from tests.cli.given import plant, story
 from tests.engine.given import data_folder, model_folder, recipe_text
 from tests.tui.given import screen_text
+from tuitune.chat.conversation import Conversation
 from tuitune.run import RunDir, State, events, index
 from tuitune.run.process import detach
 from tuitune.tui.app import TuiTune
@@ -392,6 +393,7 @@ def test_themes_change_and_are_kept() -> None:
                 await pilot.pause()
                 assert app.theme == name
                 assert "TuiTune" in screen_text(app)
+            app.settings.flush()
         assert Settings.load().theme == "terminal"
 
     go(work)
@@ -422,5 +424,73 @@ def test_keys_can_be_given_to_other_actions(home: Path) -> None:
             assert "lora_rank" not in said(app)
             await pilot.press("f6")
             await until(pilot, lambda: "lora_rank" in said(app))
+
+    go(work)
+
+
+def test_undo_ends_at_the_recipe_that_was_opened() -> None:
+    async def work() -> None:
+        app = made()
+        async with opened(app) as pilot:
+            text = app.draft.text
+            app.draft.set("lora_rank", 32)
+            await pilot.press("ctrl+z", "ctrl+z", "ctrl+z")
+            await pilot.pause()
+            assert app.draft.text == text
+            assert app.draft.title == "quickstart.yaml"
+
+    go(work)
+
+
+def test_data_that_are_not_there_are_marked_at_their_field_while_editing() -> None:
+    async def work() -> None:
+        app = made()
+        async with opened(app) as pilot:
+            await until(pilot, lambda: not app.draft.problems)
+            app.draft.set("dataset", "nothing_such")
+            await until(pilot, lambda: [each.key for each in app.draft.problems] == ["dataset"])
+            app.draft.set("lora_rank", 32)
+            assert [each.key for each in app.draft.problems] == ["dataset"]
+            app.draft.set("dataset", "identity")
+            await until(pilot, lambda: not app.draft.problems)
+
+    go(work)
+
+
+def test_a_recipe_opened_with_mistakes_shows_them_at_once() -> None:
+    async def work() -> None:
+        draft = Draft()
+        draft.use_preset("quickstart")
+        draft.set_text("lora_rnk", "4")
+        app = TuiTune(draft, Settings.load())
+        async with opened(app) as pilot:
+            await until(pilot, lambda: "did you mean" in said(app))
+            assert app.screen.query_one(RecipePane).cursor_key == "lora_rnk"
+
+    go(work)
+
+
+def test_titles_follow_the_width() -> None:
+    async def work() -> None:
+        app = made()
+        async with opened(app, SMALL) as pilot:
+            await pilot.resize_terminal(*WIDE)
+            await until(pilot, lambda: "2 Recipe ──" in screen_text(app))
+            await pilot.resize_terminal(*SMALL)
+            await until(pilot, lambda: "2 Recipe ──" not in screen_text(app))
+
+    go(work)
+
+
+def test_attaching_brings_the_conversation_back() -> None:
+    run = plant("past", story(), status="finished", step=3, total_steps=3)
+    talk = Conversation.begin()
+    talk.ask("Who are you?")
+    talk.answer("I am Tui.", by="live @3")
+
+    async def work() -> None:
+        app = made(run=run)
+        async with opened(app) as pilot:
+            await until(pilot, lambda: "I am Tui." in screen_text(app))
 
     go(work)

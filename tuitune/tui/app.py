@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -12,8 +13,11 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from tuitune.errors import TuiTuneError
+from tuitune.face.asking import missing
 from tuitune.monitor import Sampler
+from tuitune.recipe import Problem, Recipe
 from tuitune.run import RunDir, events
+from tuitune.run.places import home
 from tuitune.tui.actions import keymap_problems
 from tuitune.tui.control import Control
 from tuitune.tui.draft import Draft
@@ -51,6 +55,8 @@ _KEYS = (
     ("f1", "help", "help_here"),
 )
 
+_PLACES = ("model_name_or_path", "model_revision", "cache_dir", "dataset", "eval_dataset", "dataset_dir", "template",
+           "adapter_name_or_path")  # fmt: skip
 _WIDTHS = [(0, "-narrow"), (100, "-two"), (136, "-three")]
 _HEIGHTS = [(0, "-short"), (46, "-tall")]
 
@@ -99,6 +105,7 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
         self.fitting = Fitting(self.sampler)
         self.beginning = self.ending = False
         self._trouble, self._warned_of_gpu = "", False
+        self._named: tuple[str, ...] = ()
         self._first_run, self._notes = run, list(notes)
         super().__init__()
         self._take_themes()
@@ -132,16 +139,29 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
         for note in [*self._notes, *keymap_problems(self.settings.keymap, with_keys())]:
             self.say(note, "warning")
         self._edited()
+        if any(problem.level == "error" for problem in self.draft.problems):
+            self.say(str(next(each for each in self.draft.problems if each.level == "error")), "warning")
+            self.action_recipe_problem()
         if self._first_run is not None:
-            self.open_run(self._first_run)
+            self.open_run(self._first_run, self._resume_talk)
         else:
             self.offer()
+
+    def _resume_talk(self) -> None:
+        """Go on with what was said to the run before the app was left."""
+        run, bench = self.control.run, self.screen_of(Workbench)
+        found = sorted((home() / "chats").glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
+        if run is None or bench is None or not found:
+            return
+        if found[-1].stat().st_mtime > run.recipe.stat().st_mtime:
+            bench.query_one(ChatPane).resume(found[-1])
 
     # -- the clock ---------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
         """Take in what is new and redraw what it changes."""
         found = self.control.poll()
+        self.sampler.watch(self.control.pids())
         sample = self.sampler.latest()
         device = self.fitting.device(self.draft.recipe())
         view, screen = self.control.view, self.screen_of(Workbench)
@@ -189,8 +209,11 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
     def _keys(self) -> None:
         view, live = self.control.view, self.control.live
         what = "start" if not live else "go on" if view is not None and view.picture.paused else "pause"
+        first = ("^r", what, "run_toggle")
+        if live and view is not None and view.status == "preparing":
+            first = ("f9", "cancel", "run_stop")
         for line in self._everywhere(KeysLine):
-            line.show([("^r", what, "run_toggle"), *_KEYS])
+            line.show([first, *_KEYS])
 
     def note_focus(self) -> None:
         """Take notice of keys going elsewhere."""
@@ -201,12 +224,26 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
     def _edited(self) -> None:
         """Show what a change of the recipe means for the memory."""
         recipe = self.draft.recipe()
+        self._look_for_places(recipe)
         for models in self._everywhere(ModelPane):
             models.show(str(self.draft.values.get("model_name_or_path", "")))
         if self.fitting.known(recipe):
             self.refit()
         else:
             self.in_thread("fit", lambda: self.fitting.look(recipe), lambda _: self.refit())
+
+    def _look_for_places(self, recipe: Recipe | None) -> None:
+        """Have a thread look whether what the recipe names is there, once for each change of a name."""
+        document = self.draft.document
+        if recipe is None or document is None:
+            return
+        names = tuple(str(getattr(recipe, key)) for key in _PLACES)
+        if names != self._named:
+            self._named, copy = names, document.copy()
+            self.in_thread("places", lambda: missing(copy), self._tell_places)
+
+    def _tell_places(self, problems: list[Problem]) -> None:
+        self.draft.note([replace(problem, level="warning", line=None) for problem in problems])
 
     def refit(self) -> None:
         """Show the estimate of the recipe as it is now."""

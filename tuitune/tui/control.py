@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -53,6 +54,12 @@ class Control:
     def working(self) -> bool:
         """Whether an engine works in a thread of this process."""
         return isinstance(self.host, ThreadHost) and not self.host.wait(0)
+
+    def pids(self) -> list[int]:
+        """Return the processes that are this run's on this machine: the app, and the engine elsewhere."""
+        state = self.view.state if self.view is not None and self.view.live else None
+        here = state is not None and state.host == socket.gethostname()
+        return [os.getpid(), *([state.pid] if state is not None and here else [])]
 
     def watch(self, view: RunView) -> None:
         """Show a run that was begun elsewhere, or earlier. Raises RunError while a run trains in this process."""

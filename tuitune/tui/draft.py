@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tuitune import resources
@@ -33,6 +33,7 @@ class Draft:
         self.pending = False
         self._steps = Steps(Step("", Base()), clock)
         self._subscribers: list[Callable[[], None]] = []
+        self._noted: list[tuple[object, Problem]] = []
         self._settle(judge(""))
 
     @property
@@ -135,6 +136,15 @@ class Draft:
     def redo(self, *, later: bool = False) -> bool:
         """Make the step that was taken back again; return whether there was one."""
         return self._moved(self._steps.forth(), later=later)
+
+    def note(self, problems: Sequence[Problem]) -> None:
+        """Tell of what only a look at the disk shows, such as data that are not there; it stays with its value."""
+        noted = [(self.values.get(each.key), each) for each in problems]
+        if noted != self._noted:
+            old = [each for _, each in self._noted]
+            self._noted = noted
+            self.problems = [each for each in self.problems if each not in old] + list(problems)
+            self._tell()
 
     def open(self, path: Path) -> None:
         """Go on with a file. Raises RecipeError when it cannot be read; a text that is no recipe yet is opened."""
@@ -249,6 +259,7 @@ class Draft:
         self.document, self.problems = verdict.document, list(verdict.problems)
         if verdict.document is not None:
             self.values = verdict.document.values()
+        self.problems += [each for value, each in self._noted if self.values.get(each.key) == value]
 
     def _tell(self) -> None:
         for callback in tuple(self._subscribers):

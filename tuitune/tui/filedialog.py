@@ -92,7 +92,9 @@ class FileDialog(Boxed[Path]):
         """Yield question, path, list and keys."""
         yield Says(self.QUESTION)
         yield Input(self._value, placeholder="a path; ~ is your home")
-        yield Entries()
+        entries = Entries()
+        entries.none = "no recipe here that begins so"
+        yield entries
         yield Said(self.KEYS)
 
     def on_mount(self) -> None:

@@ -120,9 +120,7 @@ def _log_to(streams: Streams, ward: Ward, log: Path) -> LogTo:
         if run is None:
             ward.tell()
         else:
-            ward.tell(
-                f"{run.name} was training", f"go on from its newest checkpoint: tuitune resume {words.called(run)}"
-            )
+            ward.tell(f"{run.name} was training", f"go on with it: tuitune resume {words.called(run)}")
 
     return lead
 

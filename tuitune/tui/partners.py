@@ -116,7 +116,7 @@ class Partners:
     def _who_tuned(self) -> Who:
         run = self._run()
         if run is None:
-            return Who(TUNED, TUNED, False, "nothing has been trained here yet")
+            return Who(TUNED, TUNED, False, "no run is open; f4 shows the runs")
         try:
             weights.newest(run)
         except TuiTuneError as error:

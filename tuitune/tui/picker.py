@@ -38,6 +38,7 @@ class Found(Drawn):
     def __init__(self, items: Sequence[PickItem], at: int = 0) -> None:
         super().__init__()
         self._all, self.items, self.at, self._top = tuple(items), list(items), at, 0
+        self.none = "nothing fits; take some of it away"  # said where the list is empty
         self._lines = _lines(self.items)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
@@ -47,7 +48,7 @@ class Found(Drawn):
     def rows(self, width: int, height: int) -> list[Row]:
         """Return the part of the list around the cursor."""
         if not self.items:
-            return [R("quiet", "nothing fits; take some of it away")]
+            return [R("quiet", self.none)]
         self._follow(height)
         rows = []
         for line in self._lines[self._top : self._top + height]:

@@ -139,13 +139,17 @@ class RecipeActions:
             self.action_recipe_text()
             return
         pane = next(iter(app.screen.query(RecipePane)), None)
-        if pane is None:
-            return
         keys = [problem.key for problem in problems]
-        after = keys.index(pane.cursor_key) + 1 if pane.cursor_key in keys else 0
-        if isinstance(app.screen, Workbench):
-            app.screen.action_pane("recipe")
-        pane.go_to(keys[after % len(keys)])
+        after = keys.index(pane.cursor_key) + 1 if pane is not None and pane.cursor_key in keys else 0
+        self.show_field(keys[after % len(keys)])
+
+    def show_field(self, key: str) -> None:
+        """Put the cursor of the form on a field."""
+        screen = self._app.screen
+        if isinstance(screen, Workbench):
+            screen.action_pane("recipe")
+        for pane in screen.query(RecipePane):
+            pane.go_to(key)
 
     def action_recipe_fill(self) -> None:
         """Set the largest batch that fits."""

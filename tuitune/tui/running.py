@@ -183,6 +183,7 @@ class RunActions:
             if run.recipe.is_file() and not app.control.working:
                 app.draft.adopt(run)
             app.tick()
+            app.show_curve()
             then()
 
         app.in_thread("open", read, show)

@@ -35,7 +35,9 @@ class Steps:
         """Go on to a step; with `merge`, one that follows another such without a pause is part of that."""
         at = self._clock()
         if not (merge and self._merged_at is not None and at - self._merged_at < _PAUSE_SECONDS):
-            self._past.append(self.now)
+            # Before anything was opened there is nothing to go back to.
+            if self.now.text or self._past:
+                self._past.append(self.now)
             self._trim()
         self._merged_at = at if merge else None
         self._future.clear()

@@ -20,6 +20,8 @@ from tuitune.tui.panes.chat import ChatPane
 from tuitune.tui.panes.loss import LossPane
 from tuitune.tui.panes.loss_look import ACROSS
 from tuitune.tui.picture import picture
+from tuitune.tui.theme import load_themes
+from tuitune.tui.workbench import Workbench
 
 if TYPE_CHECKING:
     from tuitune.tui.app import TuiTune
@@ -80,6 +82,12 @@ class ViewActions:
         if settings.values() != before:
             settings.save_soon()
 
+    def show_curve(self) -> None:
+        """Bring the curve to the front where only one pane shows."""
+        bench = self._app.screen_of(Workbench)
+        if bench is not None and bench.narrow:
+            bench.action_pane("loss")
+
     def why_not(self, action: str) -> str | None:
         """Say why an action cannot be done now; None when it can."""
         live = self._app.control.live
@@ -89,9 +97,8 @@ class ViewActions:
 
     def commands_of_views(self) -> Iterator[tuple[str, str, Callable[[], None]]]:
         """Name what has no key, for the palette."""
-        for name in sorted(self._app.available_themes):
-            if not name.startswith("textual"):
-                yield f"theme: {name}", "colours of the app", lambda name=name: self.action_theme(name)  # type: ignore[misc]
+        for name in sorted(theme.name for theme in load_themes()[0]):
+            yield f"theme: {name}", "colours of the app", lambda name=name: self.action_theme(name)  # type: ignore[misc]
         yield "view: ASCII or drawing characters", "for fonts without braille", self.action_glyphs
         yield "view: Picture of the screen", "an SVG file", self.action_shoot
         yield "run: Save a checkpoint", "after this step", self._app.action_run_save

@@ -90,6 +90,14 @@ class Workbench(Screen[None]):
     def on_resize(self, event: Resize) -> None:
         """Choose what fits."""
         self._arrange()
+        self.call_after_refresh(self._retitle)
+
+    def _retitle(self) -> None:
+        for pane in self.query("Pane, DrawnPane"):
+            if isinstance(pane, Pane):
+                pane.retitle()
+            elif isinstance(pane, DrawnPane):
+                pane.redraw()
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         """Bring the pane with the keys to the front where only one shows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from textual.worker import get_current_worker
@@ -54,13 +55,14 @@ class Working:
         def found(run: RunDir) -> None:
             self._app.partners.make_room()
             self._app.control.go(run)
+            self._app.show_curve()
 
         def body() -> None:
             try:
                 run = find()
                 self._app.call_from_thread(found, run)
             except TuiTuneError as error:
-                self._app.call_from_thread(self.say_error, error)
+                self._app.call_from_thread(self._not_begun, error)
             finally:
                 self._app.beginning = False
                 self._app.call_from_thread(self._app.tick)
@@ -75,6 +77,13 @@ class Working:
 
     def _tell(self, text: str, level: Level) -> None:
         self.say(text, level)  # `notify` may be called from any thread
+
+    def _not_begun(self, error: TuiTuneError) -> None:
+        self.say_error(error)
+        problems = [each for each in getattr(error, "problems", ()) if each.level == "error"]
+        if problems:
+            self._app.draft.note([replace(each, level="warning", line=None) for each in problems])
+            self._app.show_field(problems[0].key)
 
     def say_error(self, error: TuiTuneError) -> None:
         """Show an error of ours with what to do about it."""

@@ -35,7 +35,6 @@ What the run is asked for: the fields that mean something with the values beside
 |---|---|
 | up, down, page up, page down, home, end | move |
 | enter | edit, toggle, or choose from a list |
-| a digit, or text | starts a new value at once |
 | space | toggles |
 | left, right | the choice, or the number, before or after |
 | + and - | a sensible step |

@@ -79,7 +79,7 @@ def host_rows(host: HostSample, words: str, role: str, width: int) -> list[Row]:
         slim([(own or 0, "accent"), (others or 0, "runtime")], host.ram_total or 0, width),
         shares(own, others, width),
         history_row("cpu", host.cpu_history, host.cpu_percent, width),
-        split([*R("quiet", "run "), *_percent(host.run_cpu)], _disk(host), width),
+        split([*R("quiet", "run "), *_percent(host.run_cpu)], [*R("quiet", "disk "), *_disk(host)], width),
         split([*load, *(cores if width >= _ROOMY else [])], swap if host.swap_total else R("quiet", "no swap"), width),
         [],
         *(R(role, line) for line in wrapped(words, width)),

@@ -56,7 +56,7 @@ and in `$TUITUNE_MODELS`. `•` marks the model of the recipe; below it stand th
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
-        self.search = SearchLine(placeholder="type to search, or a path")
+        self.search = SearchLine(placeholder="/ search, a path or org/name")
         self.list = ModelList()
         self._models: Sequence[ModelInfo] = ()
         self._adapters: Sequence[AdapterInfo] = ()
