@@ -61,3 +61,8 @@ def test_ticks_agree_on_their_decimals() -> None:
     assert [tick(value, 0.25) for value in (0.25, 0.5, 1.0)] == ["0.25", "0.50", "1.00"]
     assert [tick(value, 1) for value in (0, 1, 2)] == ["0.0", "1.0", "2.0"]
     assert [tick(value, 5000) for value in (0, 5000, 10000)] == ["0", "5000", "10k"]
+
+
+def test_a_mark_of_four_decimals_is_rounded_into_five_cells() -> None:
+    assert tick(0.0625, 0.0625) == "0.062"
+    assert tick(0.03125, 0.03125) == "0.031"

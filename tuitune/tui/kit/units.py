@@ -67,6 +67,8 @@ def tick(value: float, gap: float) -> str:
         plain = _decimals(value, gap)
         if len(plain) <= 5:
             return plain
+        if 1e-2 <= value < 10:
+            return f"{value:.3f}"  # 0.0625 and 6.2e-2 are too long, and a number must not be cut
     if value == 0:
         return "0"
     return amount(value) if abs(value) >= 1e3 else scientific(value).replace(".0e", "e")
