@@ -236,7 +236,7 @@ def test_without_a_card_the_host_is_shown() -> None:
         "━━━━━━━━━───────────────────────────",
         "▪ run 4.0               ▪ others 114",
         lines[4],
-        "run 187 %               1.2 TiB free",
+        "run 187 %          disk 1.2 TiB free",
     ]
     assert lines[4].startswith("cpu ")
     assert lines[4].endswith(" 34 %")

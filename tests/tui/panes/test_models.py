@@ -70,7 +70,7 @@ def test_the_model_in_use_stands_first_with_its_adapters() -> None:
     async def body(app: Bench, pane: ModelPane, pilot: Pilot[Any]) -> None:
         lines = screen_text(app).splitlines()
         assert lines[0].endswith(" 5 found")
-        assert lines[1].startswith("⌕ type to search")
+        assert lines[1].startswith("⌕ / search")
         assert lines[2].startswith("▌•smollm2-135m")
         assert lines[2].split()[-2:] == ["135M", "own"]
         assert [line.split() for line in lines[3:7]] == [
