@@ -81,7 +81,6 @@ def a_run(folder: Path) -> RunDir:
         ("workbench-120x40", (120, 40), []),
         ("loss-80x24", (80, 24), ["3"]),
         ("recipe-80x24", (80, 24), ["2"]),
-        ("yaml-120x40", (120, 40), ["ctrl+t"]),
     ],
 )
 def test_screen(name: str, size: tuple[int, int], keys: list[str], tmp_path: Path) -> None:
