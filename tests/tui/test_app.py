@@ -494,3 +494,22 @@ def test_attaching_brings_the_conversation_back() -> None:
             await until(pilot, lambda: "I am Tui." in screen_text(app))
 
     go(work)
+
+
+def test_after_the_end_the_log_of_the_app_is_its_own_again(recipe: Path) -> None:
+    recipe.write_text(recipe.read_text().replace("max_steps: 100000", "max_steps: 3"))
+    logs: list[RunDir | None] = []
+
+    async def work() -> None:
+        draft = Draft()
+        draft.open(recipe)
+        app = TuiTune(draft, Settings.load(), log_to=logs.append)
+        async with opened(app) as pilot:
+            await pilot.press("ctrl+r")
+            await until(pilot, lambda: app.control.view is not None and app.control.view.status == "finished")
+            await until(pilot, lambda: len(logs) == 2)
+            assert logs[0] is not None
+            assert logs[1] is None
+            assert app.control.host is None
+
+    go(work)

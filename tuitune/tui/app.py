@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from textual.app import App
@@ -179,22 +178,20 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
                 pane.show(sample, device=recipe.device if recipe is not None else "auto")
         self._keys()
         self._warn_of_draft()
-        if found and not self.control.working:
-            self.control.release()
-            self._look_again(found)
+        if self.control.release() or any(isinstance(event, events.RunFinished | events.RunFailed) for event in found):
+            self._look_again()
         if self.control.tainted and not self._warned_of_gpu:
             self._warned_of_gpu = True
             self.offer_restart()
         if self.ending and not self.control.live:
             self._leave("quit")
 
-    def _look_again(self, found: Sequence[events.Event]) -> None:
+    def _look_again(self) -> None:
         # A run has fetched its model, or left something to be trained further.
-        if any(isinstance(event, events.RunFinished | events.RunFailed) for event in found):
-            self.fitting.forget()
-            self._edited()
-            for models in self._everywhere(ModelPane):
-                models.action_look()
+        self.fitting.forget()
+        self._edited()
+        for models in self._everywhere(ModelPane):
+            models.action_look()
 
     def _warn_of_draft(self) -> None:
         # Once for each trouble: a full disk stays full.
@@ -315,8 +312,3 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
             self.steer(Stop())
         else:
             self._leave("quit")
-
-    @property
-    def here(self) -> Path:
-        """Where relative paths begin."""
-        return Path.cwd()

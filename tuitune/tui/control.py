@@ -179,8 +179,10 @@ class Control:
         else:
             self._told_end = self._told_end or outcome.status != "failed"
 
-    def release(self) -> None:
-        """Take the log back when no engine works here any more."""
-        if isinstance(self.host, ThreadHost) and self.host.wait(0):
-            self._log_to(None)
-            self.host = None
+    def release(self) -> bool:
+        """Take the log back once the engine's thread has ended; its last word may come before that. Return whether."""
+        if not isinstance(self.host, ThreadHost) or not self.host.wait(0):
+            return False
+        self._log_to(None)
+        self.host = None
+        return True

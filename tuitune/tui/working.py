@@ -54,6 +54,7 @@ class Working:
 
         def found(run: RunDir) -> None:
             self._app.partners.make_room()
+            self._app.draft.note([])  # everything was there
             self._app.control.go(run)
             self._app.show_curve()
 
