@@ -110,7 +110,7 @@ class Bench:
             choose_device(self.recipe, 1), self.recipe, model, self.folder, longest=longest, path=path.name
         )
         stepper = Stepper(
-            stage("sft"), path, Accelerator(cpu=True), tokens_per_batch=plan.tokens_per_batch,
+            stage(self.recipe), path, Accelerator(cpu=True), tokens_per_batch=plan.tokens_per_batch,
             before_part=lambda: None, warn=print, recompute=None,
         )  # fmt: skip
         return model, stepper

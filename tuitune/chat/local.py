@@ -122,18 +122,19 @@ def _load(folder: Path, weights: Weights, note: Note) -> Any:
 
 
 def _any_attention(folder: Path, device: str, weights: Weights, note: Note) -> Any:
-    from tuitune.models.load import load_model
+    from tuitune.models.shaping import load_shaped
 
+    shaping = weights.shaping
     settings: dict[str, Any] = {
         "dtype": _dtype(device), "device": device, "trust_remote_code": weights.trust_remote_code, "note": note,
     }  # fmt: skip
     try:
-        return load_model(folder, attention="sdpa", **settings)
+        return load_shaped(folder, shaping, attention="sdpa", **settings)
     except ModelError as error:
         # Some architectures have no attention but their own.
         if not isinstance(error.__cause__, ValueError | TypeError) or "attention" not in str(error.__cause__):
             raise
-    return load_model(folder, attention="eager", **settings)
+    return load_shaped(folder, shaping, attention="eager", **settings)
 
 
 def _dtype(device: str) -> torch.dtype:

@@ -9,6 +9,7 @@ import orjson
 
 from tuitune.chat.base import Options
 from tuitune.errors import ModelError, RunError
+from tuitune.models.shaping import Shaping
 from tuitune.recipe import Recipe
 from tuitune.run import RunDir, manifest
 
@@ -39,19 +40,20 @@ class Weights:
     trust_remote_code: bool = False
     split_special_tokens: bool = False
     options: Options = field(default_factory=dict)
+    shaping: Shaping = field(default_factory=Shaping)
 
 
 def of_model(model: str, adapter: Path | None = None) -> Weights:
     """Return the weights of a model, with an adapter if one is named."""
     if adapter is None:
         return Weights(model, title=model)
-    return Weights(model, (adapter,), title=f"{model} with {adapter.name}")
+    return Weights(model, (adapter,), title=f"{model} with {adapter.name}", shaping=Shaping.beside(adapter))
 
 
 def of_run(run: RunDir, recipe: Recipe, folder: Path | None = None) -> Weights:
     """Return the weights in a `folder` of a run, or its newest: the result or a whole checkpoint. Raises RunError."""
     folder = folder or newest(run)
-    whole = recipe.finetuning_type == "full"
+    whole = recipe.whole
     earlier = [] if whole else [adapter_folder(recipe.locate(name)) for name in recipe.adapter_name_or_path]
     # What was trained further lies in the new adapter; what was merged before must be merged again.
     merged = earlier if recipe.create_new_adapter else earlier[:-1]
@@ -68,6 +70,7 @@ def of_run(run: RunDir, recipe: Recipe, folder: Path | None = None) -> Weights:
         trust_remote_code=recipe.trust_remote_code,
         split_special_tokens=recipe.split_special_tokens,
         options={name: getattr(recipe, name) for name in _FROM_RECIPE},
+        shaping=Shaping() if whole else Shaping.of(recipe),
     )
 
 

@@ -23,8 +23,9 @@ from tuitune.fit.models import resolve
 from tuitune.methods import method
 from tuitune.models import paths
 from tuitune.models.generate import Sampling
-from tuitune.models.load import load_model, load_tokenizer
+from tuitune.models.load import load_tokenizer
 from tuitune.models.prepare import prepare
+from tuitune.models.shaping import Shaping, load_shaped
 from tuitune.recipe import Recipe, resolved
 from tuitune.run import manifest
 from tuitune.run.files import write_atomic
@@ -40,7 +41,7 @@ class Build:
 
     def __init__(self, session: Session, recipe: Recipe, restored: checkpoint.Restored | None) -> None:
         self.session, self.recipe, self.restored = session, recipe, restored
-        self.method, self.stage = method(recipe.finetuning_type), stage(recipe.stage)
+        self.method, self.stage = method(recipe.finetuning_type), stage(recipe)
 
     def train(self) -> tuple[str, dict[str, float]]:
         """Do everything; return the final folder and the metrics of the end. Raises Halt when stopped."""
@@ -128,16 +129,17 @@ class Build:
         return plan, prepared
 
     def _load_any_attention(self, folder: Path, plan: Plan) -> Any:
+        shaping = Shaping.of(self.recipe)
         settings: dict[str, Any] = {
             "dtype": plan.torch_dtype, "device": plan.device, "trust_remote_code": self.recipe.trust_remote_code,
         }  # fmt: skip
         try:
-            return load_model(folder, **settings, note=self.session.warn)
+            return load_shaped(folder, shaping, **settings, note=self.session.warn)
         except ModelError as error:
             if not isinstance(error.__cause__, ValueError | TypeError) or "attention" not in str(error.__cause__):
                 raise
         self.session.warn("this model does not take our attention function; its own is used, with padded rows")
-        return load_model(folder, **settings, attention="eager", note=self.session.warn)
+        return load_shaped(folder, shaping, **settings, attention="eager", note=self.session.warn)
 
     def _first_plan(self) -> Plan:
         plan = choose_device(self.recipe, self.recipe.threads or usable_cores())
@@ -157,7 +159,7 @@ class Build:
         base = model.get_base_model() if hasattr(model, "get_base_model") else model
         longest = max(int(rows.lengths.max()) for rows in (data.train, data.evaluation) if rows is not None)
         with trainer.precision():
-            path, why = paths.choose(
+            path, why = self.method.path(model, self.recipe, pad) or paths.choose(
                 base, longest=longest, pad=pad, dropout=self.method.noise(self.recipe), autocast=plan.autocast_dtype,
                 kernel=self.recipe.flash_attn == "auto",
             )  # fmt: skip
@@ -199,6 +201,7 @@ class Build:
         run = self.session.run
         folder = manifest.temporary(run.path, trainer.state.global_step)
         self.method.save(trainer.model, str(folder))
+        Shaping.of(self.recipe).save_beside(self.recipe, folder)
         trainer.processing_class.save_pretrained(str(folder))
         meta = {"kind": "final", "model": self.recipe.model_name_or_path}
         return manifest.seal(folder, run.final, meta, step=trainer.state.global_step, attempt=self.session.attempt).path

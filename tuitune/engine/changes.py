@@ -10,14 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from tuitune.errors import RecipeError
-from tuitune.recipe import Problem, Recipe
+from tuitune.recipe import FIELDS, Problem, Recipe
 
-# What a checkpoint's weights and optimizer states are made for.
-FIXED = (
-    "model_name_or_path", "stage", "finetuning_type", "adapter_name_or_path", "create_new_adapter", "lora_rank",
-    "lora_alpha", "lora_target", "additional_target", "use_rslora", "use_dora", "pissa_init", "loraplus_lr_ratio",
-    "optim", "pure_bf16",
-)  # fmt: skip
+# What a checkpoint's weights and optimizer states are made for: the declarations say it of each key.
+FIXED = tuple(name for name, field in FIELDS.items() if field.fixed)
 # A scheduler's saved state belongs to its kind.
 _FOLLOWING = ("reduce_lr_on_plateau", "greedy")
 # The saved optimizer brings its old values of these; they are set again from the recipe.

@@ -84,7 +84,7 @@ def _precision(recipe: Recipe, device: str) -> tuple[str, str]:
     """Return what is asked for; where nothing is said, what the device does well (bf16 where it has it)."""
     if recipe.pure_bf16:
         return "bfloat16", "no"
-    whole = recipe.finetuning_type == "full"
+    whole = recipe.whole
     silent = not {"bf16", "fp16"} & recipe.asked
     if recipe.bf16 or (silent and device != "cpu" and torch.cuda.is_bf16_supported(including_emulation=False)):
         return ("float32" if whole else "bfloat16"), "bf16"
@@ -158,7 +158,7 @@ def _tokens_that_fit(plan: Plan, recipe: Recipe, folder: Path, room: float, *, r
         shape,
         recompute=recompute,
         bytes_per_element=size,
-        trainable="lora" if recipe.finetuning_type == "lora" else "full",
+        trainable="full" if recipe.whole else "lora",
         rank=recipe.lora_rank,
     )
     return _UNKNOWN_TOKENS if each is None else max(0, int(room / each))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tuitune.engine.checkpoint import Restored
     from tuitune.engine.control import Controls
     from tuitune.engine.session import Session
+    from tuitune.methods.base import Method
     from tuitune.recipe import Recipe
 
 _OPTIMIZER_KEYS = ("weight_decay", "betas", "eps", "momentum", "dampening", "nesterov", "lr_decay", "alpha", "centered")
@@ -28,6 +29,7 @@ class Resuming(Trainer):
     """The part of our trainer that restores; the other part has the attributes."""
 
     session: Session
+    method: Method
     recipe: Recipe
     controls: Controls
     restored: Restored | None
@@ -96,6 +98,8 @@ class Resuming(Trainer):
         return best or self.controls.save_wanted
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        if self.method.restore(self.model, Path(resume_from_checkpoint)):
+            return
         with self._same_types():
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
@@ -105,6 +109,8 @@ class Resuming(Trainer):
             self.session.warn(
                 f"the best checkpoint cannot be loaded: {best.reason}", "the result has the last weights instead"
             )
+            return
+        if self.method.restore(self.model, Path(str(self.state.best_model_checkpoint))):
             return
         with self._same_types():
             super()._load_best_model()

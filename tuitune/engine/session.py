@@ -52,6 +52,10 @@ class Session:
         """Tell the user something that is no failure."""
         self.emit(events.Warned(message, hint))
 
+    def note(self, text: str) -> None:
+        """Put a line into the run's log."""
+        self.emit(events.Noted(text))
+
     def phase(self, name: str, detail: str = "") -> None:
         """A stretch of work begins."""
         self.last_phase = name

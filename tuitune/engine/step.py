@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tuitune.data import Row
+    from tuitune.methods.base import StepAware
     from tuitune.models.paths import Path
     from tuitune.stages.base import Stage
 
@@ -65,22 +66,27 @@ class Stepper:
         self.tokens_per_batch = tokens_per_batch
         self.recomputing = False
 
-    def run(self, model: nn.Module, rows: Sequence[Row]) -> StepResult:
-        """Leave the gradient of the mean loss over `rows` in the parameters; TrainingError if a row does not fit."""
+    def run(self, model: nn.Module, rows: Sequence[Row], aware: StepAware | None = None) -> StepResult:
+        """Leave the gradient of the mean loss over `rows` in the parameters; TrainingError if a row does not fit.
+
+        aware: an optimizer that wants to know of each backward pass.
+        """
         rng = RngState.capture(self._accelerator.device)
         while True:
             try:
-                return self._attempt(model, rows)
+                return self._attempt(model, rows, aware)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 why = f"{type(error).__name__}: {error}"
             # Only here, outside the except block, is the traceback gone and with it every activation that it held.
             self._clear(model)
+            if aware is not None:
+                aware.discard()
             rng.restore()
             self._smaller(rows, why)
 
-    def _attempt(self, model: nn.Module, rows: Sequence[Row]) -> StepResult:
+    def _attempt(self, model: nn.Module, rows: Sequence[Row], aware: StepAware | None) -> StepResult:
         items = max(1, self._stage.items(rows))
         parts = cut(rows, self._path, self.tokens_per_batch)
         total = torch.zeros((), dtype=torch.float64, device=self._accelerator.device)
@@ -90,6 +96,8 @@ class Stepper:
             last = i == len(parts) - 1
             with nullcontext() if last else self._accelerator.no_sync(model):
                 done = self._stage.part_loss(model, part, self._path)
+                if aware is not None:
+                    aware.begin_part(last=last)
                 self._accelerator.backward(done.loss / items)
             total += done.loss.detach()
             tokens, labelled = tokens + done.tokens, labelled + done.labelled

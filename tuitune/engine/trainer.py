@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,6 +21,8 @@ from tuitune.engine.meter import Meter
 from tuitune.engine.resuming import Resuming
 from tuitune.engine.rng import RngState
 from tuitune.engine.step import Stepper
+from tuitune.methods.base import StepAware
+from tuitune.models.shaping import Shaping
 from tuitune.run import events
 
 if TYPE_CHECKING:
@@ -72,6 +75,7 @@ class StepTrainer(Resuming):
         self.recipe, self.method, self.stage, self.session = recipe, method, stage, session
         self.plan, self.restored = plan, restored
         self.model_path: ModelPath | None = None
+        self.step_aware: StepAware | None = None
         self.meter = Meter()
         self._nan_since: int | None = None
         self.evaluation_due = False
@@ -93,7 +97,7 @@ class StepTrainer(Resuming):
         if callable(getattr(self.optimizer, "train", None)):
             self.optimizer.train()
         begun, away = time.monotonic(), self.controls.seconds_away
-        result = self.stepper.run(model, inputs["rows"].rows)
+        result = self.stepper.run(model, inputs["rows"].rows, self.step_aware)
         seconds = time.monotonic() - begun - (self.controls.seconds_away - away)
         self.meter.add(result, seconds)
         self.state.num_input_tokens_seen += result.tokens
@@ -115,8 +119,22 @@ class StepTrainer(Resuming):
         """Use the method's own optimizer where it has one."""
         if self.optimizer is None:
             self.optimizer = self.method.optimizer(self.model, self.recipe, self.args)
+            self.step_aware = self.optimizer if isinstance(self.optimizer, StepAware) else None
+            if hasattr(self.optimizer, "say"):
+                self.optimizer.say = self.session.note
         made: torch.optim.Optimizer = super().create_optimizer(model)
         return made
+
+    def _clip_grad_norm(self, model: nn.Module) -> Any:
+        # Layerwise updates have let go of the gradients by now, and measured them on the way.
+        plain: Any = super()._clip_grad_norm
+        return plain(model) if self.step_aware is None else self.step_aware.grad_norm()
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        if self.step_aware is not None:
+            return self.step_aware.grad_norm()
+        plain: Any = super()._get_grad_norm
+        return plain(model, grad_norm)
 
     # What is said
 
@@ -188,6 +206,7 @@ class StepTrainer(Resuming):
         # Without training_args.bin: a pickle that nobody should have to load.
         assert output_dir is not None
         self.method.save(self.model, output_dir, exact=True)
+        Shaping.of(self.recipe).save_beside(self.recipe, Path(output_dir))
         self.processing_class.save_pretrained(output_dir)
 
     def precision(self) -> contextlib.AbstractContextManager[object]:
@@ -212,7 +231,13 @@ class _Steps(TrainerCallback):
         self._trainer.session.stepped(state.global_step, state.max_steps)
         self._trainer.session.status("running")
         self._trainer.session.phase("train", f"{state.max_steps} steps")
+        self._trainer.method.begin(
+            self._trainer.model, self._trainer.recipe, state.max_steps, self._trainer.session.note
+        )
         self._trainer.at_boundary()
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._trainer.method.after_step(self._trainer.model, state.global_step + 1)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._trainer.session.stepped(state.global_step, state.max_steps)

@@ -63,6 +63,8 @@ def figures(picture: Picture) -> list[str]:
 def remark(event: events.Event) -> tuple[str, str] | None:
     """Return an event that deserves a line of its own, with its style, or None."""
     match event:
+        case events.Noted(text=text):
+            return text, ""
         case events.Warned(message=message, hint=hint):
             return f"warning: {message}" + (f" ({hint})" if hint else ""), "yellow"
         case events.CheckpointSaved(step=step, bytes=count, best=best):

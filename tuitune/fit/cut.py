@@ -58,7 +58,7 @@ def per_token(
         shape,
         recompute=recompute,
         bytes_per_element=formats.compute_bytes,
-        trainable="full" if recipe.finetuning_type == "full" else "lora",
+        trainable="full" if recipe.whole else "lora",
         rank=recipe.lora_rank,
         dropout=dropout,
     )

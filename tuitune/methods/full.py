@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from tuitune import methods
+from tuitune.methods.base import Method
+
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel, TrainingArguments
@@ -13,29 +16,31 @@ if TYPE_CHECKING:
     from tuitune.recipe import Recipe
 
 
-class Full:
+class Full(Method):
     """All weights are trained, in fp32 unless `pure_bf16` asks for bf16."""
 
     name = "full"
 
     def prepare(self, model: PreTrainedModel, recipe: Recipe) -> nn.Module:
         """Make every parameter trainable; with autocast the master weights stay fp32."""
-        kind = torch.bfloat16 if recipe.pure_bf16 else torch.float32
         for parameter in model.parameters():
             parameter.requires_grad_(True)
-            if parameter.dtype != kind and parameter.is_floating_point() and parameter.dtype != torch.float64:
-                parameter.data = parameter.data.to(kind)
-        return model
+        return in_training_format(model, recipe)
 
     def optimizer(self, model: nn.Module, recipe: Recipe, args: TrainingArguments) -> torch.optim.Optimizer | None:
-        """Leave the choice to `optim`."""
-        return None
+        """Return the optimizer of GaLore, BAdam and the like where one is asked for."""
+        return methods.optimizer(model, recipe, args)
 
     def save(self, model: Any, folder: str, *, exact: bool = False) -> None:
         """Write the whole model as safetensors."""
         # transformers renames and splits some weights (experts) on saving; Trainer's resume would not find those again.
         model.save_pretrained(folder, save_original_format=not exact)
 
-    def noise(self, recipe: Recipe) -> bool:
-        """Full fine-tuning adds no noise of its own."""
-        return False
+
+def in_training_format(model: PreTrainedModel, recipe: Recipe) -> PreTrainedModel:
+    """Bring every parameter into the format of training: fp32, or bf16 with `pure_bf16`."""
+    kind = torch.bfloat16 if recipe.pure_bf16 else torch.float32
+    for parameter in model.parameters():
+        if parameter.dtype != kind and parameter.is_floating_point() and parameter.dtype != torch.float64:
+            parameter.data = parameter.data.to(kind)
+    return model

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuitune.errors import ModelError
+from tuitune.methods.base import Method
 from tuitune.text import clean_line
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from tuitune.recipe import Recipe
 
 
-class Lora:
+class Lora(Method):
     """Low-rank adapters (Hu et al., arXiv 2106.09685) in fp32 on a frozen model."""
 
     name = "lora"
@@ -80,10 +81,6 @@ class Lora:
             **settings,
         )
         return made
-
-    def save(self, model: Any, folder: str, *, exact: bool = False) -> None:
-        """Write the adapter as safetensors; the frozen model is not copied."""
-        model.save_pretrained(folder)
 
     def noise(self, recipe: Recipe) -> bool:
         """Whether adapters drop inputs."""

@@ -91,8 +91,11 @@ def load_model(
     attention: str = "tuitune",
     trust_remote_code: bool = False,
     note: Note = _silent,
+    **more: Any,
 ) -> PreTrainedModel:
     """Load a causal language model from the safetensors of a local folder onto one device.
+
+    more: further arguments of transformers' `from_pretrained`, such as another config or a quantisation.
 
     Raises ModelError where weights are missing or do not fit the configuration: random numbers would stand in for them.
     """
@@ -113,6 +116,7 @@ def load_model(
             local_files_only=True,
             output_loading_info=True,
             **_placement(device),
+            **more,
         )
     except ModelError:
         raise

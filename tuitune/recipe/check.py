@@ -131,8 +131,8 @@ class _Check:
 
     def _placed(self, field: Field, values: Mapping[str, object]) -> None:
         key = self.origin[field.name]
-        if values[field.name] is False:
-            return  # what is off has no effect anywhere
+        if values[field.name] is False or values[field.name] == field.default:
+            return  # what is off, or as it would be anyway, has no effect anywhere
         if not field.applies(values) and self.broken.isdisjoint(condition.key for condition in field.when):
             self.say(key, f"has no effect here: it applies when {field.condition()}", level="warning")
         elif field.inert and values[field.name] != field.default:

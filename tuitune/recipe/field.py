@@ -40,7 +40,7 @@ class Field:
 
     `kind` is flag, number, whole, share, text, names, settings or choice. `planned` are values of LLaMA-Factory that
     TuiTune refuses as not built yet, `inert` says why a key is accepted without an effect. `essential` ones stand in a
-    form even when the recipe leaves them out.
+    form even when the recipe leaves them out; `fixed` ones cannot change while a run is under way.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Field:
     nullable: bool = False
     required: bool = False
     essential: bool = False
+    fixed: bool = False
     inert: str = ""
     planned: Mapping[object, str] | None = None
     when: tuple[When, ...] = ()
@@ -116,6 +117,7 @@ def _field(group: type[Options], name: str, info: FieldInfo) -> Field:
         nullable=type(None) in parts,
         required=meta.required,
         essential=meta.essential,
+        fixed=group.FIXED if meta.fixed is None else meta.fixed,
         inert=meta.inert,
         planned=meta.planned,
         when=group.WHEN + meta.when,

@@ -64,16 +64,21 @@ class Meta:
     inert: str = ""
     required: bool = False
     essential: bool = False
+    fixed: bool | None = None
     read_as: Mapping[object, tuple[str, str]] = field(default_factory=dict)
 
 
 class Options(BaseModel):
-    """The base of the groups; `GROUP` heads them in forms, `WHEN` holds for all keys of one."""
+    """The base of the groups; `GROUP` heads them in forms, `WHEN` holds for all keys of one.
+
+    `FIXED` says that a run which was begun cannot go on with other values of the keys of this group.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     GROUP: ClassVar[str]
     WHEN: ClassVar[tuple[When, ...]] = ()
+    FIXED: ClassVar[bool] = False
 
 
 def option(
@@ -86,6 +91,7 @@ def option(
     inert: str = "",
     required: bool = False,
     essential: bool = False,
+    fixed: bool | None = None,
     read_as: Mapping[object, tuple[str, str]] | None = None,
     ge: float | None = None,
     gt: float | None = None,
@@ -96,10 +102,11 @@ def option(
 
     `text` is its help; `unit` names what a number counts; `when` says for which recipes the key means anything;
     `planned` holds values that LLaMA-Factory knows and TuiTune does not yet, each with a hint; `inert` says why the key
-    is accepted without an effect; `essential` keys stand in the form of a recipe that leaves them out; `read_as` holds
-    other spellings with the value they mean and a word on why.
+    is accepted without an effect; `essential` keys stand in the form of a recipe that leaves them out; `fixed` says
+    whether a run keeps the value it began with (unset: what its group says); `read_as` holds other spellings with the
+    value they mean and a word on why.
     """
     conditions = (when,) if isinstance(when, When) else when
-    meta = Meta(unit, conditions, planned or {}, inert, required, essential, read_as or {})
+    meta = Meta(unit, conditions, planned or {}, inert, required, essential, fixed, read_as or {})
     extra = cast("JsonDict", {"meta": meta})
     return pydantic_field(default, description=text, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra=extra)

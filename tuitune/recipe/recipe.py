@@ -8,19 +8,29 @@ from typing import ClassVar, Self
 
 from pydantic import PrivateAttr
 
+from tuitune.recipe.fields.apollo import ApolloOptions
+from tuitune.recipe.fields.badam import BadamOptions
 from tuitune.recipe.fields.batch import BatchOptions
 from tuitune.recipe.fields.data import DataOptions
 from tuitune.recipe.fields.evaluation import EvaluationOptions
+from tuitune.recipe.fields.freeze import FreezeOptions
+from tuitune.recipe.fields.galore import GaloreOptions
 from tuitune.recipe.fields.generation import GenerationOptions
+from tuitune.recipe.fields.kin import KinOptions
 from tuitune.recipe.fields.logging import LoggingOptions
 from tuitune.recipe.fields.lora import LoraOptions
-from tuitune.recipe.fields.method import MethodOptions
+from tuitune.recipe.fields.losses import LossOptions
+from tuitune.recipe.fields.matrix import MatrixOptions
+from tuitune.recipe.fields.method import WHOLE, MethodOptions
 from tuitune.recipe.fields.model import ModelOptions
+from tuitune.recipe.fields.oft import OftOptions
 from tuitune.recipe.fields.optimizer import OptimizerOptions
 from tuitune.recipe.fields.precision import PrecisionOptions
+from tuitune.recipe.fields.quantization import QuantizationOptions
 from tuitune.recipe.fields.run import RunOptions
 from tuitune.recipe.fields.saving import SavingOptions
 from tuitune.recipe.fields.schedule import ScheduleOptions
+from tuitune.recipe.fields.structure import StructureOptions
 from tuitune.recipe.problems import Problem
 
 
@@ -28,9 +38,19 @@ class Recipe(
     ModelOptions,
     MethodOptions,
     LoraOptions,
+    OftOptions,
+    FreezeOptions,
+    KinOptions,
+    QuantizationOptions,
+    StructureOptions,
     DataOptions,
     BatchOptions,
+    LossOptions,
     OptimizerOptions,
+    GaloreOptions,
+    ApolloOptions,
+    BadamOptions,
+    MatrixOptions,
     ScheduleOptions,
     PrecisionOptions,
     LoggingOptions,
@@ -76,6 +96,11 @@ class Recipe(
     def alpha(self) -> int:
         """LoRA's alpha in force: twice the rank unless given."""
         return 2 * self.lora_rank if self.lora_alpha is None else self.lora_alpha
+
+    @property
+    def whole(self) -> bool:
+        """Whether the result is a whole model; otherwise it is an adapter on one."""
+        return self.finetuning_type in WHOLE
 
     @property
     def rows_per_step(self) -> int:

@@ -50,6 +50,13 @@ class PhaseStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Noted(Event):
+    """Something worth a line in the log that asks nothing of the user."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Progress(Event):
     """How far a phase is; `total` is None where nobody knows it."""
 
@@ -176,6 +183,7 @@ class RunFailed(Event):
 _ALL: tuple[type[Event], ...] = (
     RunStarted,
     PhaseStarted,
+    Noted,
     Progress,
     StepLogged,
     EvalLogged,

@@ -6,13 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tuitune.recipe import Recipe
     from tuitune.stages.base import Stage
 
 _STAGES = {"sft": ("tuitune.stages.sft", "Sft")}
 
 
-def stage(name: str) -> Stage:
-    """Return the stage called `name`; its module is imported only now."""
-    module, attribute = _STAGES[name]
-    made: Stage = getattr(import_module(module), attribute)()
+def stage(recipe: Recipe) -> Stage:
+    """Return the recipe's stage; its module is imported only now."""
+    module, attribute = _STAGES[recipe.stage]
+    made: Stage = getattr(import_module(module), attribute)(recipe)
     return made

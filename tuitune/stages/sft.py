@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 
     from tuitune.data import Row
     from tuitune.models.paths import Path
+    from tuitune.recipe import Recipe
 
 
 class Sft:
     """Next-token prediction on the labelled tokens."""
 
     name = "sft"
+
+    def __init__(self, recipe: Recipe | None = None) -> None:
+        self._recipe = recipe
 
     def items(self, rows: Sequence[Row]) -> int:
         """Return the number of labelled tokens."""

@@ -146,6 +146,8 @@ def _line(event: events.Event, best: float | None) -> LogLine | None:
             return LogLine(event.t, f"checkpoint-{step}", note, full=more)
         case events.ReplyFinished():
             return _answered(event)
+        case events.Noted(text=text):
+            return LogLine(event.t, clean_line(text), full=clean(text))
         case events.Warned(message=message, hint=hint):
             more = clean(message) + (f"\n{clean(hint)}" if hint else "")
             return LogLine(event.t, clean_line(message), role="warn", full=more)

@@ -50,7 +50,7 @@ def has_base(run: RunDir, wanted: Weights) -> bool:
     recipe, _ = asked(run)
     trained = of_recipe(recipe)
     same = (trained.model, trained.revision) == (wanted.model, wanted.revision)
-    return same and recipe.finetuning_type != "full" and not recipe.adapter_name_or_path
+    return same and not recipe.whole and not recipe.adapter_name_or_path
 
 
 def holds(loaded: Weights, wanted: Weights) -> bool:

@@ -21,11 +21,13 @@ class ModelOptions(Options):
         "that TuiTune brings itself.",
         required=True,
         essential=True,
+        fixed=True,
     )
     adapter_name_or_path: Names = option(
         (),
         "Adapter folders to start from, with commas between several. All but the last are merged into the model; "
         "training goes on with the last one.",
+        fixed=True,
     )
     model_revision: Text = option("main", "Branch, tag or commit of a model that comes from a hub.")
     cache_dir: Text | None = option(

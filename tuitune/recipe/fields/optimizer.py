@@ -94,6 +94,7 @@ class OptimizerOptions(Options):
         "adamw_torch_fused",
         "The optimizer. Names with 8bit, paged, ademamix, lion or rmsprop_bnb are those of bitsandbytes.",
         planned=_NOT_YET,
+        fixed=True,
     )
     optim_args: Text | None = option(
         None,

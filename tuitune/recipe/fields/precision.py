@@ -18,7 +18,9 @@ class PrecisionOptions(Options):
     )
     fp16: Flag = option(False, "Compute in float16 with loss scaling, keep trained weights in float32. For older GPUs.")
     pure_bf16: Flag = option(
-        False, "Keep the weights in bfloat16 too: half the memory of bf16, and small updates are rounded away."
+        False,
+        "Keep the weights in bfloat16 too: half the memory of bf16, and small updates are rounded away.",
+        fixed=True,
     )
     tf32: Flag | None = option(None, "Let CUDA round float32 products to TF32. Unset, torch's own setting stays.")
 

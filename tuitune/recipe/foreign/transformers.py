@@ -9,7 +9,6 @@ ABSENT: dict[str, dict[str, object]] = {
     "evaluating in another precision": {"bf16_full_eval": False, "fp16_full_eval": False},
     "compiling the model": {"torch_compile": False, "torch_compile_backend": None, "torch_compile_mode": None},
     "the Liger kernel": {"use_liger_kernel": False, "liger_kernel_config": None},
-    "NEFTune noise": {"neftune_noise_alpha": (None, 0)},
     "emptying CUDA's cache every few steps": {"torch_empty_cache_steps": None},
     "trackers": {
         "project": ("huggingface", "llamafactory"),
