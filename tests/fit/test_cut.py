@@ -11,7 +11,7 @@ import pytest
 from tests.fit.asked import recipe, shape_of_model
 from tests.tiny import tiny_model
 from tuitune.fit import cut as ours
-from tuitune.fit import layers
+from tuitune.fit.load import load_of
 from tuitune.fit.precision import DeviceKind, precision
 
 _MIB = 1 << 20
@@ -63,12 +63,9 @@ def test_the_cut_is_the_engines(
     first = engine.Plan("cpu", "float32", "no", 1)
     theirs, _ = engine.settle(first, wanted, prepared, tmp_path, longest=300, path="flat")
 
-    formats = precision(wanted, "cpu")
-    blocks = layers.whole(shape)
-    if wanted.finetuning_type == "lora":
-        blocks = layers.adapters(shape, wanted.lora_rank, wanted.lora_target)
-    room = ours.room_for_activations(free * _MIB, 0, layers.elements(blocks or ()), formats)
-    mine = ours.choose_cut(wanted, shape, formats, kind="cpu", room=room, longest=300)
+    load = load_of(wanted, shape, kind="cpu", bf16_units=False, adapter=None)
+    room = ours.room_for_activations(free * _MIB, 0, load.coming)
+    mine = ours.choose_cut(wanted, shape, load.formats, load.trained, kind="cpu", room=room, longest=300)
     assert (mine.tokens, mine.recompute) == (theirs.tokens_per_batch, theirs.recompute)
 
 

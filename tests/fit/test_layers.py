@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.fit.asked import recipe, shape_of_model
+from tests.fit.asked import shape_of_model
 from tests.tiny import tiny_model
-from tuitune.fit.layers import Block, adapters, elements, modules, whole
+from tuitune.fit.layers import Block, elements, modules, named, whole
 from tuitune.fit.shapes import ModelShape
 
 _SIZES: dict[str, Any] = {
@@ -59,40 +59,18 @@ def test_every_tensor_of_every_known_architecture(kind: str, extra: dict[str, An
     assert elements(whole(shape) or ()) == shape.parameters
 
 
-@pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize(
-    "asked",
-    [
-        {},
-        {"lora_rank": 3, "use_dora": True},
-        {"lora_target": "q_proj,v_proj"},
-        {"lora_target": "model.layers.1.mlp.up_proj"},
-        {"lora_target": "embed_tokens,q_proj", "use_dora": True},
-        {"lora_target": "lm_head,o_proj"},
-        {"additional_target": "embed_tokens,lm_head"},
-        {"additional_target": "norm"},
-        {"additional_target": "mlp"},
-        {"lora_target": "q_proj,o_proj", "additional_target": "q_proj"},
-    ],
-)
-def test_adapters_are_those_that_peft_makes(asked: dict[str, Any], tied: bool) -> None:
-    from tuitune.methods.lora import Lora
-
-    model: Any = tiny_model(tie_word_embeddings=tied)
-    shape, wanted = shape_of_model(model), recipe(**asked)
-    made: Any = Lora().prepare(model, wanted)
-    trained = Counter(tuple(p.shape) for p in made.parameters() if p.requires_grad)
-    mine = adapters(shape, wanted.lora_rank, wanted.lora_target, wanted.additional_target, wanted.use_dora)
-    assert _counted(mine) == trained
-
-
 def test_what_is_not_known_is_not_guessed() -> None:
     assert modules(ModelShape(architecture="brand_new", hidden_size=8)) is None
     assert whole(ModelShape.of({"model_type": "llama", "hidden_size": 8})) is None
-    assert adapters(ModelShape(), 8, ("all",)) is None
+    assert named(ModelShape()) is None
 
 
 def test_the_embedding_is_told_apart() -> None:
     shape = shape_of_model(tiny_model())
     assert [block.shape for block in whole(shape) or () if block.embedding] == [(512, 64)]
-    assert not any(block.embedding for block in adapters(shape, 8, ("embed_tokens",)) or ())
+
+
+def test_names_are_those_of_the_model() -> None:
+    model = tiny_model(tie_word_embeddings=False, attention_bias=True)
+    found = {block.name: block.shape for block in named(shape_of_model(model)) or ()}
+    assert found == {name: tuple(p.shape) for name, p in model.named_parameters()}

@@ -9,8 +9,10 @@ import pytest
 
 from tests.fit.asked import recipe, shape_of_model
 from tests.tiny import tiny_model
-from tuitune.fit.layers import adapters, whole
+from tuitune.fit.layers import whole
+from tuitune.fit.methods import trained
 from tuitune.fit.optimizers import optimizer_bytes
+from tuitune.fit.shaped import shaped
 from tuitune.recipe import FIELDS
 
 _SHARED = ("qmap1", "qmap2")  # tables that all tensors share
@@ -62,8 +64,7 @@ def test_states_are_counted_to_the_byte(optim: str, args: str | None, kind: str,
     shape = shape_of_model(model)
     wanted = recipe(optim=optim, finetuning_type=kind, **({"optim_args": args} if args else {}))
     prepared = method(kind).prepare(model, wanted)
-    blocks = whole(shape) if kind == "full" else adapters(shape, wanted.lora_rank, wanted.lora_target)
-    assert blocks is not None
+    blocks = trained(wanted, shaped(wanted, shape)).blocks
     assert optimizer_bytes(wanted, blocks, 4) == _held(prepared, optim, args, tmp_path)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.recipe.asked import errors
+from tests.recipe.asked import errors, problems
 from tuitune.recipe import Document, Recipe
 
 BOILERPLATE = """\
@@ -166,6 +166,8 @@ HARMLESS = [
     "run_name: a_run",
     "quantization_method: bnb",
     "double_quantization: false",
+    "quantization_bit: 4",
+    "neftune_noise_alpha: 5",
     "infer_backend: huggingface",
     "tensor_model_parallel_size: 1",
     "mixed_precision: bf16_mixed",
@@ -175,31 +177,19 @@ HARMLESS = [
     "optim: paged_adamw_8bit",
     "ray_num_workers: 1",
     "pref_beta: 0.1",
+    "shift_attn: true",
+    "rope_scaling: linear",
+    "use_dft_loss: true",
+    "num_layer_trainable: 4",
+    "neft_alpha: 5",
 ]
 REFUSED = [
     "use_v1_kernels: true",
-    "use_adam_mini: true",
-    "use_apollo: true",
-    "apollo_rank: 128",
     "deepspeed: examples/deepspeed/ds_z0_config.json",
-    "use_asft_loss: true",
-    "use_badam: true",
-    "badam_verbose: 2",
-    "use_dft_loss: true",
-    "use_eaft_loss: true",
     "fp8: true",
     "fp8_backend: torchao",
     "fsdp: [full_shard, auto_wrap]",
     "fsdp_transformer_layer_cls_to_wrap: LlamaDecoderLayer",
-    "quantization_bit: 4",
-    "galore_layerwise: true",
-    "galore_scale: 3",
-    "use_llama_pro: true",
-    "freeze_trainable_layers: 8",
-    "mixture_of_depths: convert",
-    "use_muon: true",
-    "finetuning_type: oft",
-    "oft_block_size: 64",
     "image_max_pixels: 262144",
     "video_fps: 1.0",
     "use_kt: true",
@@ -223,8 +213,6 @@ REFUSED = [
     "enable_liger_kernel: true",
     "neat_packing: true",
     "mix_strategy: interleave_under",
-    "shift_attn: true",
-    "rope_scaling: linear",
     "freeze_vision_tower: false",
     "dataloader_drop_last: true",
     "group_by_length: true",
@@ -246,4 +234,9 @@ def test_keys_of_examples_that_are_not_built_are_named(line: str) -> None:
 
 @pytest.mark.parametrize("value", ["false", "null", "none", "'false'", "[]"])
 def test_a_feature_switched_off_is_no_problem(value: str) -> None:
-    assert errors(f"use_galore: {value}", f"use_unsloth: {value}", f"streaming: {value}") == []
+    assert errors(f"use_unsloth: {value}", f"streaming: {value}") == []
+
+
+@pytest.mark.parametrize("value", ["false", "null", "'false'", "no"])
+def test_a_method_switched_off_is_no_problem(value: str) -> None:
+    assert problems(f"use_galore: {value}", f"use_badam: {value}") == []

@@ -76,6 +76,10 @@ def test_every_default_is_valid_and_described() -> None:
         ("warmup_ratio: 0.1", "max_steps: 7", "logging_steps: 0.1", "save_strategy: 'no'"),
         ("eval_strategy: steps", "eval_dataset: ['a,b', c]", "load_best_model_at_end: true", "default_system: 'a: b'"),
         ("pissa_init: true", "pissa_iter: -1", "loraplus_lr_ratio: 4", "name: 'no'", "output_dir: 'true'"),
+        ("finetuning_type: full", "use_galore: true", "galore_layerwise: true", "max_grad_norm: 0", "pure_bf16: true"),
+        ("quantization_bit: 4", "loftq_init: true", "lora_target: ['.*layers.{1,2}_proj']", "rope_scaling: yarn"),
+        ("finetuning_type: freeze", "use_llama_pro: true", "expand_blocks: 2", "use_eaft_loss: true"),
+        ("finetuning_type: p_tuning", "encoder_hidden_size: 32", "neftune_noise_alpha: 5"),
     ],
 )
 def test_resolved_gives_the_same_recipe(lines: tuple[str, ...]) -> None:
@@ -89,7 +93,7 @@ def test_resolved_has_every_applicable_key_under_its_group() -> None:
     text = resolved(recipe("finetuning_type: full"))
     assert "lora_rank" not in text
     assert [line[4:] for line in text.splitlines() if line.startswith("### ")] == [
-        group.GROUP for group in GROUPS if group.GROUP != "lora"
+        group.GROUP for group in GROUPS if group.GROUP not in ("lora", "oft", "freeze", "adapter", "quantisation")
     ]
     keys = Document.parse(text).keys()
     assert {"seed", "learning_rate", "device", "threads"} <= set(keys)

@@ -7,6 +7,7 @@ import pytest
 from tests.recipe.asked import LEAST, errors, problems, warnings
 from tuitune.errors import RecipeError
 from tuitune.recipe import Document
+from tuitune.recipe.fields import RULES
 
 JARGON = ("Traceback", "Input should be", "pydantic", "validation error", "type=", "ruamel", "Error:", "NoneType")
 
@@ -31,7 +32,6 @@ WRONG = [
     ("bf16: maybe", "bf16", "true or false", ""),
     ("bf16: 2", "bf16", "true or false", ""),
     ("finetuning_type: loar", "finetuning_type", "not one of: lora, full", "lora"),
-    ("finetuning_type: freeze", "finetuning_type", "not supported yet", "lora or full"),
     ("stage: dpo", "stage", "not supported yet", "sft"),
     ("stage: sfft", "stage", "not one of", "sft"),
     ("lr_scheduler_type: cosin", "lr_scheduler_type", "not one of", "cosine"),
@@ -42,12 +42,8 @@ WRONG = [
     ("flash_attn: fa3", "flash_attn", "not supported yet", "auto"),
     ("use_fast_tokenizer: false", "use_fast_tokenizer", "not supported yet", "remove"),
     ("do_train: false", "do_train", "not supported yet", "remove"),
-    ("quantization_bit: 4", "quantization_bit", "quantisation is not supported yet", "remove"),
     ("packing: true", "packing", "packing rows into one is not supported yet", "remove"),
     ("streaming: true", "streaming", "not supported yet", "remove"),
-    ("neftune_noise_alpha: 5", "neftune_noise_alpha", "NEFTune noise is not supported yet", "remove"),
-    ("use_galore: true", "use_galore", "GaLore is not supported yet", "remove"),
-    ("galore_rank: 128", "galore_rank", "GaLore is not supported yet", "remove"),
     ("enable_thinking: false", "enable_thinking", "not supported yet", "remove"),
     ("deepspeed: z3.json", "deepspeed", "DeepSpeed is not supported yet", "remove"),
     ("do_predict: true", "do_predict", "not supported yet", "remove"),
@@ -56,8 +52,6 @@ WRONG = [
     ("dist_config: {name: fsdp2}", "dist_config", "v1 engine is not supported yet", "remove"),
     ("report_to: wandb", "report_to", "not supported yet", "none"),
     ("report_to: [tensorboard, wandb]", "report_to", "not supported yet", "none"),
-    ("pissa_init: true", "pissa_init", "not supported yet", "pissa_iter: -1"),
-    ("pissa_init: true\npissa_iter: -1\npissa_convert: true", "pissa_convert", "not supported yet", "remove"),
     ("num_beams: 4", "num_beams", "not supported yet", "num_beams: 1"),
     ("hf_hub_token: hf_abc", "hf_hub_token", "secrets never go into recipes", "HF_TOKEN"),
     ("swanlab_api_key: abc", "swanlab_api_key", "secrets never go into recipes", "HF_TOKEN"),
@@ -94,6 +88,19 @@ WRONG = [
     ),
     ("lr_scheduler_type: reduce_lr_on_plateau", "lr_scheduler_type", "nothing is evaluated", "eval_strategy"),
     ("lr_scheduler_type: cosine_with_min_lr", "lr_scheduler_type", "needs min_lr", "lr_scheduler_kwargs"),
+    (
+        "lr_scheduler_type: cosine_warmup_with_min_lr",
+        "lr_scheduler_type",
+        "needs min_lr or min_lr_rate",
+        "lr_scheduler_kwargs",
+    ),
+    (
+        "lr_scheduler_type: cosine_with_min_lr\nlr_scheduler_kwargs: {min_lr: 1e-6, min_lr_rate: 0.1}",
+        "lr_scheduler_kwargs",
+        "twice",
+        "keep one",
+    ),
+    ("lr_scheduler_type: greedy", "lr_scheduler_type", "nothing is evaluated", "eval_strategy"),
     ("lr_scheduler_type: warmup_stable_decay", "lr_scheduler_type", "needs num_decay_steps", "lr_scheduler_kwargs"),
     ("lr_scheduler_kwargs: {min_lr: 1e-6}", "lr_scheduler_kwargs", "does not have", "cosine_with_min_lr: min_lr"),
     ("lr_scheduler_kwargs: {min_lr: [1]}", "lr_scheduler_kwargs", "plain value for 'min_lr'", ""),
@@ -111,14 +118,7 @@ WRONG = [
         "contradict",
         "keep one",
     ),
-    ("finetuning_type: full\nadapter_name_or_path: a", "adapter_name_or_path", "LoRA only", "finetuning_type: lora"),
-    ("finetuning_type: full\nuse_dora: true", "use_dora", "LoRA only", "finetuning_type: lora"),
-    ("finetuning_type: full\nloraplus_lr_ratio: 16", "loraplus_lr_ratio", "LoRA only", "finetuning_type: lora"),
-    ("adapter_name_or_path: a\npissa_init: true\npissa_iter: -1", "pissa_init", "own weights", "remove"),
-    ("lora_target: all,q_proj", "lora_target", "already covers", "keep either"),
-    ("lora_target: q_proj v_proj", "lora_target", "no spaces", "commas"),
     ("optim: adamw", "optim", "not one of", "did you mean adamw_torch?"),
-    ("lora_target: ','", "lora_target", "names no module", "all"),
     ("dataset_dir: ONLINE", "dataset_dir", "from a hub is not supported yet", "download"),
     ("dataset_dir: REMOTE:llamafactory/demo_data", "dataset_dir", "not supported yet", "download"),
     ("eval_dataset: a,a", "eval_dataset", "twice", "once"),
@@ -131,6 +131,99 @@ WRONG = [
     ("logging_steps: 2.5", "logging_steps", "neither a whole number nor a share", "0.1"),
     ("lr_scheduler_type: polynomial\nlr_scheduler_kwargs: {lr_end: 1}", "lr_scheduler_kwargs", "less than", "lower"),
 ]
+
+# Which methods fit together, and why others do not.
+METHODS = [
+    ("use_galore: true", "use_galore", "which an adapter leaves alone", "finetuning_type: full"),
+    ("use_apollo: true", "use_apollo", "which an adapter leaves alone", "finetuning_type: full"),
+    ("use_badam: true", "use_badam", "the whole model, block by block", "finetuning_type: full"),
+    ("finetuning_type: freeze\nuse_badam: true", "use_badam", "the whole model, block by block", "full"),
+    ("use_lisa: true", "use_lisa", "a few layers at a time", "finetuning_type: full"),
+    ("use_muon: true", "use_muon", "too thin", "remove use_muon"),
+    ("use_adam_mini: true", "use_adam_mini", "too thin", "remove use_adam_mini"),
+    ("finetuning_type: full\nuse_galore: true\nuse_badam: true", "use_galore", "a run has one", "keep one"),
+    ("finetuning_type: full\nuse_lisa: true\nuse_muon: true", "use_lisa", "a run has one", "keep one"),
+    (
+        "finetuning_type: full\nuse_galore: true\ngalore_layerwise: true\nmax_grad_norm: 1",
+        "max_grad_norm",
+        "cannot be limited",
+        "layerwise_clip",
+    ),
+    (
+        "finetuning_type: full\nuse_apollo: true\napollo_layerwise: true\nmax_grad_norm: 1",
+        "max_grad_norm",
+        "cannot be limited",
+        "max_grad_norm: 0",
+    ),
+    (
+        "finetuning_type: full\nuse_galore: true\ngalore_layerwise: true\nfp16: true",
+        "galore_layerwise",
+        "loss scaling of fp16",
+        "pure_bf16",
+    ),
+    (
+        "finetuning_type: full\nuse_apollo: true\napollo_layerwise: true\nfp16: true",
+        "apollo_layerwise",
+        "loss scaling of fp16",
+        "pure_bf16",
+    ),
+    ("badam_switch_interval: 0", "badam_switch_interval", "no time to learn", "-1"),
+    ("finetuning_type: full\nadapter_name_or_path: a", "adapter_name_or_path", "own weights", "tuitune export"),
+    ("finetuning_type: full\nuse_dora: true", "use_dora", "LoRA only", "finetuning_type: lora"),
+    ("finetuning_type: oft\nuse_rslora: true", "use_rslora", "LoRA only", "finetuning_type: lora"),
+    ("finetuning_type: full\nloraplus_lr_ratio: 16", "loraplus_lr_ratio", "LoRA only", "finetuning_type: lora"),
+    ("finetuning_type: adalora\npissa_init: true", "pissa_init", "LoRA only", "finetuning_type: lora"),
+    ("finetuning_type: vera\nloftq_init: true", "loftq_init", "LoRA only", "finetuning_type: lora"),
+    ("adapter_name_or_path: a\npissa_init: true", "pissa_init", "own weights", "create_new_adapter"),
+    ("pissa_init: true\npissa_iter: 0", "pissa_init", "no decomposition", "-1"),
+    ("pissa_init: true\nquantization_bit: 4", "quantization_bit", "must not be quantised", "loftq_init"),
+    ("use_dora: true\npissa_init: true", "use_dora", "take apart", "keep one"),
+    ("loftq_init: true", "loftq_init", "nothing is quantised", "quantization_bit: 4"),
+    ("loftq_init: true\nquantization_bit: 4\npissa_init: true", "loftq_init", "two ways", "keep one"),
+    ("loftq_init: true\nquantization_bit: 4\nadapter_name_or_path: a", "loftq_init", "own weights", "remove"),
+    (
+        "loftq_init: true\nquantization_bit: 4\nquantization_method: hqq",
+        "loftq_init",
+        "bitsandbytes",
+        "quantization_method: bnb",
+    ),
+    ("finetuning_type: full\nquantization_bit: 4", "quantization_bit", "cannot learn", "QLoRA"),
+    ("finetuning_type: freeze\nquantization_bit: 8", "quantization_bit", "cannot learn", "QLoRA"),
+    ("quantization_bit: 3", "quantization_bit", "4 and 8 bits only", "hqq"),
+    ("quantization_bit: 5\nquantization_method: hqq", "quantization_bit", "1, 2, 3, 4 and 8", "one of them"),
+    ("quantization_bit: 9", "quantization_bit", "at most 8", ""),
+    ("quantization_bit: 4\nquantization_method: eetq", "quantization_method", "not supported yet", "bnb"),
+    (
+        "quantization_bit: 4\nadapter_name_or_path: a,b",
+        "quantization_bit",
+        "round it away",
+        "tuitune export",
+    ),
+    ("lora_target: all,q_proj", "lora_target", "already covers", "keep either"),
+    ("lora_target: q_proj v_proj", "lora_target", "no spaces", "commas"),
+    ("lora_target: ','", "lora_target", "names no module", "all"),
+    ("lora_target: '.*(q_proj'", "lora_target", "regular expression that can be read", "_proj"),
+    ("lora_target: .*q_proj,.*v_proj", "lora_target", "stands alone", "|"),
+    ("additional_target: embed tokens", "additional_target", "no spaces", "commas"),
+    ("finetuning_type: freeze\nfreeze_trainable_layers: 0", "freeze_trainable_layers", "learn nothing", "-2"),
+    ("finetuning_type: freeze\nfreeze_trainable_modules: ','", "freeze_trainable_modules", "no module", "all"),
+    ("finetuning_type: freeze\nfreeze_trainable_modules: all,mlp", "freeze_trainable_modules", "covers", "keep"),
+    ("finetuning_type: oft\noft_rank: 4", "oft_rank", "exactly one", "oft_block_size: 0"),
+    ("finetuning_type: oft\noft_block_size: 0", "oft_block_size", "exactly one", "oft_block_size: 0"),
+    ("finetuning_type: adalora\nadalora_init_rank: 4", "adalora_init_rank", "cannot begin below", "raise"),
+    ("finetuning_type: full\nuse_llama_pro: true", "use_llama_pro", "keeps the old blocks", "freeze"),
+    ("expand_blocks: 2", "expand_blocks", "empty until", "use_llama_pro"),
+    ("mixture_of_depths: convert", "mixture_of_depths", "learn anew as a whole", "finetuning_type: full"),
+    (
+        "finetuning_type: full\nmixture_of_depths: convert\nshift_attn: true",
+        "shift_attn",
+        "every token",
+        "keep one",
+    ),
+    ("finetuning_type: prompt_tuning\nrope_scaling: yarn", "rope_scaling", "other positions", "lora"),
+    ("use_dft_loss: true\nuse_eaft_loss: true", "use_dft_loss", "different losses", "keep one"),
+]
+WRONG += METHODS
 
 
 @pytest.mark.parametrize(("lines", "key", "reason", "hint"), WRONG, ids=[case[0].split("\n")[0] for case in WRONG])
@@ -177,8 +270,25 @@ def test_values_are_shown_short() -> None:
 
 
 WARNED = [
+    (
+        "lr_scheduler_type: greedy\neval_strategy: epoch\nval_size: 9",
+        "lr_scheduler_type",
+        "never goes below its min_lr",
+    ),
     ("lora_rank: 16\nfinetuning_type: full", "lora_rank", "applies when finetuning_type: lora"),
-    ("lora_target: all\nfinetuning_type: full", "lora_target", "applies when finetuning_type: lora"),
+    ("lora_target: q_proj\nfinetuning_type: full", "lora_target", "applies when finetuning_type: lora"),
+    ("galore_rank: 128\nfinetuning_type: full", "galore_rank", "applies when"),
+    ("oft_block_size: 64", "oft_block_size", "applies when finetuning_type: oft"),
+    ("quantization_bit: 4\nquantization_method: bitsandbytes", "quantization_method", "read as bnb"),
+    ("quantization_bit: 4\nquantization_device_map: auto", "quantization_device_map", "one device"),
+    (
+        "finetuning_type: full\nuse_galore: true\ngalore_layerwise: true",
+        "galore_layerwise",
+        "have no common norm",
+    ),
+    ("finetuning_type: full\nuse_badam: true", "use_badam", "weights in bf16"),
+    ("finetuning_type: full\nuse_muon: true\noptim: sgd", "optim", "brings its own AdamW"),
+    ("num_layer_trainable: 4\nfinetuning_type: freeze", "num_layer_trainable", "another name for"),
     ("save_steps: 10\nsave_strategy: no", "save_steps", "applies when save_strategy: steps"),
     ("eval_steps: 10", "eval_steps", "applies when eval_strategy: steps"),
     ("num_train_epochs: 2\nmax_steps: 5", "num_train_epochs", "applies when max_steps: -1"),
@@ -212,6 +322,16 @@ WARNED = [
 def test_what_has_no_effect_is_said_and_accepted(lines: str, key: str, reason: str) -> None:
     assert errors(*lines.split("\n")) == []
     assert any(problem.key == key and reason in problem.reason for problem in warnings(*lines.split("\n")))
+
+
+def test_every_rule_is_broken_by_one_of_these() -> None:
+    said = {problem.reason for case in (*WRONG, *WARNED) for problem in problems(*case[0].split("\n"))}
+    beside = {rule.reason for rule in RULES if rule.keys[0] in ("model_name_or_path", "dataset")}
+    assert {rule.reason for rule in RULES} - said - beside == set()
+
+
+def test_what_is_refused_is_not_also_said_to_have_no_effect() -> None:
+    assert [problem.level for problem in problems("use_galore: true")] == ["error"]
 
 
 def test_identity_data_with_the_built_in_name_is_said() -> None:

@@ -98,9 +98,9 @@ class LocalChat:
         if not base:
             yield
             return
-        if not hasattr(self._model, "disable_adapter"):
-            raise ModelError("there is no adapter that could be switched off: this model was changed as a whole")
-        with self._model.disable_adapter():
+        from tuitune.methods.original import original
+
+        with original(self._model):
             yield
 
 
@@ -108,20 +108,21 @@ def _load(folder: Path, weights: Weights, note: Note) -> Any:
     import torch
 
     from tuitune.fit.machine import usable_cores
-    from tuitune.methods.lora import load_adapter
+    from tuitune.methods.adapters import load_adapter, merge
 
     device = "cpu" if weights.device == "cpu" or not torch.cuda.is_available() else "cuda:0"
     if device == "cpu":
         torch.set_num_threads(weights.threads or usable_cores())
     model = _any_attention(folder, device, weights, note)
     for adapter in weights.adapters[:-1]:
-        model = load_adapter(model, adapter).merge_and_unload()
+        model = merge(model, adapter)
     for adapter in weights.adapters[-1:]:
         model = load_adapter(model, adapter)
     return model.eval()
 
 
 def _any_attention(folder: Path, device: str, weights: Weights, note: Note) -> Any:
+    from tuitune.models.load import refuses_attention
     from tuitune.models.shaping import load_shaped
 
     shaping = weights.shaping
@@ -132,7 +133,7 @@ def _any_attention(folder: Path, device: str, weights: Weights, note: Note) -> A
         return load_shaped(folder, shaping, attention="sdpa", **settings)
     except ModelError as error:
         # Some architectures have no attention but their own.
-        if not isinstance(error.__cause__, ValueError | TypeError) or "attention" not in str(error.__cause__):
+        if not refuses_attention(error):
             raise
     return load_shaped(folder, shaping, attention="eager", **settings)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,6 +23,7 @@ app = typer.Typer(
 models_app = typer.Typer(help="List the models on this machine, or fetch one.", rich_markup_mode=None)
 app.add_typer(models_app, name="models")
 
+Dtype = Literal["float32", "bfloat16", "float16"]
 RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file; LLaMA-Factory's run as they are.")]
 Settings = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Values that take the place of the recipe's.")
@@ -181,6 +183,22 @@ def chat(
     }  # fmt: skip
     given = {key: value for key, value in options.items() if value is not None}
     return work(model=model, adapter=adapter, run=run, system=system, once=once, options=given)
+
+
+@app.command()
+def export(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run, a checkpoint in it, or an adapter's folder.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write; it must not exist.")],
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="M", help="The model to merge into, if not the one trained on.")
+    ] = None,
+    dtype: Annotated[Dtype, typer.Option("--dtype", help="The number format of the weights.")] = "bfloat16",
+    json: Json = False,
+) -> int:
+    """Merge a run's adapters into their model and write it as an ordinary one, for other programs to load."""
+    from tuitune.cli.export import export as work
+
+    return work(name, out, model=model, dtype=dtype, as_json=json)
 
 
 @app.command()

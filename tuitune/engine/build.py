@@ -14,6 +14,7 @@ from tuitune.engine import checkpoint
 from tuitune.engine.arguments import training_arguments
 from tuitune.engine.control import Controls
 from tuitune.engine.plan import Plan, choose_device, other_versions, resume_plan, settle, slow_precision, unpaged
+from tuitune.engine.reference import reference_of
 from tuitune.engine.session import Halt, Session
 from tuitune.engine.step import Stepper
 from tuitune.engine.trainer import StepTrainer
@@ -21,12 +22,16 @@ from tuitune.errors import ModelError
 from tuitune.fit.machine import cpu, usable_cores
 from tuitune.fit.models import resolve
 from tuitune.methods import method
+from tuitune.methods.base import Attempt
+from tuitune.methods.counting import count_of
 from tuitune.models import paths
 from tuitune.models.generate import Sampling
-from tuitune.models.load import load_tokenizer
+from tuitune.models.load import load_tokenizer, refuses_attention
 from tuitune.models.prepare import prepare
+from tuitune.models.quantise import check as check_quantised
 from tuitune.models.shaping import Shaping, load_shaped
 from tuitune.recipe import Recipe, resolved
+from tuitune.recipe.fields.structure import group_size
 from tuitune.run import manifest
 from tuitune.run.files import write_atomic
 from tuitune.stages import stage
@@ -57,7 +62,7 @@ class Build:
         finally:
             trainer.controls.end()
         self.session.phase("save", "the result")
-        if not checkpoint.finite(trainer.model):
+        if not checkpoint.finite(trainer.model, self.recipe):
             self.session.warn(
                 "the result holds numbers that are not finite and is of no use",
                 "resume from a checkpoint with a lower learning_rate",
@@ -116,17 +121,27 @@ class Build:
         return source, folder
 
     def _load(self, source: ModelSource, folder: Path) -> tuple[Plan, Any]:
-        recipe = self.recipe
+        session, recipe = self.session, self.recipe
         plan = self._first_plan()
         torch.set_num_threads(plan.threads)
         # This order gives the adapter and the row order of a plain Trainer with the same seed (reference/README).
         set_seed(recipe.seed)
+        check_quantised(folder, Shaping.of(recipe), whole=recipe.whole)
         model = self._load_any_attention(folder, plan)
+        self.method.attempt = self._attempt()
         prepared = self.method.prepare(model, recipe)
+        session.note(f"trains {count_of(prepared).words()}")
         if source.kind in ("hub", "cached"):  # an adapter should name its base as others know it
             for config in getattr(prepared, "peft_config", {}).values():
                 config.base_model_name_or_path = source.name
         return plan, prepared
+
+    def _attempt(self) -> Attempt:
+        session = self.session
+        return Attempt(
+            self.restored.path if self.restored else None, session.check, session.phase,
+            lambda done, total: session.progress("init", done, total), session.note,
+        )  # fmt: skip
 
     def _load_any_attention(self, folder: Path, plan: Plan) -> Any:
         shaping = Shaping.of(self.recipe)
@@ -136,7 +151,7 @@ class Build:
         try:
             return load_shaped(folder, shaping, **settings, note=self.session.warn)
         except ModelError as error:
-            if not isinstance(error.__cause__, ValueError | TypeError) or "attention" not in str(error.__cause__):
+            if not refuses_attention(error):
                 raise
         self.session.warn("this model does not take our attention function; its own is used, with padded rows")
         return load_shaped(folder, shaping, **settings, attention="eager", note=self.session.warn)
@@ -161,8 +176,11 @@ class Build:
         with trainer.precision():
             path, why = self.method.path(model, self.recipe, pad) or paths.choose(
                 base, longest=longest, pad=pad, dropout=self.method.noise(self.recipe), autocast=plan.autocast_dtype,
-                kernel=self.recipe.flash_attn == "auto",
+                kernel=self.recipe.flash_attn == "auto", group=group_size(self.recipe),
+                neftune=self.recipe.neftune_noise_alpha or 0.0,
             )  # fmt: skip
+            if self.stage.needs_reference:
+                self.stage.reference = reference_of(model, folder, self.recipe, plan, trainer.precision, session.note)
         if why:
             session.warn(f"rows are padded for this model: {why}", "same gradient, more work")
         if not plan.tokens_per_batch:
@@ -170,13 +188,11 @@ class Build:
             if tight:
                 session.warn(tight, "lower cutoff_len, choose a smaller model, or free memory on the device")
         trainer.plan, trainer.model_path = plan, path
-        may_recompute = not plan.recompute and self.recipe.gradient_checkpointing is not False
+        may_recompute = not plan.recompute and self.recipe.recompute is not False
         trainer.stepper = Stepper(
             self.stage, path, trainer.accelerator, tokens_per_batch=plan.tokens_per_batch,
-            before_part=lambda: trainer.controls.attend(trainer), warn=session.warn,
-            recompute=(lambda: turn_on_recomputation(model))
-            if may_recompute and not self.recipe.disable_gradient_checkpointing
-            else None,
+            before_part=lambda: trainer.controls.attend(trainer), warn=session.warn, penalty=self.method.penalty,
+            recompute=(lambda: turn_on_recomputation(model)) if may_recompute else None,
         )  # fmt: skip
         if plan.recompute:
             turn_on_recomputation(model)

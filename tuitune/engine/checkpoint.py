@@ -21,6 +21,7 @@ from tuitune.run.rotate import rotate
 
 if TYPE_CHECKING:
     from tuitune.engine.trainer import StepTrainer
+    from tuitune.recipe import Recipe
 
 OWN = "tuitune.json"
 _NEEDED = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", OWN)
@@ -73,7 +74,7 @@ def _superseded(trainer: StepTrainer, step: int) -> list[Path] | None:
 
 def _write_sealed(trainer: StepTrainer, step: int) -> manifest.Sealed:
     run = trainer.session.run
-    if not finite(trainer.model):
+    if not finite(trainer.model, trainer.recipe):
         # It would be the newest one, and sooner or later the only one.
         raise RunError("the weights hold numbers that are not finite")
     needed = _bytes_needed(trainer)
@@ -91,14 +92,26 @@ def _write_sealed(trainer: StepTrainer, step: int) -> manifest.Sealed:
         raise
 
 
-def finite(model: Any) -> bool:
-    """Whether every trained number is finite."""
-    return all(bool(torch.isfinite(p).all()) for p in model.parameters() if p.requires_grad)
+def finite(model: Any, recipe: Recipe) -> bool:
+    """Whether every number that was trained is finite, also of blocks whose turn to learn is over."""
+    return all(bool(torch.isfinite(p).all()) for p in _saved(model, recipe) if p.is_floating_point())
+
+
+def _saved(model: Any, recipe: Recipe) -> list[torch.nn.Parameter]:
+    return [p for p in model.parameters() if recipe.whole or p.requires_grad]
 
 
 def _bytes_needed(trainer: StepTrainer) -> int:
-    trained: int = sum(p.numel() * p.element_size() for p in trainer.model.parameters() if p.requires_grad)
-    return trained * (1 if trainer.recipe.save_only_model else 3) + (8 << 20)
+    weights: int = sum(p.numel() * p.element_size() for p in _saved(trainer.model, trainer.recipe))
+    states = 0 if trainer.recipe.save_only_model else _bytes_in(trainer.optimizer.state_dict())
+    return weights + states + (8 << 20)
+
+
+def _bytes_in(value: object) -> int:
+    if isinstance(value, torch.Tensor):
+        return value.numel() * value.element_size()
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return sum(map(_bytes_in, parts))
 
 
 def _write(trainer: StepTrainer, folder: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from tuitune.engine.session import Halt, Session
+from tuitune.methods.original import original
 from tuitune.models.generate import Sampling, reply
 from tuitune.run import events
 from tuitune.run.inbox import CancelReply, Command, Continue, Generate, Pause, Save, SetLearningRate, Stop, StopNow
@@ -144,7 +145,7 @@ class Controls:
             return
         if not hasattr(model, "disable_adapter"):
             raise ValueError("this run changes the model itself, so the weights before it are not in memory")
-        with model.disable_adapter():
+        with original(model):
             yield
 
     def _stream(self, command: Generate, prompt: list[int], trainer: StepTrainer) -> None:

@@ -13,8 +13,14 @@ import torch
 
 from tuitune.engine import changes
 from tuitune.errors import TrainingError
+from tuitune.fit.cut import tokens_that_fit
 from tuitune.fit.machine import memory
-from tuitune.fit.shapes import ModelShape, activation_bytes_per_token
+from tuitune.fit.methods import NotKnown, trained
+from tuitune.fit.precision import Precision
+from tuitune.fit.shaped import shaped
+from tuitune.fit.shapes import ModelShape
+from tuitune.fit.states import held
+from tuitune.methods.counting import blocks_of
 from tuitune.run import manifest
 from tuitune.run.listing import versions
 
@@ -84,7 +90,8 @@ def _precision(recipe: Recipe, device: str) -> tuple[str, str]:
     """Return what is asked for; where nothing is said, what the device does well (bf16 where it has it)."""
     if recipe.pure_bf16:
         return "bfloat16", "no"
-    whole = recipe.whole
+    # Of a frozen model only what learns is fp32, which the method sees to.
+    whole = recipe.finetuning_type == "full"
     silent = not {"bf16", "fp16"} & recipe.asked
     if recipe.bf16 or (silent and device != "cpu" and torch.cuda.is_bf16_supported(including_emulation=False)):
         return ("float32" if whole else "bfloat16"), "bf16"
@@ -136,14 +143,13 @@ def settle(plan: Plan, recipe: Recipe, model: nn.Module, folder: Path, *, longes
     longest: tokens of the longest row. Recomputation is on when the recipe says so, or when one row would not fit
     otherwise.
     """
-    asked = recipe.gradient_checkpointing
-    off = asked is False or recipe.disable_gradient_checkpointing
-    room = _free_bytes(plan.device) * _SPARE - _still_to_come(model)
-    recompute = bool(asked)
-    tokens = _tokens_that_fit(plan, recipe, folder, room, recompute=recompute)
-    if not recompute and not off and tokens < longest:
+    shape = ModelShape.read(folder)
+    room = _free_bytes(plan.device) * _SPARE - _still_to_come(model, recipe, shape)
+    recompute = bool(recipe.recompute)
+    tokens = _tokens_that_fit(plan, recipe, shape, room, recompute=recompute)
+    if recipe.recompute is None and tokens < longest:
         recompute = True
-        tokens = _tokens_that_fit(plan, recipe, folder, room, recompute=True)
+        tokens = _tokens_that_fit(plan, recipe, shape, room, recompute=True)
     most = _CPU_TOKENS if plan.device == "cpu" else _CUDA_TOKENS
     # A longer row stands alone whatever the cut says, so the cut never needs to be below the longest row.
     tight = "" if tokens >= longest else f"a row of {longest} tokens may not fit into the memory that is free"
@@ -151,24 +157,21 @@ def settle(plan: Plan, recipe: Recipe, model: nn.Module, folder: Path, *, longes
     return replace(plan, tokens_per_batch=tokens, recompute=recompute, path=path), tight
 
 
-def _tokens_that_fit(plan: Plan, recipe: Recipe, folder: Path, room: float, *, recompute: bool) -> int:
-    shape = ModelShape.read(folder)
-    size = 2 if plan.dtype in ("bfloat16", "float16") or plan.autocast != "no" else 4
-    each = activation_bytes_per_token(
-        shape,
-        recompute=recompute,
-        bytes_per_element=size,
-        trainable="full" if recipe.whole else "lora",
-        rank=recipe.lora_rank,
-    )
-    return _UNKNOWN_TOKENS if each is None else max(0, int(room / each))
+def _tokens_that_fit(plan: Plan, recipe: Recipe, shape: ModelShape, room: float, *, recompute: bool) -> int:
+    formats = Precision(plan.dtype, plan.autocast, recipe.pure_bf16)
+    try:
+        model = shaped(recipe, shape)
+        fitting = tokens_that_fit(model.shape, formats, trained(recipe, model), room, recompute=recompute)
+    except NotKnown:
+        fitting = None
+    return _UNKNOWN_TOKENS if fitting is None else fitting
 
 
-def _still_to_come(model: nn.Module) -> int:
-    """Bytes of gradients and two Adam states, which are not allocated before the first step."""
-    return sum(
-        p.numel() * (p.element_size() + 2 * max(4, p.element_size())) for p in model.parameters() if p.requires_grad
-    )
+def _still_to_come(model: nn.Module, recipe: Recipe, shape: ModelShape) -> int:
+    """Return the bytes of gradients and optimizer states, which are not allocated before the first step."""
+    size = max((p.element_size() for p in model.parameters() if p.requires_grad), default=4)
+    coming = held(recipe, blocks_of(model), size, shape.head_dim or 0)
+    return coming.grads + coming.states
 
 
 def _free_bytes(device: str) -> int:

@@ -9,7 +9,7 @@ from tuitune.data.sources import must_exist
 from tuitune.data.templates import KNOWN_ELSEWHERE, NAMES
 from tuitune.errors import DataError, ModelError
 from tuitune.fit.models import resolve
-from tuitune.methods.lora import adapter_folder
+from tuitune.methods.adapters import adapter_folder
 from tuitune.recipe import Problem, Recipe
 
 

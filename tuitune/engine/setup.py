@@ -13,6 +13,7 @@ import sys
 
 from tuitune.errors import UsageError
 from tuitune.fit.machine import gpus, usable_cores
+from tuitune.models.quantise import quiet
 
 # malloc.h; blocks that go back to the kernel come back as page faults, which cost a flat step a third of its time.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
@@ -42,6 +43,7 @@ def prepare_process(*, device: str = "auto", threads: int | None = None) -> None
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    quiet()
     if "torch" not in sys.modules:
         _show_one_device(device)
     keep_freed_memory()

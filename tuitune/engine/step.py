@@ -47,7 +47,8 @@ class Stepper:
     tokens_per_batch: most tokens in one micro-batch; it shrinks when memory runs out and stays so.
     before_part: called before every micro-batch; it may raise to give the step up.
     recompute: turns gradient checkpointing on, as the last resort; None if it already is or must not be.
-    warn: tells the user.
+    penalty: a term of the method's own, added once to the loss of a step whatever its cut; not part of the loss that is
+    reported. warn: tells the user.
     """
 
     def __init__(
@@ -60,9 +61,11 @@ class Stepper:
         before_part: Callable[[], None],
         warn: Callable[[str], None],
         recompute: Callable[[], None] | None,
+        penalty: Callable[[nn.Module], Tensor | None] = lambda model: None,
     ) -> None:
         self._stage, self._path, self._accelerator = stage, path, accelerator
         self._before_part, self._warn, self._recompute = before_part, warn, recompute
+        self._penalty = penalty
         self.tokens_per_batch = tokens_per_batch
         self.recomputing = False
 
@@ -98,7 +101,8 @@ class Stepper:
                 done = self._stage.part_loss(model, part, self._path)
                 if aware is not None:
                     aware.begin_part(last=last)
-                self._accelerator.backward(done.loss / items)
+                extra = self._penalty(model) if last else None
+                self._accelerator.backward(done.loss / items if extra is None else done.loss / items + extra)
             total += done.loss.detach()
             tokens, labelled = tokens + done.tokens, labelled + done.labelled
         return StepResult((total / items).float(), tokens, labelled, len(parts))

@@ -22,6 +22,7 @@ from tuitune.engine.resuming import Resuming
 from tuitune.engine.rng import RngState
 from tuitune.engine.step import Stepper
 from tuitune.methods.base import StepAware
+from tuitune.models.depths import learn_thresholds
 from tuitune.models.shaping import Shaping
 from tuitune.run import events
 
@@ -185,6 +186,8 @@ class StepTrainer(Resuming):
     def save_boundary(self) -> None:
         """Write a checkpoint of the last whole step, dropping what the unfinished one has done."""
         self.model.zero_grad(set_to_none=True)
+        if self.step_aware is not None:
+            self.step_aware.discard()
         if self._boundary is not None:
             self._boundary.restore()
         self._save_checkpoint(self.model, None)
@@ -238,6 +241,7 @@ class _Steps(TrainerCallback):
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._trainer.method.after_step(self._trainer.model, state.global_step + 1)
+        learn_thresholds(self._trainer.model)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._trainer.session.stepped(state.global_step, state.max_steps)

@@ -5,13 +5,15 @@ The engine plans with the memory that is free once the model is loaded; what loa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tuitune.fit.precision import DeviceKind, Precision
 from tuitune.fit.shapes import ModelShape, activation_bytes_per_token
 
 if TYPE_CHECKING:
+    from tuitune.fit.methods import Trained
+    from tuitune.fit.states import Held
     from tuitune.recipe import Recipe
 
 MOST_TOKENS: dict[DeviceKind, int] = {"cpu": 1536, "cuda": 32768}
@@ -27,15 +29,22 @@ class Cut:
 
 
 def choose_cut(
-    recipe: Recipe, shape: ModelShape, formats: Precision, *, kind: DeviceKind, room: float | None, longest: int
+    recipe: Recipe,
+    shape: ModelShape,
+    formats: Precision,
+    trained: Trained,
+    *,
+    kind: DeviceKind,
+    room: float | None,
+    longest: int,
 ) -> Cut:
     """Return the engine's choice; `room`: bytes it may fill with activations, None when nobody knows."""
     asked = recipe.recompute
     recompute = asked is True
-    fitting = tokens_that_fit(recipe, shape, formats, room, recompute=recompute)
+    fitting = tokens_that_fit(shape, formats, trained, room, recompute=recompute)
     if asked is None and fitting is not None and fitting < longest:
         recompute = True
-        fitting = tokens_that_fit(recipe, shape, formats, room, recompute=True)
+        fitting = tokens_that_fit(shape, formats, trained, room, recompute=True)
     most = MOST_TOKENS[kind]
     at_once = most if fitting is None else min(fitting, most)
     # A longer row stands alone whatever the cut says.
@@ -43,28 +52,46 @@ def choose_cut(
 
 
 def tokens_that_fit(
-    recipe: Recipe, shape: ModelShape, formats: Precision, room: float | None, *, recompute: bool
+    shape: ModelShape, formats: Precision, trained: Trained, room: float | None, *, recompute: bool
 ) -> int | None:
     """Return how many tokens' activations go into `room`; None when that is not known."""
-    each = per_token(recipe, shape, formats, recompute=recompute)
-    return None if each is None or room is None else max(0, int(room / each))
+    each = per_token(shape, formats, trained, recompute=recompute)
+    if each is None or room is None:
+        return None
+    return max(0, int((room - _share(trained.fixed, shape, recompute)) / each))
+
+
+def activations(
+    shape: ModelShape, formats: Precision, trained: Trained, tokens: int, *, recompute: bool, dropout: bool = False
+) -> int | None:
+    """Return the bytes of the activations of so many tokens, None when they are not known."""
+    each = per_token(shape, formats, trained, recompute=recompute, dropout=dropout)
+    return None if each is None else tokens * each + _share(trained.fixed, shape, recompute)
 
 
 def per_token(
-    recipe: Recipe, shape: ModelShape, formats: Precision, *, recompute: bool, dropout: bool = False
+    shape: ModelShape, formats: Precision, trained: Trained, *, recompute: bool, dropout: bool = False
 ) -> int | None:
     """Return the bytes that one token's activations take while training."""
-    return activation_bytes_per_token(
+    if trained.layers is not None and not recompute:
+        # Below the first layer that learns nothing is kept; one layer at least stands for what lies above all of them.
+        shape = replace(shape, layers=max(1, trained.layers))
+    each = activation_bytes_per_token(
         shape,
         recompute=recompute,
         bytes_per_element=formats.compute_bytes,
-        trainable="full" if recipe.whole else "lora",
-        rank=recipe.lora_rank,
+        trainable=trained.trainable,
+        rank=trained.rank,
         dropout=dropout,
     )
+    return None if each is None else each + _share(trained.token, shape, recompute)
 
 
-def room_for_activations(free: int, loaded: int, elements: int, formats: Precision) -> float:
-    """Return the bytes that the engine leaves for activations: its share of what is free, less gradients and Adam."""
-    size = formats.trained_bytes
-    return max(0, free - loaded) * SPARE - elements * (size + 2 * max(4, size))
+def _share(amount: int, shape: ModelShape, recompute: bool) -> int:
+    """Return all of it, or one layer's share where activations are computed again."""
+    return amount // (shape.layers or 1) if recompute else amount
+
+
+def room_for_activations(free: int, loaded: int, coming: Held) -> float:
+    """Return the bytes that the engine leaves for activations: its share of what is free, less gradients and states."""
+    return max(0, free - loaded) * SPARE - coming.grads - coming.states

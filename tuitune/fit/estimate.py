@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from tuitune.fit import layers
+from tuitune.fit.count import Count
 from tuitune.fit.cut import MOST_TOKENS, Cut, choose_cut, room_for_activations
 from tuitune.fit.layers import Block
-from tuitune.fit.parts import ROLES, STANDING, Load, Role, load_of, parts_of
+from tuitune.fit.load import Load, load_of
+from tuitune.fit.methods import NotKnown
+from tuitune.fit.parts import ROLES, STANDING, Role, parts_of
 from tuitune.fit.precision import DeviceKind
 from tuitune.fit.shapes import ModelShape, likeness
 
@@ -32,7 +35,7 @@ _SAME_MODEL = 0.01
 class Estimate:
     """Predicted peak memory in bytes, by part; `parts` is None where nothing can be said, and `notes` say why.
 
-    `tokens` go through at once, with activations computed again or not.
+    `tokens` go through at once, with activations computed again or not; `count` says how many numbers learn.
     """
 
     parts: dict[Role, int] | None
@@ -41,6 +44,7 @@ class Estimate:
     tokens: int = 0
     recompute: bool = False
     notes: tuple[str, ...] = field(default=())
+    count: Count | None = None
 
     @property
     def total(self) -> int | None:
@@ -79,14 +83,14 @@ def estimate(
     adapter: tensors of the adapter that is trained further.
     """
     load, why = _load(recipe, shape, kind, bf16_units, adapter)
-    if load is None or shape is None:
+    if load is None:
         return Estimate(None, free, total, notes=why)
     row = min(longest or recipe.cutoff_len, recipe.cutoff_len)
-    cut = choose_cut(recipe, shape, load.formats, kind=kind, room=_room(load, free, kind), longest=row)
+    cut = _cut(recipe, load, free, kind, row)
     tokens = max(row, min(cut.tokens, recipe.rows_per_step * row))
-    parts = parts_of(recipe, shape, load, cut, tokens, kind)
+    parts = parts_of(recipe, load.model.shape, load, cut, tokens, kind)
     notes = (*_notes(recipe, cut, row, tokens, longest, adapter), *why)
-    return Estimate(parts, free, total, tokens, cut.recompute, notes)
+    return Estimate(parts, free, total, tokens, cut.recompute, notes, load.count)
 
 
 def largest_batch(
@@ -104,13 +108,13 @@ def largest_batch(
     Larger values of per_device_train_batch_size are no error: the engine cuts the step, and gains nothing by it.
     """
     load, _ = _load(recipe, shape, kind, bf16_units, adapter)
-    if load is None or shape is None:
+    if load is None:
         return None
     row = min(longest or recipe.cutoff_len, recipe.cutoff_len)
-    cut = choose_cut(recipe, shape, load.formats, kind=kind, room=_room(load, free, kind), longest=row)
+    cut = _cut(recipe, load, free, kind, row)
 
     def fits(rows: int) -> bool:
-        parts = parts_of(recipe, shape, load, cut, rows * row, kind)
+        parts = parts_of(recipe, load.model.shape, load, cut, rows * row, kind)
         return parts is not None and sum(parts.values()) <= free * _TIGHT
 
     if not fits(1):
@@ -141,12 +145,10 @@ def _load(
         return None, ("the model is not here yet: its sizes are known once it is fetched",)
     if problem := _unknown(shape):
         return None, (problem,)
-    load = load_of(recipe, shape, kind=kind, bf16_units=bf16_units, adapter=adapter)
-    if load is None:
-        return None, ("config.json does not tell the sizes of this model",)
-    if not load.trained:
-        return None, (f"lora_target {', '.join(recipe.lora_target)} names no layer of this model",)
-    return load, ()
+    try:
+        return load_of(recipe, shape, kind=kind, bf16_units=bf16_units, adapter=adapter), ()
+    except NotKnown as error:
+        return None, (str(error),)
 
 
 def _unknown(shape: ModelShape) -> str:
@@ -166,11 +168,10 @@ def _unknown(shape: ModelShape) -> str:
     return ""
 
 
-def _room(load: Load, free: int | None, kind: DeviceKind) -> float | None:
-    if free is None:
-        return None
+def _cut(recipe: Recipe, load: Load, free: int | None, kind: DeviceKind, row: int) -> Cut:
     loaded = load.weights + load.adapters + STANDING[kind]
-    return room_for_activations(free, loaded, load.elements, load.formats)
+    room = None if free is None else room_for_activations(free, loaded, load.coming)
+    return choose_cut(recipe, load.model.shape, load.formats, load.trained, kind=kind, room=room, longest=row)
 
 
 def _notes(

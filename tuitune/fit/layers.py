@@ -1,4 +1,4 @@
-"""The modules of a llama-like model by name, and which tensors of them a run trains: shapes only, from its sizes."""
+"""The modules of a llama-like model by name, and their tensors: shapes only, from its sizes."""
 
 from __future__ import annotations
 
@@ -28,14 +28,28 @@ class Module:
         weight = (self.out,) if self.kind == "norm" else (self.out, self.into)
         return [weight, (self.out,)] if self.bias else [weight]
 
+    @property
+    def inputs(self) -> int:
+        """How many numbers come in; the rows of an embedding are its inputs."""
+        return self.out if self.kind == "embedding" else self.into
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers go out."""
+        return self.into if self.kind == "embedding" else self.out
+
 
 @dataclass(frozen=True)
 class Block:
-    """So many tensors of one shape. An embedding's are told apart: 8-bit optimizers keep 32 bits for them."""
+    """So many tensors of one shape. An embedding's are told apart: 8-bit optimizers keep 32 bits for them.
+
+    `name` is that of a single tensor, for optimizers that choose by it.
+    """
 
     shape: tuple[int, ...]
     count: int = 1
     embedding: bool = False
+    name: str = ""
 
     @property
     def elements(self) -> int:
@@ -44,7 +58,7 @@ class Block:
 
 
 HEAD = "lm_head"
-_EMBEDDING = "model.embed_tokens"
+EMBEDDING = "model.embed_tokens"
 
 
 def elements(blocks: Iterable[Block]) -> int:
@@ -61,7 +75,7 @@ def modules(shape: ModelShape) -> tuple[Module, ...] | None:
     if not (shape.heads and shape.kv_heads and shape.head_dim):
         return None
     inside = list(_layer(shape, like))
-    found = [Module(_EMBEDDING, "embedding", vocab, hidden)]
+    found = [Module(EMBEDDING, "embedding", vocab, hidden)]
     for i in range(layers):
         found += [Module(f"model.layers.{i}.{m.name}", m.kind, m.out, m.into, m.bias) for m in inside]
     return (*found, Module("model.norm", "norm", hidden), Module(HEAD, "linear", vocab, hidden))
@@ -97,64 +111,30 @@ _NORMS = {
 
 
 @lru_cache(maxsize=64)
+def named(shape: ModelShape) -> tuple[Block, ...] | None:
+    """Return every tensor of the model with its name; a tied head has none of its own."""
+    known = modules(shape)
+    if known is None:
+        return None
+    return tuple(block for m in known if not (shape.tied and m.name == HEAD) for block in tensors(m))
+
+
+def tensors(module: Module) -> Iterator[Block]:
+    """Yield the tensors of a module with their names."""
+    for size, what in zip(module.shapes, ("weight", "bias"), strict=False):
+        yield Block(size, embedding=module.kind == "embedding", name=f"{module.name}.{what}")
+
+
+@lru_cache(maxsize=64)
 def whole(shape: ModelShape) -> tuple[Block, ...] | None:
-    """Return every tensor of the model; a tied head has none of its own."""
-    known = modules(shape)
-    if known is None:
-        return None
-    return _packed((m, s) for m in known if not (shape.tied and m.name == HEAD) for s in m.shapes)
+    """Return every tensor of the model, those of one shape together."""
+    known = named(shape)
+    return None if known is None else packed(known)
 
 
-@lru_cache(maxsize=256)
-def adapters(
-    shape: ModelShape, rank: int, targets: tuple[str, ...], further: tuple[str, ...] = (), dora: bool = False
-) -> tuple[Block, ...] | None:
-    """Return the tensors that LoRA adds: A and B of each target, DoRA's lengths, copies of modules trained whole."""
-    known = modules(shape)
-    if known is None:
-        return None
-    copied = [m for m in known if _trained_whole(m.name, further)]
-    adapted = [m for m in known if m.kind != "norm" and _targeted(m.name, m.kind, targets) and m not in copied]
-    parts: list[tuple[Module, tuple[int, ...]]] = [(m, s) for m in copied for s in m.shapes]
-    for module in adapted:
-        # The rows of an embedding are its inputs: peft turns both matrices over.
-        flat = Module(module.name, "linear", 1)
-        parts += [(flat, (rank, _inputs(module))), (flat, (_outputs(module), rank))]
-        parts += [(flat, (_outputs(module),))] if dora else []
-    return _packed(parts)
-
-
-def targeted(shape: ModelShape, name: str, targets: tuple[str, ...]) -> bool:
-    """Tell whether the module `name` gets an adapter."""
-    return any(m.name == name and _targeted(m.name, m.kind, targets) for m in modules(shape) or ())
-
-
-def trained_whole(shape: ModelShape, name: str, further: tuple[str, ...]) -> bool:
-    """Tell whether `additional_target` names the module `name`."""
-    return any(m.name == name and _trained_whole(m.name, further) for m in modules(shape) or ())
-
-
-def _inputs(module: Module) -> int:
-    return module.out if module.kind == "embedding" else module.into
-
-
-def _outputs(module: Module) -> int:
-    return module.into if module.kind == "embedding" else module.out
-
-
-def _targeted(name: str, kind: str, targets: tuple[str, ...]) -> bool:
-    if targets == ("all",):
-        return kind == "linear" and name != HEAD
-    return any(name == target or name.endswith(f".{target}") for target in targets)
-
-
-def _trained_whole(name: str, further: tuple[str, ...]) -> bool:
-    # peft compares the ends of names, dots or not, and those of the modules around this one too.
-    parts = name.split(".")
-    around = [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
-    return any(each.endswith(target) for target in further if target for each in around)
-
-
-def _packed(parts: Iterable[tuple[Module, tuple[int, ...]]]) -> tuple[Block, ...]:
-    counted = Counter((size, module.kind == "embedding") for module, size in parts)
+def packed(blocks: Iterable[Block]) -> tuple[Block, ...]:
+    """Return the same tensors without names, those of one shape together."""
+    counted: Counter[tuple[tuple[int, ...], bool]] = Counter()
+    for block in blocks:
+        counted[block.shape, block.embedding] += block.count
     return tuple(Block(size, count, embedding) for (size, embedding), count in counted.items())

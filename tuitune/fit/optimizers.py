@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tuitune.recipe.fields.matrix import own_optimizer
 from tuitune.recipe.fields.optimizer import optim_args
 
 if TYPE_CHECKING:
@@ -39,12 +40,12 @@ def optimizer_bytes(recipe: Recipe, blocks: Sequence[Block], size: int) -> int:
         return sum(block.count * _factored(block.shape) for block in blocks) * 4
     states = _STATES[name.split("_")[0]]
     eight = name.endswith("8bit")
-    return sum(block.count * _quantised(block, states, eight=eight) for block in blocks)
+    return sum(block.count * quantised(block, states, eight=eight) for block in blocks)
 
 
 def step_copy(recipe: Recipe, blocks: Sequence[Block], size: int) -> int:
     """Return the bytes that a step on a GPU needs besides: optimizers that work on all tensors at once copy them."""
-    return _elements(blocks) * size if recipe.optim in _WITH_A_COPY else 0
+    return _elements(blocks) * size if recipe.optim in _WITH_A_COPY and not own_optimizer(recipe) else 0
 
 
 def _elements(blocks: Sequence[Block]) -> int:
@@ -57,7 +58,8 @@ def _factored(shape: tuple[int, ...]) -> int:
     return math.prod(shape[:-1]) + math.prod(shape[:-2]) * shape[-1]
 
 
-def _quantised(block: Block, states: int, *, eight: bool) -> int:
+def quantised(block: Block, states: int, *, eight: bool) -> int:
+    """Return the bytes that bitsandbytes keeps for one tensor; small ones and embeddings keep 32 bits."""
     count = math.prod(block.shape)
     if not eight or block.embedding or count < _SMALLEST_8BIT:
         return states * count * 4

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tuitune.fit import layers
-from tuitune.fit.cut import Cut, per_token
-from tuitune.fit.layers import Block
-from tuitune.fit.optimizers import optimizer_bytes, step_copy
-from tuitune.fit.precision import DeviceKind, Precision, precision
+from tuitune.fit.cut import Cut, activations, per_token
+from tuitune.fit.layers import EMBEDDING, HEAD
+from tuitune.fit.optimizers import step_copy
+from tuitune.fit.precision import DeviceKind
 from tuitune.fit.shapes import ModelShape, logit_bytes_per_token
+from tuitune.fit.targets import is_whole, targeted
+from tuitune.recipe.fields.method import BESIDE_LAYERS
 
 if TYPE_CHECKING:
+    from tuitune.fit.load import Load
     from tuitune.recipe import Recipe
 
 Role = Literal["weights", "adapters", "grads", "optim", "activ", "logits", "runtime"]
@@ -26,65 +26,27 @@ _SLICE_BYTES: dict[DeviceKind, int] = {"cpu": 24 << 20, "cuda": 512 << 20}  # mo
 # there they are a share of all activations, recomputed or not (measured with the embedded model: it settles after a few
 # steps, and the many small products of adapters leave more of them).
 _GPU_HOLES = 0.05
-_HEAP_HOLES = {"lora": 0.7, "full": 0.1}
+_HEAP_HOLES = {"adapters": 0.7, "whole": 0.1}
 _OWN_LOGITS = frozenset({"gemma2", "granite"})  # their head is more than one product
-
-
-@dataclass(frozen=True)
-class Load:
-    """What a run holds whatever goes through it: formats, trained tensors, the model's bytes."""
-
-    formats: Precision
-    trained: tuple[Block, ...]
-    weights: int
-    adapters: int
-
-    @property
-    def elements(self) -> int:
-        """How many numbers are trained."""
-        return layers.elements(self.trained)
-
-
-def load_of(
-    recipe: Recipe, shape: ModelShape, *, kind: DeviceKind, bf16_units: bool, adapter: Sequence[Block] | None
-) -> Load | None:
-    """Return what is held, None for a model whose tensors are not known here."""
-    formats = precision(recipe, kind, bf16_units=bf16_units)
-    if recipe.finetuning_type == "full":
-        trained = layers.whole(shape)
-        if trained is None:
-            return None
-        return Load(formats, trained, layers.elements(trained) * formats.trained_bytes, 0)
-    everything = layers.whole(shape)
-    trained = tuple(adapter) if adapter is not None else _new_adapter(recipe, shape)
-    if everything is None or trained is None:
-        return None
-    weights = layers.elements(everything) * formats.weight_bytes
-    return Load(formats, trained, weights, layers.elements(trained) * formats.trained_bytes)
-
-
-def _new_adapter(recipe: Recipe, shape: ModelShape) -> tuple[Block, ...] | None:
-    return layers.adapters(shape, recipe.lora_rank, recipe.lora_target, recipe.additional_target, recipe.use_dora)
 
 
 def parts_of(
     recipe: Recipe, shape: ModelShape, load: Load, cut: Cut, tokens: int, kind: DeviceKind
 ) -> dict[Role, int] | None:
     """Return the bytes of every part while `tokens` tokens go through at once; None when that is not known."""
-    size = load.formats.trained_bytes
     activ = _activations(recipe, shape, load, cut, tokens)
     logits = _logits(recipe, shape, load, tokens, kind)
     if activ is None or logits is None:
         return None
     # The head is done when the layers' backward pass needs room of its own, and so are both when the step is made.
     passing = max(_working_set(recipe, shape, load, tokens) - logits, 0)
-    stepping = step_copy(recipe, load.trained, size) if kind == "cuda" else 0
+    stepping = step_copy(recipe, load.trained.blocks, load.formats.trained_bytes) if kind == "cuda" else 0
     coming = max(activ + passing + logits, stepping)
     return {
         "weights": load.weights,
         "adapters": load.adapters,
-        "grads": load.elements * size,
-        "optim": optimizer_bytes(recipe, load.trained, size),
+        "grads": load.coming.grads,
+        "optim": load.coming.states,
         "activ": coming - logits,
         "logits": logits,
         "runtime": STANDING[kind] + _holes(recipe, shape, load, coming, tokens, kind),
@@ -94,38 +56,33 @@ def parts_of(
 def _holes(recipe: Recipe, shape: ModelShape, load: Load, coming: int, tokens: int, kind: DeviceKind) -> int:
     if kind == "cuda":
         return int(coming * _GPU_HOLES)
-    each = per_token(recipe, shape, load.formats, recompute=False) or 0
-    return int(tokens * each * _HEAP_HOLES[recipe.finetuning_type])
+    each = per_token(shape, load.formats, load.trained, recompute=False) or 0
+    return int(tokens * each * _HEAP_HOLES["whole" if recipe.whole else "adapters"])
 
 
 def _activations(recipe: Recipe, shape: ModelShape, load: Load, cut: Cut, tokens: int) -> int | None:
-    each = per_token(recipe, shape, load.formats, recompute=cut.recompute, dropout=recipe.lora_dropout > 0)
-    if each is None:
-        return None
-    if recipe.use_dora and recipe.finetuning_type == "lora":
-        # Both results are kept in fp32 to learn the lengths.
-        outputs = _adapted_outputs(shape, recipe.lora_target)
-        each += 8 * (outputs // (shape.layers or 1) if cut.recompute else outputs)
-    return tokens * each + _casts(load)
+    dropping = recipe.lora_dropout > 0 and recipe.finetuning_type in ("lora", "adalora", "vera")
+    held = activations(shape, load.formats, load.trained, tokens, recompute=cut.recompute, dropout=dropping)
+    return None if held is None else held + _casts(recipe, load)
 
 
-def _casts(load: Load) -> int:
+def _casts(recipe: Recipe, load: Load) -> int:
     # Autocast keeps a half copy of every fp32 matrix that it multiplies with.
     if load.formats.autocast == "no":
         return 0
-    return 2 * sum(block.elements for block in load.trained if len(block.shape) > 1 and not block.embedding)
-
-
-def _adapted_outputs(shape: ModelShape, targets: tuple[str, ...]) -> int:
-    lengths = layers.adapters(shape, 1, targets, (), True) or ()
-    return sum(block.elements for block in lengths if len(block.shape) == 1)
+    multiplied = load.model.tensors if recipe.whole else load.trained.blocks
+    return 2 * sum(block.elements for block in multiplied if len(block.shape) > 1 and not block.embedding)
 
 
 def _working_set(recipe: Recipe, shape: ModelShape, load: Load, tokens: int) -> int:
-    """Return the gradients of one layer's activations; DoRA also builds its largest weight twice to measure it."""
+    """Return the gradients of one layer's activations, and what the method makes of its largest weight to use it."""
     hidden, middle = shape.hidden_size or 0, shape.intermediate_size or 0
     flowing = tokens * (2 * hidden + 2 * middle) * load.formats.compute_bytes
-    return flowing + (8 * hidden * middle if recipe.use_dora else 0)
+    largest = hidden * middle
+    # DoRA builds it twice to measure it; few bits are made whole; a product as large as it has a gradient.
+    flowing += 8 * largest if recipe.use_dora else 0
+    flowing += load.formats.compute_bytes * largest if recipe.quantization_bit else 0
+    return flowing + (4 * largest if load.trained.fixed else 0)
 
 
 def _logits(recipe: Recipe, shape: ModelShape, load: Load, tokens: int, kind: DeviceKind) -> int | None:
@@ -133,7 +90,7 @@ def _logits(recipe: Recipe, shape: ModelShape, load: Load, tokens: int, kind: De
     compute, vocab, hidden = load.formats.compute_bytes, shape.vocab_size, shape.hidden_size
     if not vocab or not hidden:
         return None
-    whole = recipe.finetuning_type == "full"
+    whole = _learns_head(load)
     if _has_own_logits(recipe, shape):
         each = logit_bytes_per_token(shape, bytes_per_element=compute)
         return None if each is None else tokens * each
@@ -144,10 +101,16 @@ def _logits(recipe: Recipe, shape: ModelShape, load: Load, tokens: int, kind: De
     return size + (2 * vocab * hidden * 4 if whole else 0)
 
 
+def _learns_head(load: Load) -> bool:
+    """Whether the weight that makes logits gets a gradient of its own; tied, it is the embedding."""
+    name = f"{EMBEDDING if load.model.shape.tied else HEAD}.weight"
+    return any(block.name == name for block in load.trained.blocks)
+
+
 def _has_own_logits(recipe: Recipe, shape: ModelShape) -> bool:
     if shape.architecture in _OWN_LOGITS:
         return True
-    if recipe.finetuning_type == "full":
+    if recipe.finetuning_type not in BESIDE_LAYERS:
         return False
-    touched = layers.targeted(shape, layers.HEAD, recipe.lora_target)
-    return touched or layers.trained_whole(shape, layers.HEAD, recipe.additional_target)
+    targets = recipe.oft_target if recipe.finetuning_type == "oft" else recipe.lora_target
+    return targeted(HEAD, "linear", targets) or is_whole(HEAD, recipe.additional_target)

@@ -40,7 +40,7 @@ def precision(recipe: Recipe, kind: DeviceKind, *, bf16_units: bool = True) -> P
     """Return the formats of a run on a device of this kind; `bf16_units`: whether a GPU computes bf16 itself."""
     if recipe.pure_bf16:
         return Precision("bfloat16", "no", pure=True)
-    whole = recipe.whole
+    whole = recipe.finetuning_type == "full"  # of a frozen model only what learns is float32
     silent = not {"bf16", "fp16"} & recipe.asked
     if recipe.bf16 or (silent and kind == "cuda" and bf16_units):
         return Precision("float32" if whole else "bfloat16", "bf16")

@@ -9,6 +9,8 @@ from typing import Literal
 from tuitune.fit.files import read_object
 from tuitune.fit.safetensors import BadSafetensors, read_weights, weight_files
 
+Trainable = Literal["lora", "full", "frozen"]
+
 
 @dataclass(frozen=True)
 class Likeness:
@@ -58,6 +60,8 @@ class ModelShape:
     mlp_bias: bool = False
     # Weights of 4 bits and the like: neither their count nor their bytes follow from the sizes above.
     packed: bool = False
+    # The blocks that LLaMA Pro inserted, counted from 0, where the configuration names them.
+    inserted: tuple[int, ...] = ()
 
     @classmethod
     def read(cls, path: str | Path) -> ModelShape:
@@ -101,6 +105,7 @@ class ModelShape:
             attention_bias=values.get("attention_bias") is True,
             mlp_bias=values.get("mlp_bias") is True,
             packed="quantization_config" in config,
+            inserted=_numbers(values.get("inserted_blocks")),
         )
         return cls(**{**shape.__dict__, "parameters": _count(shape) if known else None})
 
@@ -133,7 +138,7 @@ def activation_bytes_per_token(
     *,
     recompute: bool,
     bytes_per_element: int,
-    trainable: Literal["lora", "full"] = "lora",
+    trainable: Trainable = "lora",
     rank: int = 8,
     dropout: bool = False,
 ) -> int | None:
@@ -149,6 +154,7 @@ def activation_bytes_per_token(
     Norms compute in fp32 and so do peft's adapters: norm inputs take 4 bytes in half precision too, and the inputs of
     adapted layers are kept as one fp32 copy for each of the 7 adapters (3h more), in place of the shared ones. Dropout
     before the adapters makes such copies too, and keeps its mask (4 bytes on a CPU, 1 on a GPU: 4 are counted).
+    Layers that are frozen, with something trained below or between them, do not keep the inputs of linear layers.
     With recomputation: h per layer, and one layer's whole set while its backward pass runs. What the LM head costs is
     told by `logit_bytes_per_token`.
     """
@@ -159,11 +165,11 @@ def activation_bytes_per_token(
         return None
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     inputs, attention, gates = 2 * hidden + queries + middle, 2 * queries + 2 * keys, 3 * middle
-    scaled, adapters = (0, 7 * rank) if trainable == "lora" else (2 * hidden, 0)
+    scaled, adapters = (2 * hidden, 0) if trainable == "full" else (0, 7 * rank)
     narrow, wide = attention + gates + scaled, 2 * hidden + adapters + shape.heads
     if trainable == "lora" and (bytes_per_element < 4 or dropout):
         wide += (inputs + 3 * hidden) * (2 if dropout else 1)
-    else:
+    elif trainable != "frozen":
         narrow += inputs
     layer = narrow * bytes_per_element + wide * 4
     last_norm = hidden * max(bytes_per_element, 4)
@@ -191,3 +197,7 @@ def likeness(shape: ModelShape) -> Likeness | None:
 def _natural(values: dict[str, object], key: str) -> int | None:
     value = values.get(key)
     return value if type(value) is int and value > 0 else None
+
+
+def _numbers(value: object) -> tuple[int, ...]:
+    return tuple(each for each in value if type(each) is int) if isinstance(value, list) else ()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path as Folder
 
     import torch
@@ -16,10 +17,30 @@ if TYPE_CHECKING:
     from tuitune.recipe import Recipe
 
 
+def _nothing(*args: object) -> None:
+    """Take note of nothing."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What a method's preparation may know and tell of the attempt at a run; by itself that of none.
+
+    checkpoint: where the attempt goes on from. check: obeys a stop between pieces of work. phase(name, detail): long
+    work begins; progress(done, total): how far it is. say: writes a line into the run's log.
+    """
+
+    checkpoint: Folder | None = None
+    check: Callable[[], None] = _nothing
+    phase: Callable[[str, str], None] = _nothing
+    progress: Callable[[int, int], None] = _nothing
+    say: Callable[[str], None] = _nothing
+
+
 class Method:
     """A way to tune a model; what a method does not say is as for any other."""
 
     name: ClassVar[str]
+    attempt = Attempt()  # the engine sets it before `prepare`
 
     def prepare(self, model: PreTrainedModel, recipe: Recipe) -> nn.Module:
         """Return the model to train: which parameters learn, in what precision. Raises ModelError."""
@@ -53,6 +74,10 @@ class Method:
 
         say: writes a line into the run's log.
         """
+
+    def penalty(self, model: Any) -> Tensor | None:
+        """Return what is added to the mean loss of every optimizer step, None for nothing."""
+        return None
 
     def after_step(self, model: Any, step: int) -> None:
         """Do what is due once optimizer step `step` (from 1) was made; its gradients are still there."""

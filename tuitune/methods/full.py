@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tuitune import methods
+from tuitune.methods import badam, lisa
 from tuitune.methods.base import Method
 
 if TYPE_CHECKING:
@@ -22,9 +23,13 @@ class Full(Method):
     name = "full"
 
     def prepare(self, model: PreTrainedModel, recipe: Recipe) -> nn.Module:
-        """Make every parameter trainable; with autocast the master weights stay fp32."""
+        """Make trainable whatever will ever learn; with autocast the master weights stay fp32. Raises ModelError."""
         for parameter in model.parameters():
             parameter.requires_grad_(True)
+        if recipe.use_badam:
+            badam.narrow(model, recipe)
+        if recipe.use_lisa:
+            lisa.check(model, recipe)
         return in_training_format(model, recipe)
 
     def optimizer(self, model: nn.Module, recipe: Recipe, args: TrainingArguments) -> torch.optim.Optimizer | None:

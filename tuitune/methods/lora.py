@@ -1,4 +1,4 @@
-"""LoRA through peft: new adapters, adapters that are trained further, LoRA+, rsLoRA, DoRA, exact PiSSA."""
+"""LoRA through peft: new adapters, adapters that are trained further, LoRA+, rsLoRA, DoRA, PiSSA, LoftQ."""
 
 from __future__ import annotations
 
@@ -6,63 +6,68 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuitune.errors import ModelError
-from tuitune.methods.base import Method
-from tuitune.text import clean_line
+from tuitune.methods.adapters import Adapter
+from tuitune.methods.targets import find, touches_tied, trained_whole
+from tuitune.models.blocks import inserted
 
 if TYPE_CHECKING:
     import torch
+    from peft import PeftConfig
     from torch import nn
     from transformers import PreTrainedModel, TrainingArguments
 
     from tuitune.recipe import Recipe
 
 
-class Lora(Method):
+class Lora(Adapter):
     """Low-rank adapters (Hu et al., arXiv 2106.09685) in fp32 on a frozen model."""
 
     name = "lora"
+    kind = "LORA"
+    _plain = False
 
-    def prepare(self, model: PreTrainedModel, recipe: Recipe) -> nn.Module:
-        """Freeze the model and put the recipe's adapter on it, or the last of `adapter_name_or_path`."""
-        import torch
-        from peft import get_peft_model
-
-        folders = [adapter_folder(recipe, name) for name in recipe.adapter_name_or_path]
-        merged, last = (folders, None) if recipe.create_new_adapter or not folders else (folders[:-1], folders[-1])
-        base: Any = model
-        for folder in merged:
-            base = load_adapter(base, folder).merge_and_unload()
-        if last is not None:
-            further: nn.Module = load_adapter(base, last, trainable=True)
-            return further
-        config = self._config(base, recipe)
-        try:
-            made: nn.Module = get_peft_model(base, config, autocast_adapter_dtype=not recipe.pure_bf16)
-        except ValueError as error:
-            raise _no_such_module(base, recipe, error) from error
-        if not recipe.pure_bf16:  # peft casts adapters, but not the modules that are trained whole
-            for parameter in made.parameters():
-                if parameter.requires_grad and parameter.dtype in (torch.bfloat16, torch.float16):
-                    parameter.data = parameter.data.float()
-        return made
-
-    def _config(self, model: PreTrainedModel, recipe: Recipe) -> Any:
+    def config(self, model: PreTrainedModel, recipe: Recipe) -> PeftConfig:
+        """Return the recipe's LoRA, rsLoRA or DoRA."""
         from peft import LoraConfig, TaskType
 
-        everything = tuple(recipe.lora_target) == ("all",)
-        rank = recipe.lora_rank
+        chosen = find(model, recipe.lora_target, inserted(model, recipe))
+        whole = trained_whole(model, recipe, ties=True)
+        _refuse_for_bare(chosen.parameters, recipe)
         return LoraConfig(
             task_type=TaskType.CAUSAL_LM,
-            r=rank,
-            lora_alpha=2 * rank if recipe.lora_alpha is None else recipe.lora_alpha,
+            r=recipe.lora_rank,
+            lora_alpha=recipe.alpha,
             lora_dropout=recipe.lora_dropout,
-            target_modules="all-linear" if everything else list(recipe.lora_target),
-            modules_to_save=list(recipe.additional_target) or None,
+            target_modules=list(chosen.modules),
+            target_parameters=list(chosen.parameters) or None,
+            modules_to_save=whole,
+            # An embedding that is the head too stays so: one copy is trained, saved and merged.
+            ensure_weight_tying=touches_tied(model, (*chosen.modules, *(whole or ()))),
             use_rslora=recipe.use_rslora,
             use_dora=recipe.use_dora,
-            # Exact SVD only: peft's fast one starts elsewhere when the adapter is loaded again (methods.md, section 1).
-            init_lora_weights="pissa" if recipe.pissa_init else True,
         )
+
+    def prepare(self, model: PreTrainedModel, recipe: Recipe) -> nn.Module:
+        """Put the adapter on the model; with PiSSA and LoftQ it begins with a part of the weights."""
+        from tuitune.methods import startpoint
+
+        made = super().prepare(model, recipe)
+        if recipe.pissa_init or recipe.loftq_init:
+            startpoint.begin(made, recipe, self.attempt)
+        self._plain = startpoint.only_plain(made, recipe, self.attempt.say)
+        return made
+
+    def save(self, model: Any, folder: str, *, exact: bool = False) -> None:
+        """Write the adapter; one that began with a part of the weights with its start, or as a plain LoRA."""
+        from tuitune.methods import original, startpoint
+
+        if self._plain and not exact:
+            original.save_plain(model, folder)
+            return
+        super().save(model, folder, exact=exact)
+        start = startpoint.of(model)
+        if start is not None:
+            start.save(Path(folder))
 
     def optimizer(self, model: nn.Module, recipe: Recipe, args: TrainingArguments) -> torch.optim.Optimizer | None:
         """Return LoRA+'s optimizer (Hayou et al., arXiv 2402.12354) when asked for: matrix B learns faster than A."""
@@ -87,43 +92,17 @@ class Lora(Method):
         return recipe.lora_dropout > 0
 
 
-def adapter_folder(recipe: Recipe, name: str) -> Path:
-    """Return where the adapter `name` lies; raises ModelError when there is none."""
-    path = recipe.locate(name)
-    if (path / "final" / "adapter_config.json").is_file():
-        path = path / "final"
-    if not (path / "adapter_config.json").is_file():
-        raise ModelError(
-            f"{name} is no adapter: it has no adapter_config.json",
-            "name a folder that peft saved, a checkpoint, or a run with a final/ folder",
-        )
-    return path
-
-
-def load_adapter(model: Any, folder: Path, *, trainable: bool = False) -> Any:
-    """Put the adapter of `folder` on `model`; raises ModelError when it does not fit."""
-    from peft import PeftModel
-
-    if not (folder / "adapter_model.safetensors").is_file():
-        raise ModelError(
-            f"the adapter in {folder} has no adapter_model.safetensors",
-            "pickled adapters (.bin) are not read: they can run code; save it again as safetensors",
-        )
-    try:
-        loaded = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
-    except Exception as error:  # peft, safetensors and torch each raise their own; every one becomes words
-        reason = clean_line(str(error))[:300]
-        raise ModelError(
-            f"the adapter in {folder} cannot be put on this model: {reason}", "is it an adapter of this very model?"
-        ) from error
-    return loaded
-
-
-def _no_such_module(model: Any, recipe: Recipe, error: ValueError) -> ModelError:
-    import torch
-
-    linear = sorted({name.rsplit(".", 1)[-1] for name, m in model.named_modules() if isinstance(m, torch.nn.Linear)})
-    return ModelError(
-        f"lora_target {', '.join(recipe.lora_target)} does not fit this model: {clean_line(str(error))[:200]}",
-        f"its linear layers are {', '.join(linear)}; `all` takes every one but the head",
-    )
+def _refuse_for_bare(parameters: tuple[str, ...], recipe: Recipe) -> None:
+    """Raise ModelError where a wish needs a layer, and the adapter stands beside bare tensors too (experts)."""
+    wishes = {
+        "lora_dropout": ("no input of theirs can be dropped", recipe.lora_dropout > 0),
+        "use_dora": ("DoRA needs layers", recipe.use_dora),
+        "pissa_init": ("PiSSA needs layers", recipe.pissa_init),
+        "loftq_init": ("LoftQ needs layers", recipe.loftq_init),
+    }
+    for key, (reason, wanted) in wishes.items():
+        if parameters and wanted:
+            raise ModelError(
+                f"{key}: {reason}, and this model keeps {', '.join(parameters)} as bare tensors",
+                f"remove {key}, or name layers in lora_target, such as q_proj,k_proj,v_proj,o_proj",
+            )

@@ -16,6 +16,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from tuitune.models import shifted
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -55,9 +57,13 @@ def attend(
     if strange:
         raise ValueError(f"the flat attention does not know {', '.join(strange)}")
     drop = dropout if module.training else 0.0
-    if layout.kernel and not drop and _kernel_fits(query):
-        return _varlen(query, key, value, layout, scaling), None
-    return _per_span(query, key, value, layout, scaling, drop), None
+
+    def full(q: Tensor, k: Tensor, v: Tensor, who: Layout) -> Tensor:
+        if who.kernel and not drop and _kernel_fits(q):
+            return _varlen(q, k, v, who, scaling)
+        return _per_span(q, k, v, who, scaling, drop)
+
+    return (shifted.attend(query, key, value, layout, full) if layout.group else full(query, key, value, layout)), None
 
 
 def _per_span(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None, drop: float) -> Tensor:

@@ -49,6 +49,8 @@ class Layout:
     spans: list[Span] = field(default_factory=list)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     kernel: bool = True  # whether CUDA's variable-length kernel may be used
+    group: int = 0  # tokens of a group of shifted sparse attention; 0: a query sees all that comes before it
+    derived: list[Layout] = field(default_factory=list)  # the two layouts of those groups, once they were needed
     _bias: dict[tuple[int, int, torch.dtype], Tensor] = field(default_factory=dict)
 
     def bias(self, span: Span, dtype: torch.dtype) -> Tensor:
@@ -161,8 +163,11 @@ class FlatBuilder:
         self._positions.extend(range(position, position + len(ids)))
         self._spans.append(Span(start, start + len(ids), trunk))
 
-    def build(self, device: torch.device | str = "cpu", *, kernel: bool = True) -> FlatBatch:
-        """Return the batch on `device`; raises ValueError if no sequence had a labelled token."""
+    def build(self, device: torch.device | str = "cpu", *, kernel: bool = True, group: int = 0) -> FlatBatch:
+        """Return the batch on `device`; raises ValueError if no sequence had a labelled token.
+
+        kernel, group: see Layout.
+        """
         if not self._targets:
             raise ValueError("a flat batch needs at least one labelled token")
         device = torch.device(device)
@@ -173,7 +178,7 @@ class FlatBuilder:
         ids, positions, targets, owner = (x.to(device, non_blocking=True) for x in move)
         return FlatBatch(
             ids[None], positions[None], keep.to(device), source.to(device), targets, owner,
-            Layout(self._spans, device, kernel), self._sequences, aligned,
+            Layout(self._spans, device, kernel, group), self._sequences, aligned,
         )  # fmt: skip
 
 

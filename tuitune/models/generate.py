@@ -67,7 +67,6 @@ def borrowed(model: nn.Module, device: torch.device, seed: int | None) -> Iterat
 
     `no_grad` and not `inference_mode`: tensors cached in there could not take part in a later backward.
     """
-    modes = [(module, module.training) for module in model.modules()]
     devices = [device] if device.type == "cuda" else []
     with torch.no_grad(), torch.random.fork_rng(devices=devices):
         if seed is not None:
@@ -75,13 +74,21 @@ def borrowed(model: nn.Module, device: torch.device, seed: int | None) -> Iterat
         else:
             torch.seed()
         # Dropout and recomputation off: in train mode checkpointing drops the key-value cache and the reply is wrong.
-        model.eval()
-        try:
+        with in_evaluation(model):
             yield
-        finally:
-            # Module by module: `model.train()` would wake what was meant to stay in eval mode.
-            for module, mode in modes:
-                module.training = mode
+
+
+@contextlib.contextmanager
+def in_evaluation(model: nn.Module) -> Iterator[None]:
+    """Put the model into evaluation mode inside, and every module back into its own mode afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        # Module by module: `model.train()` would wake what was meant to stay in eval mode.
+        for module, mode in modes:
+            module.training = mode
 
 
 class _Streamer:

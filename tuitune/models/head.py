@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from tuitune.models.losses import PLAIN, Anchor, Objective, divergence
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -34,7 +36,14 @@ class _HeadLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, dtype: torch.dtype
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        targets: Tensor,
+        dtype: torch.dtype,
+        objective: Objective,
+        anchor: Anchor | None,
     ) -> tuple[Tensor, Tensor]:
         wants = ctx.needs_input_grad
         exact = torch.promote_types(hidden.dtype, torch.float32)
@@ -51,11 +60,18 @@ class _HeadLoss(torch.autograd.Function):
             correct += (logits.argmax(-1) == t).sum()
             top = logits.gather(1, t[:, None])[:, 0]
             lse = logits.logsumexp(-1)
-            loss += (lse - top).sum(dtype=torch.float64)
+            nll = lse - top
+            weights = objective.weights(logits, nll)
+            loss += (nll if weights is None else weights * nll).sum(dtype=torch.float64)
+            if anchor is None and not any(wants[:3]):
+                continue
+            log_p, reference = logits.sub_(lse[:, None]), None
+            if anchor is not None:
+                reference = anchor.log_probabilities(start, end, dtype, exact)
+                loss += objective.alpha * divergence(reference, log_p).sum(dtype=torch.float64)
             if not any(wants[:3]):
                 continue
-            grad = logits.sub_(lse[:, None]).exp_()
-            grad[torch.arange(end - start, device=t.device), t] -= 1
+            grad = _to_logits(log_p, t, weights, objective.alpha, reference)
             # fp16 would lose small gradients before the scaler has seen them, so its products are made in fp32.
             low = exact if dtype == torch.float16 else dtype
             if d_hidden is not None:
@@ -76,7 +92,20 @@ class _HeadLoss(torch.autograd.Function):
             None if saved is None else (saved * scale.to(saved.dtype)).to(kind)
             for saved, kind in zip(ctx.saved_tensors, ctx.kinds, strict=True)
         ]
-        return (*out, None, None)
+        return (*out, None, None, None, None)
+
+
+def _to_logits(
+    log_p: Tensor, targets: Tensor, weights: Tensor | None, alpha: float, reference: Tensor | None
+) -> Tensor:
+    """Return weights * (p - target) + alpha * (p - reference), made in place of `log_p` and `reference`."""
+    grad = log_p.exp_()
+    if weights is not None:
+        grad *= (weights if reference is None else weights + alpha)[:, None]
+    if reference is not None:
+        grad -= reference.exp_().mul_(alpha)
+    grad[torch.arange(len(targets), device=targets.device), targets] -= 1 if weights is None else weights
+    return grad
 
 
 def _slices(hidden: Tensor, vocabulary: int, dtype: torch.dtype) -> Iterator[tuple[int, int]]:
@@ -86,24 +115,31 @@ def _slices(hidden: Tensor, vocabulary: int, dtype: torch.dtype) -> Iterator[tup
         yield start, min(start + rows, hidden.shape[0])
 
 
-def head_loss(hidden: Tensor, head: nn.Linear, targets: Tensor, dtype: torch.dtype | None = None) -> Scored:
-    """Return the summed cross entropy of `head(hidden)`, hidden (N, H), targets (N,).
+def head_loss(
+    hidden: Tensor,
+    head: nn.Linear,
+    targets: Tensor,
+    dtype: torch.dtype | None = None,
+    objective: Objective = PLAIN,
+    anchor: Anchor | None = None,
+) -> Scored:
+    """Return the summed loss of `head(hidden)`, hidden (N, H), targets (N,): cross entropy unless said otherwise.
 
-    dtype: of the products (autocast); the weight's if None.
+    dtype: of the products (autocast); the weight's if None. anchor: for an anchored objective.
     """
     apply: Any = _HeadLoss.apply
     weight: Tensor = head.weight
     bias: Tensor | None = head.bias
     if not torch.is_grad_enabled():  # the function itself cannot see that: it would make gradients for nothing
         weight, bias = weight.detach(), None if bias is None else bias.detach()
-    loss, correct = apply(hidden, weight, bias, targets, dtype or weight.dtype)
+    loss, correct = apply(hidden, weight, bias, targets, dtype or weight.dtype, objective, anchor)
     return Scored(loss, correct)
 
 
-def plain_loss(logits: Tensor, targets: Tensor) -> Scored:
+def plain_loss(logits: Tensor, targets: Tensor, objective: Objective = PLAIN, anchor: Anchor | None = None) -> Scored:
     """The same from ready logits (N, V), for heads that are more than one product."""
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    loss = nn.functional.cross_entropy(logits, targets, reduction="none").sum(dtype=torch.float64)
+    loss = objective.plain(logits, targets, anchor).sum(dtype=torch.float64)
     return Scored(loss.to(logits.dtype), (logits.detach().argmax(-1) == targets).sum())
 
 

@@ -106,8 +106,14 @@ def load_model(
     _know_attention(attention)
     from transformers import AutoModelForCausalLM
 
+    from tuitune.models.depths import is_routed_folder, routed_config, routed_model_class
+
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        loader: Any = AutoModelForCausalLM
+        if is_routed_folder(path):
+            more.setdefault("config", routed_config(path))
+            loader = routed_model_class(more["config"])
+        loaded: Any = loader.from_pretrained(
             str(path),
             dtype=dtype,
             attn_implementation=attention,
@@ -115,8 +121,7 @@ def load_model(
             trust_remote_code=trust_remote_code,
             local_files_only=True,
             output_loading_info=True,
-            **_placement(device),
-            **more,
+            **_placement(device) | more,
         )
     except ModelError:
         raise
@@ -189,6 +194,14 @@ def _model_error(path: Path, error: Exception) -> ModelError:
             f"there is not enough memory to load {path.name}", "Use a smaller model, a smaller dtype, or quantisation."
         )
     return ModelError(f"the model in {path} cannot be loaded: {type(error).__name__}: {words}")
+
+
+def refuses_attention(error: ModelError) -> bool:
+    """Whether a model could not be loaded because its architecture has no attention but its own."""
+    cause = error.__cause__
+    if isinstance(cause, KeyError):  # a table of classes by the attention's name, as Falcon has one
+        return cause.args[:1] in (("tuitune",), ("sdpa",))
+    return isinstance(cause, ValueError | TypeError) and "attention" in str(cause)
 
 
 def _wants_remote_code(error: Exception) -> bool:

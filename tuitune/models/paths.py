@@ -7,20 +7,28 @@ side must give the logits that each gives alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
+from tuitune.errors import ModelError
 from tuitune.models import probe
+from tuitune.models.depths import TaughtPath, is_routed
 from tuitune.models.flat import IGNORED, FlatBuilder, common_beginning, labelled, needed
 from tuitune.models.head import HeadTap, Scored, head_loss, plain_loss
+from tuitune.models.losses import PLAIN, Anchor, Objective
+from tuitune.models.neftune import Noise, flat_lengths
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor, nn
     from transformers import PreTrainedModel
 
     from tuitune.models.flat import FlatBatch
+    from tuitune.models.reference import Reference
 
 Ids = Sequence[Sequence[int]]
 _WORTH_SHARING = 0.05  # of the tokens; below it the mask of a branch costs more than the trunk saves
@@ -53,8 +61,15 @@ class Path(Protocol):
         """Return the size of several rows from the sizes that each has alone; costs no look at a token."""
         ...
 
-    def score(self, model: nn.Module, rows: Ids, labels: Ids) -> Score:
-        """Return the summed loss of the labelled tokens."""
+    def score(
+        self,
+        model: nn.Module,
+        rows: Ids,
+        labels: Ids,
+        objective: Objective = PLAIN,
+        reference: Reference | None = None,
+    ) -> Score:
+        """Return the summed loss of the labelled tokens; reference: for an anchored objective."""
         ...
 
 
@@ -68,6 +83,11 @@ class Head:
     def sliced(self) -> bool:
         return self._tap is not None
 
+    @property
+    def linear(self) -> nn.Linear | None:
+        """The layer whose inputs `rows` returns, None where it returns logits."""
+        return None if self._tap is None else self._tap.head
+
     def rows(self, model: nn.Module, inputs: dict[str, Any]) -> Tensor:
         """Run the model; return hidden states (tapped) or logits, (batch, kept, width)."""
         if self._tap is None:
@@ -75,20 +95,47 @@ class Head:
         with self._tap.opened():
             return model(**inputs).logits  # type: ignore[no-any-return]
 
-    def loss(self, rows: Tensor, targets: Tensor) -> Scored:
-        """Summed cross entropy of rows (N, width) against targets (N,)."""
+    def loss(self, rows: Tensor, targets: Tensor, objective: Objective = PLAIN, anchor: Anchor | None = None) -> Scored:
+        """Summed loss of rows (N, width) against targets (N,)."""
         if self._tap is None:
-            return plain_loss(rows, targets)
-        return head_loss(rows, self._tap.head, targets, self._dtype)
+            return plain_loss(rows, targets, objective, anchor)
+        return head_loss(rows, self._tap.head, targets, self._dtype, objective, anchor)
+
+    def anchor(
+        self,
+        reference: Reference | None,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        pick: Callable[[Tensor], Tensor],
+    ) -> Anchor | None:
+        """Return what the reference says where `pick` takes rows (N, width) out of (batch, kept, width)."""
+        if reference is None:
+            return None
+        rows, linear = reference.rows(model, self, inputs)
+        return Anchor(pick(rows), linear)
 
 
 class FlatPath:
-    """All rows behind one another in one flat row; common beginnings once if `share`."""
+    """All rows behind one another in one flat row; common beginnings once if `share`.
+
+    group: tokens of a group of shifted sparse attention while training, 0 for full attention. noise: NEFTune's. Both
+    forbid `share`.
+    """
 
     name = "flat"
 
-    def __init__(self, head: Head, device: torch.device, *, share: bool, kernel: bool = True) -> None:
+    def __init__(
+        self,
+        head: Head,
+        device: torch.device,
+        *,
+        share: bool,
+        kernel: bool = True,
+        group: int = 0,
+        noise: Noise | None = None,
+    ) -> None:
         self._head, self._device, self._share, self._kernel = head, device, share, kernel
+        self._group, self._noise = group, noise
 
     def size(self, rows: Ids, labels: Ids) -> int:
         """Return the tokens of the flat row."""
@@ -108,22 +155,42 @@ class FlatPath:
         trunk = common_beginning([row[:n] for row, n in zip(rows, lengths, strict=True)])
         return trunk if (len(rows) - 1) * trunk > _WORTH_SHARING * sum(lengths) else 0
 
-    def score(self, model: nn.Module, rows: Ids, labels: Ids) -> Score:
+    def score(
+        self,
+        model: nn.Module,
+        rows: Ids,
+        labels: Ids,
+        objective: Objective = PLAIN,
+        reference: Reference | None = None,
+    ) -> Score:
         """Return the summed loss; raises ValueError if nothing is labelled."""
         builder = FlatBuilder()
-        if self._trunk(rows, [needed(mask) for mask in labels]):
+        computed = [needed(mask) for mask in labels]
+        if self._trunk(rows, computed):
             builder.add(rows, labels)
         else:
             for row, mask in zip(rows, labels, strict=True):
                 builder.add([row], [mask])
         batch = builder.build(self._device, kernel=self._kernel)
+        inputs = flat_inputs(batch)
         with probe.flat_call():
-            hidden = self._head.rows(model, flat_inputs(batch))[0]
-        if len(hidden) != len(batch.keep):  # a forward without `logits_to_keep`
-            hidden = hidden.index_select(0, batch.keep)
-        hidden = hidden if batch.aligned else hidden.index_select(0, batch.source)
-        scored = self._head.loss(hidden, batch.targets)
+            anchor = self._head.anchor(reference, model, inputs, lambda x: _labelled_rows(x[0], batch))
+            batch.layout.group = self._group if model.training else 0
+            with self._noisy(model, rows, computed):
+                hidden = self._head.rows(model, inputs)[0]
+        scored = self._head.loss(_labelled_rows(hidden, batch), batch.targets, objective, anchor)
         return Score(scored.loss, batch.tokens, len(batch.targets), scored.correct)
+
+    def _noisy(self, model: nn.Module, rows: Ids, computed: Sequence[int]) -> AbstractContextManager[None]:
+        if self._noise is None or not model.training:
+            return nullcontext()
+        return self._noise.over(flat_lengths([len(row) for row in rows], computed, self._device))
+
+
+def _labelled_rows(hidden: Tensor, batch: FlatBatch) -> Tensor:
+    if len(hidden) != len(batch.keep):  # a forward without `logits_to_keep`
+        hidden = hidden.index_select(0, batch.keep)
+    return hidden if batch.aligned else hidden.index_select(0, batch.source)
 
 
 def flat_inputs(batch: FlatBatch) -> dict[str, Any]:
@@ -142,8 +209,8 @@ class PaddedPath:
 
     name = "padded"
 
-    def __init__(self, head: Head, device: torch.device, pad: int) -> None:
-        self._head, self._device, self._pad = head, device, pad
+    def __init__(self, head: Head, device: torch.device, pad: int, noise: Noise | None = None) -> None:
+        self._head, self._device, self._pad, self._noise = head, device, pad, noise
 
     def size(self, rows: Ids, labels: Ids) -> int:
         """Return the tokens of the rectangle."""
@@ -157,7 +224,14 @@ class PaddedPath:
         """Return the area of the rectangle."""
         return len(sizes) * max(sizes)
 
-    def score(self, model: nn.Module, rows: Ids, labels: Ids) -> Score:
+    def score(
+        self,
+        model: nn.Module,
+        rows: Ids,
+        labels: Ids,
+        objective: Objective = PLAIN,
+        reference: Reference | None = None,
+    ) -> Score:
         """Return the summed loss."""
         width = max(max(1, needed(mask)) for mask in labels)
         ids = torch.full((len(rows), width), self._pad)
@@ -169,10 +243,17 @@ class PaddedPath:
             following = torch.tensor(label[1 : n + 1])
             targets[i, : len(following)] = following
         inputs = {"input_ids": ids.to(self._device), "attention_mask": mask.to(self._device), "use_cache": False}
-        hidden = self._head.rows(model, inputs)
         kept = (targets != IGNORED).to(self._device)
-        scored = self._head.loss(hidden[kept], targets.to(self._device)[kept])
+        anchor = self._head.anchor(reference, model, inputs, lambda x: x[kept])
+        with self._noisy(model, rows):
+            hidden = self._head.rows(model, inputs)
+        scored = self._head.loss(hidden[kept], targets.to(self._device)[kept], objective, anchor)
         return Score(scored.loss, ids.numel(), sum(map(labelled, labels)), scored.correct)
+
+    def _noisy(self, model: nn.Module, rows: Ids) -> AbstractContextManager[None]:
+        if self._noise is None or not model.training:
+            return nullcontext()
+        return self._noise.over(torch.tensor([[len(row)] for row in rows], device=self._device))
 
 
 def choose(
@@ -183,23 +264,40 @@ def choose(
     dropout: bool,
     autocast: torch.dtype | None,
     kernel: bool = True,
+    group: int = 0,
+    neftune: float = 0.0,
 ) -> tuple[Path, str]:
     """Settle the attention of `model`; return its path and, if that is the padded one, the reason in words.
 
     longest: tokens of the longest row. dropout: whether the method drops anything; like the model's own dropout it
     keeps beginnings from being shared, which would share the noise. kernel: whether CUDA's variable-length attention
-    may be used. Raises ModelError when no path gives what rows alone do.
+    may be used. group: tokens of a group of shifted sparse attention, 0 for none. neftune: strength of the noise on
+    embeddings, 0 for none. Raises ModelError when no path gives what rows alone do, or the flat one does not and
+    `group` needs it.
     """
-    dropout = dropout or has_dropout(model)
+    routed = is_routed(model)  # routers choose among the tokens of whole sequences
+    share = not (dropout or has_dropout(model) or group or neftune or routed)
     device = next(model.parameters()).device
     truth = probe.rows_alone(model)
     reason = _why_not_flat(model, longest)
     if not reason and not probe.flat_agrees(model, truth):
         reason = "its layers do not keep sequences in one row apart"
+    if group:
+        _refuse_groups(model, reason)
+    if reason:
+        probe.settle_padded(model, truth)
+    head, noise = Head(HeadTap.on(model), autocast), Noise.on(model, neftune)
+    path: Path = PaddedPath(head, device, pad, noise)
     if not reason:
-        return FlatPath(Head(HeadTap.on(model), autocast), device, share=not dropout, kernel=kernel), ""
-    probe.settle_padded(model, truth)
-    return PaddedPath(Head(HeadTap.on(model), autocast), device, pad), reason
+        path = FlatPath(head, device, share=share, kernel=kernel, group=group, noise=noise)
+    return (TaughtPath(path) if routed else path), reason
+
+
+def _refuse_groups(model: PreTrainedModel, reason: str) -> None:
+    if not reason and model.config.get_text_config().num_attention_heads < 2:
+        reason = "it has one attention head, which cannot be halved"
+    if reason:
+        raise ModelError(f"shift_attn does not work with this model: {reason}", "remove shift_attn")
 
 
 def has_dropout(model: PreTrainedModel) -> bool:

@@ -37,6 +37,12 @@ def use(model: Any, implementation: str) -> None:
             config._attn_implementation = implementation
 
 
+def attention_of(model: Any) -> str:
+    """Return the name of the attention that is in use."""
+    name: str = model.config.get_text_config()._attn_implementation
+    return name
+
+
 def rows_alone(model: Any) -> list[Tensor]:
     """Return the logits of the probe rows, each computed alone with the plainest attention: the truth."""
     use(model, "eager")

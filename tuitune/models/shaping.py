@@ -77,26 +77,36 @@ def load_shaped(
 ) -> PreTrainedModel:
     """Load the model of a local folder and shape it. Raises ModelError."""
     from tuitune.models.load import load_model
+    from tuitune.models.quantise import Quantiser, check, same_arithmetic
 
+    stored = check(folder, shaping)
     settings: dict[str, Any] = {}
     if shaping.rope_scaling:
         from tuitune.models.rope import scaled_config
 
-        settings["config"] = scaled_config(folder, shaping, trust_remote_code=trust_remote_code)
-    if shaping.quantization_bit:
-        from tuitune.models.quantise import quantisation
-
-        settings["quantization_config"] = quantisation(shaping, dtype, device)
+        settings["config"] = scaled_config(folder, shaping, trust_remote_code=trust_remote_code, note=note)
+    quantiser = Quantiser(shaping, dtype, device) if shaping.quantization_bit else None
+    if quantiser is not None:
+        settings |= quantiser.arguments()
+    if stored or "quantization_config" in settings:
+        settings["device_map"] = {"": device}  # transformers would choose a GPU where there is one
     model = load_model(
         folder, dtype=dtype, device=device, attention=attention, trust_remote_code=trust_remote_code, note=note,
         **settings,
     )  # fmt: skip
+    if shaping.rope_scaling:
+        from tuitune.models.rope import refuse_ignored
+
+        refuse_ignored(model)
+    if quantiser is not None:
+        quantiser.after_loading(model, note)
+    same_arithmetic(model)
     if shaping.expand_blocks:
         from tuitune.models.blocks import expand
 
         model = expand(model, shaping.expand_blocks)
-    if shaping.mixture_of_depths == "convert":
-        from tuitune.models.depths import convert
+    if shaping.mixture_of_depths:
+        from tuitune.models.depths import settle
 
-        model = convert(model, shaping.mod_capacity)
+        model = settle(model, shaping.mixture_of_depths, shaping.mod_capacity)
     return model

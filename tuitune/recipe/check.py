@@ -122,18 +122,20 @@ class _Check:
     def relate(self, recipe: Recipe) -> None:
         """Add what can only be said about the recipe as a whole."""
         values = recipe.model_dump()
-        for key in recipe.asked:
-            self._placed(FIELDS[key], values)
         for rule in RULES:
             if self.broken.isdisjoint(rule.keys) and rule.when(recipe):
-                key = self._blamed(rule)
-                self.say(key, rule.reason, rule.hint, rule.level)
+                self.say(self._blamed(rule), rule.reason, rule.hint, rule.level)
+        # What is refused needs no second word on where it would have an effect.
+        refused = {problem.key for problem in self.problems if problem.level == "error"}
+        for key in recipe.asked:
+            if self.origin[key] not in refused:
+                self._placed(FIELDS[key], values)
 
     def _placed(self, field: Field, values: Mapping[str, object]) -> None:
         key = self.origin[field.name]
         if values[field.name] is False or values[field.name] == field.default:
             return  # what is off, or as it would be anyway, has no effect anywhere
-        if not field.applies(values) and self.broken.isdisjoint(condition.key for condition in field.when):
+        if not field.applies(values) and self.broken.isdisjoint(key for each in field.when for key in each.keys):
             self.say(key, f"has no effect here: it applies when {field.condition()}", level="warning")
         elif field.inert and values[field.name] != field.default:
             self.say(key, f"has no effect here: {field.inert}", "remove the key", "warning")

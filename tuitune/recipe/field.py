@@ -62,7 +62,7 @@ class Field:
 
     def applies(self, values: Mapping[str, object]) -> bool:
         """Return whether the key means anything in a recipe with these values; keys that it lacks count as default."""
-        known = {condition.key: FIELDS[condition.key].default for condition in self.when}
+        known = {key: FIELDS[key].default for condition in self.when for key in condition.keys}
         known.update({key: value for key in known if (value := values.get(key)) is not None})
         return all(condition.holds(known) for condition in self.when)
 

@@ -22,21 +22,29 @@ _ANYTHING = ("anything",)
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """A condition on another key: it has one of `values`, or any value at all."""
+    """A condition on another key: it has one of `values`, or any value at all; or else another condition holds."""
 
     key: str
     values: tuple[object, ...] = _ANYTHING
+    other: When | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that decide."""
+        return (self.key, *(self.other.keys if self.other else ()))
 
     def holds(self, values: Mapping[str, object]) -> bool:
         """Return whether the condition holds for these values, which must include defaults."""
         value = values.get(self.key)
-        return bool(value) if self.values is _ANYTHING else value in self.values
+        own = bool(value) if self.values is _ANYTHING else value in self.values
+        return own or (self.other is not None and self.other.holds(values))
 
     def words(self) -> str:
         """Return the condition as a recipe writes it."""
+        either = f" or {self.other.words()}" if self.other else ""
         if self.values is _ANYTHING:
-            return f"{self.key} is set"
-        return " or ".join(f"{self.key}: {str(value).lower()}" for value in self.values)
+            return f"{self.key} is set{either}"
+        return " or ".join(f"{self.key}: {str(value).lower()}" for value in self.values) + either
 
 
 @dataclass(frozen=True, slots=True)

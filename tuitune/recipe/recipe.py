@@ -110,7 +110,9 @@ class Recipe(
     @property
     def recompute(self) -> bool | None:
         """Whether activations are computed again: always, never, or None for only when memory needs it."""
-        return False if self.disable_gradient_checkpointing else self.gradient_checkpointing
+        # Layers that are computed again forget the keys and values that prefix tuning laid before them.
+        never = self.disable_gradient_checkpointing or self.finetuning_type == "prefix_tuning"
+        return False if never else self.gradient_checkpointing
 
     def locate(self, value: str) -> Path:
         """Return where a path of this recipe lies.

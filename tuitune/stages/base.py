@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tuitune.data import Row
     from tuitune.models.paths import Path
+    from tuitune.models.reference import Reference
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,15 @@ class Part:
 
 
 class Stage(Protocol):
-    """A training objective."""
+    """A training objective; `reference` is the model as it was before training, set by the engine where needed."""
 
     name: str
+    reference: Reference | None
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether `reference` must be set before a training."""
+        ...
 
     def items(self, rows: Sequence[Row]) -> int:
         """Return the loss denominator of a whole optimizer step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -22,6 +23,7 @@ class Slot(Enum):
 
 
 CONTENT = "{content}"
+_SAID = "message['content']"
 Slots = tuple[str | Slot, ...]
 
 
@@ -55,6 +57,21 @@ class NamedTemplate:
     def stop_ids(self, tokenizer: PreTrainedTokenizerBase) -> list[int]:
         return known_ids([*self.stop, _text_of(tokenizer.eos_token)], tokenizer)
 
+    def jinja(self) -> str:
+        """Return the same as a chat template for tokenizers; a user's message opens the answer by itself."""
+        system, user, assistant = (
+            _jinja(self.system, "system"), _jinja(self.user, _SAID), _jinja(self.assistant, _SAID),
+        )  # fmt: skip
+        return (
+            "{% set told = messages[0]['content'] if messages[0]['role'] == 'system' else '' %}"
+            f"{{% set system = told or {json.dumps(self.default_system)} %}}"
+            f"{{% if system %}}{system}{{% endif %}}"
+            "{% for message in messages %}"
+            f"{{% if message['role'] == 'user' %}}{user}"
+            f"{{% elif message['role'] == 'assistant' %}}{assistant}{{% endif %}}"
+            "{% endfor %}"
+        )
+
     def _dialogue(self, system: str | None, messages: Sequence[Message], eos: int | None) -> list[Piece]:
         pieces = [_filled(self.user if m.role == "user" else self.assistant, m.content, eos) for m in messages]
         # An empty system text means the template's own, as in LLaMA-Factory.
@@ -82,6 +99,20 @@ def _filled(slots: Slots, content: str, eos: int | None) -> Piece:
         elif eos is not None:
             elements.append(eos)
     return tuple(elements)
+
+
+def _jinja(slots: Slots, content: str) -> str:
+    """Return Jinja that writes the slots around the expression `content`."""
+    parts: list[str] = []
+    for slot in slots:
+        if isinstance(slot, str):
+            before, found, after = slot.partition(CONTENT)
+            parts += [json.dumps(before)] if before else []
+            parts += [content] if found else []
+            parts += [json.dumps(after)] if after else []
+        else:
+            parts.append("eos_token")
+    return "".join(f"{{{{ {part} }}}}" for part in parts)
 
 
 def _text_of(token: object) -> str | None:

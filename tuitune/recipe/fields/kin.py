@@ -33,7 +33,11 @@ class KinOptions(Options):
     )  # fmt: skip
     adalora_interval: Whole = option(10, "AdaLoRA: steps between two prunings.", unit="steps", ge=1, when=_ADALORA)
     adalora_orthogonality: Number = option(
-        0.5, "AdaLoRA: weight of the term that keeps the directions of an adapter apart.", ge=0, when=_ADALORA
+        0.5,
+        "AdaLoRA: weight of the term that keeps the directions of an adapter apart. It is added to "
+        "the loss once per step and is not part of the loss that is shown.",
+        ge=0,
+        when=_ADALORA,
     )
     vera_d_initial: Number = option(
         0.1, "VeRA: where the trained scale of the shared matrices begins.", gt=0,
@@ -61,7 +65,8 @@ class KinOptions(Options):
         20, "How many learnt vectors stand before every text.", unit="tokens", ge=1, when=_PROMPTED, essential=True
     )
     prompt_tuning_init_text: Text | None = option(
-        None, "Prompt tuning: words whose embeddings the learnt vectors begin with. Unset, they begin at random.",
+        None, "Prompt tuning: words whose embeddings the learnt vectors begin with, repeated or cut to their number. "
+        "Unset, they begin as random words of the vocabulary.",
         when=When("finetuning_type", ("prompt_tuning",)),
     )  # fmt: skip
     encoder_hidden_size: Whole | None = option(
@@ -77,8 +82,20 @@ class KinOptions(Options):
 RULES = (
     Rule(
         ("adalora_init_rank", "lora_rank", "finetuning_type"),
-        lambda r: r.finetuning_type == "adalora" and r.adalora_init_rank < r.lora_rank,
-        "AdaLoRA prunes from adalora_init_rank down to lora_rank, so it cannot begin below it",
+        lambda r: r.finetuning_type == "adalora" and r.adalora_init_rank <= r.lora_rank,
+        "AdaLoRA prunes from adalora_init_rank down to lora_rank, so it must begin above it",
         "raise adalora_init_rank, or lower lora_rank",
+    ),
+    Rule(
+        ("finetuning_type", "quantization_bit"),
+        lambda r: r.finetuning_type in ("loha", "lokr") and r.quantization_bit is not None,
+        "the products of LoHa and LoKr are as large as the weights, which are quantised here",
+        "set finetuning_type: lora (QLoRA) or oft (QOFT), or remove quantization_bit",
+    ),
+    Rule(
+        ("gradient_checkpointing", "finetuning_type"),
+        lambda r: r.finetuning_type == "prefix_tuning" and r.gradient_checkpointing is True,
+        "layers that are computed again forget the keys and values that prefix tuning lays before them",
+        "remove gradient_checkpointing, or use prompt_tuning or p_tuning",
     ),
 )

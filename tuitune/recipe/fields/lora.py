@@ -118,6 +118,12 @@ def is_regex(targets: tuple[str, ...]) -> bool:
     return len(targets) == 1 and re.fullmatch(r"[\w.]+", targets[0]) is None
 
 
+def _several_regexes(recipe: Recipe) -> bool:
+    return len(recipe.lora_target) > 1 and any(
+        is_regex((name,)) and " " not in name for name in recipe.lora_target if name
+    )
+
+
 def _bad_regex(recipe: Recipe) -> bool:
     if not is_regex(recipe.lora_target) or " " in recipe.lora_target[0]:
         return False
@@ -151,6 +157,12 @@ RULES = (
         lambda r: "all" in r.lora_target and len(r.lora_target) > 1,
         "'all' already covers the other names",
         "keep either all or the names",
+    ),
+    Rule(
+        ("lora_target",),
+        _several_regexes,
+        "a regular expression stands alone, and commas part names",
+        "write one expression, with | between alternatives; one that holds a comma goes into a list: ['...']",
     ),
     Rule(
         ("lora_target",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from tuitune.recipe.option import Options, Rule, When, option
 from tuitune.recipe.shapes import Flag, Number
@@ -39,9 +39,13 @@ class LossOptions(Options):
     )  # fmt: skip
 
 
-def loss_name(recipe: Recipe) -> str:
-    """Return which loss is asked for: "nll", "dft", "asft" or "eaft"."""
-    return next((key[4:-5] for key in _LOSSES if getattr(recipe, key)), "nll")
+def loss_name(recipe: Recipe) -> Literal["nll", "dft", "asft", "eaft"]:
+    """Return which loss is asked for; "nll" is plain likelihood."""
+    if recipe.use_dft_loss:
+        return "dft"
+    if recipe.use_asft_loss:
+        return "asft"
+    return "eaft" if recipe.use_eaft_loss else "nll"
 
 
 RULES = (

@@ -17,7 +17,10 @@ class OftOptions(Options):
 
     oft_rank: Whole = option(0, "How many blocks each rotation has; 0 lets oft_block_size decide.", ge=0)
     oft_block_size: Whole = option(
-        32, "Size of a rotation's blocks; it must divide the width of each layer.", ge=0, essential=True
+        32,
+        "Size of a rotation's blocks. A layer whose width it does not divide gets the nearest size that does.",
+        ge=0,
+        essential=True,
     )
     oft_target: Names = option(
         ("all",),

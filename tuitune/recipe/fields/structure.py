@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from tuitune.recipe.fields.method import BESIDE_LAYERS, WHOLE
+from tuitune.recipe.fields.method import BESIDE_LAYERS, PROMPTED, WHOLE
 from tuitune.recipe.option import Options, Rule, When, option
 from tuitune.recipe.shapes import Flag, Number, Whole
+
+if TYPE_CHECKING:
+    from tuitune.recipe.recipe import Recipe
 
 _PRO = When("use_llama_pro", (True,))
 
@@ -41,7 +44,9 @@ class StructureOptions(Options):
         when=When("mixture_of_depths", ("convert",)),
     )  # fmt: skip
     rope_scaling: Literal["linear", "dynamic", "yarn", "llama3"] | None = option(
-        None, "Stretch the positions of the model so that cutoff_len may be longer than it was trained for."
+        None,
+        "Stretch the positions of the model so that cutoff_len may be longer than it was trained for, by the next "
+        "whole factor. `dynamic` is fixed at cutoff_len, so that no text changes the positions of others.",
     )
     shift_attn: Flag = option(
         False,
@@ -52,6 +57,11 @@ class StructureOptions(Options):
         None, "LongLoRA: size of a group. Unset, a quarter of cutoff_len.", unit="tokens", ge=2,
         when=When("shift_attn", (True,)),
     )  # fmt: skip
+
+
+def group_size(recipe: Recipe) -> int:
+    """Return the tokens in a group of shifted sparse attention, 0 without it."""
+    return (recipe.shift_attn_group or max(2, recipe.cutoff_len // 4)) if recipe.shift_attn else 0
 
 
 RULES = (
@@ -68,6 +78,12 @@ RULES = (
         "set use_llama_pro: true, or remove expand_blocks",
     ),
     Rule(
+        ("use_llama_pro", "use_dora", "pissa_init", "loftq_init"),
+        lambda r: r.use_llama_pro and (r.use_dora or r.pissa_init or r.loftq_init),
+        "inserted blocks begin with output weights of zero, which have no direction and no principal components",
+        "use plain LoRA, rsLoRA or LoRA+",
+    ),
+    Rule(
         ("mixture_of_depths", "finetuning_type"),
         lambda r: r.mixture_of_depths is not None and r.finetuning_type != "full",
         "a model whose layers leave tokens out must learn anew as a whole",
@@ -78,6 +94,19 @@ RULES = (
         lambda r: r.shift_attn and r.mixture_of_depths is not None,
         "shifted groups need every token in every layer",
         "keep one of them",
+    ),
+    Rule(
+        ("shift_attn", "finetuning_type"),
+        lambda r: r.shift_attn and r.finetuning_type in PROMPTED,
+        "only the first group of a text would see the learnt vectors before it",
+        "use lora, freeze or full",
+    ),
+    Rule(
+        ("shift_attn_group", "cutoff_len"),
+        lambda r: r.shift_attn and r.shift_attn_group is not None and r.shift_attn_group >= r.cutoff_len,
+        "a group as long as the longest text saves nothing",
+        "lower it, a quarter of cutoff_len is usual",
+        level="warning",
     ),
     Rule(
         ("rope_scaling", "finetuning_type"),

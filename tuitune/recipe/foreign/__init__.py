@@ -38,6 +38,10 @@ RENAMED: dict[str, Renamed] = {
     "per_gpu_eval_batch_size": Renamed("per_device_eval_batch_size"),
     "activation_checkpointing": Renamed("gradient_checkpointing"),
     "max_seq_length": Renamed("cutoff_len"),
+    "checkpoint_dir": Renamed("adapter_name_or_path"),
+    "num_layer_trainable": Renamed("freeze_trainable_layers"),
+    "name_module_trainable": Renamed("freeze_trainable_modules"),
+    "neft_alpha": Renamed("neftune_noise_alpha"),
     "use_cpu": Renamed("device", _cpu),
     "no_cuda": Renamed("device", _cpu),
 }

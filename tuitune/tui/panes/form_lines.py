@@ -99,13 +99,13 @@ def _visible(line: Line, recipe: Recipe, view: View) -> bool:
         return _found(line, field, view.query) and (field is None or line.given or _offered(field, recipe))
     if field is None or line.level == "error" or line.key in view.revealed:
         return True
-    if not field.applies(recipe.model_dump(include={condition.key for condition in field.when})):
+    if not field.applies(recipe.model_dump(include={key for condition in field.when for key in condition.keys})):
         return False
     return line.given or ((view.everything or field.essential) and not settled(field))
 
 
 def _offered(field: Field, recipe: Recipe) -> bool:
-    return field.applies(recipe.model_dump(include={each.key for each in field.when})) and not settled(field)
+    return field.applies(recipe.model_dump(include={key for each in field.when for key in each.keys})) and not settled(field)
 
 
 def _found(line: Line, field: Field | None, query: str) -> bool:

@@ -1,0 +1,1 @@
+"""Out of TuiTune: a tuned model as an ordinary folder that other programs load."""

@@ -1,0 +1,52 @@
+"""The model as it was before training, asked about the same texts: what ASFT holds on to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+
+from tuitune.models.generate import in_evaluation
+from tuitune.models.paths import Head
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Precision = Callable[[], AbstractContextManager[object]]
+
+
+class Reference(Protocol):
+    """A model that does not learn."""
+
+    def rows(self, model: Any, head: Head, inputs: dict[str, Any]) -> tuple[Tensor, nn.Linear | None]:
+        """Return its hidden states (batch, kept, width) and the head over them, or logits and None.
+
+        model, head: those that learn. inputs: what `model` is called with. Draws no random numbers, keeps no gradient.
+        """
+        ...
+
+
+class Itself:
+    """The trained model itself; `before` lets it be what it was: its adapter is off while that is open."""
+
+    def __init__(self, before: Callable[[Any], AbstractContextManager[None]], precision: Precision) -> None:
+        self._before, self._precision = before, precision
+
+    def rows(self, model: Any, head: Head, inputs: dict[str, Any]) -> tuple[Tensor, nn.Linear | None]:
+        """Run `model` as it was."""
+        with torch.no_grad(), self._precision(), in_evaluation(model), self._before(model):
+            return head.rows(model, inputs), head.linear
+
+
+class FrozenCopy:
+    """A second model in memory."""
+
+    def __init__(self, model: Any, head: Head, precision: Precision) -> None:
+        self._model, self._head, self._precision = model, head, precision
+
+    def rows(self, model: Any, head: Head, inputs: dict[str, Any]) -> tuple[Tensor, nn.Linear | None]:
+        """Run the copy."""
+        with torch.no_grad(), self._precision():
+            return self._head.rows(self._model, inputs), self._head.linear
