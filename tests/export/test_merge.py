@@ -137,7 +137,7 @@ def test_files_that_read_otherwise_are_not_kept(root: Path, monkeypatch: pytest.
         plain(model, folder, **more)
 
     monkeypatch.setattr(LlamaForCausalLM, "save_pretrained", spoilt)
-    with pytest.raises(ModelError, match="the files read again"):
+    with pytest.raises(ModelError, match="the files read again does not answer"):
         export(of_run(made), root / "out")
     assert sorted(path.name for path in root.iterdir()) == ["data", "run", "tiny"]
 

@@ -22,7 +22,7 @@ _MIB = 1 << 20
 @pytest.mark.parametrize(
     "asked", [{}, {"bf16": True}, {"bf16": False}, {"fp16": True}, {"fp16": False}, {"pure_bf16": True}]
 )
-@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("method", ["lora", "freeze", "full"])
 def test_formats_are_the_engines(
     asked: dict[str, Any], method: str, kind: DeviceKind, units: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -47,6 +47,16 @@ def test_formats_are_the_engines(
         {"finetuning_type": "full"},
         {"tokens_per_batch": 777},
         {"lora_rank": 32},
+        {"finetuning_type": "freeze", "freeze_trainable_layers": 1},
+        {"finetuning_type": "loha"},
+        {"finetuning_type": "oft"},
+        {"finetuning_type": "bottleneck"},
+        {"finetuning_type": "prefix_tuning"},
+        {"use_dora": True, "optim": "adamw_8bit"},
+        {"finetuning_type": "full", "use_galore": True, "galore_layerwise": True, "max_grad_norm": 0},
+        {"finetuning_type": "full", "use_badam": True},
+        {"finetuning_type": "full", "use_lisa": True},
+        {"finetuning_type": "full", "use_adam_mini": True},
     ],
 )
 def test_the_cut_is_the_engines(

@@ -155,3 +155,26 @@ def test_what_cannot_be_told_is_said_in_words(asked: dict[str, Any], words: str)
     found = estimate(recipe(**asked), shape)
     assert found.parts is None
     assert words in found.notes[0]
+
+
+@pytest.mark.parametrize("format", ["float32", "pure"])
+@pytest.mark.parametrize("asked", [
+    {"use_dora": True}, {"finetuning_type": "adalora"}, {"finetuning_type": "vera", "lora_rank": 16},
+    {"finetuning_type": "ia3"}, {"finetuning_type": "loha"}, {"finetuning_type": "lokr"}, {"finetuning_type": "oft"},
+    {"finetuning_type": "bottleneck"}, {"finetuning_type": "full", "use_badam": True},
+    {"finetuning_type": "full", "mixture_of_depths": "convert"},
+    {"finetuning_type": "freeze", "freeze_trainable_layers": 1}, {"use_llama_pro": True, "expand_blocks": 2},
+], ids=named)  # fmt: skip
+def test_activations_against_what_autograd_keeps(asked: dict[str, Any], format: str) -> None:  # noqa: A002
+    import torch
+
+    from tests.fit.test_shapes import kept_bytes
+    from tuitune.fit.cut import activations
+    from tuitune.fit.load import load_of
+
+    wanted = recipe(**asked, pure_bf16=format == "pure")
+    base = tiny_model(hidden_size=192, intermediate_size=512, num_hidden_layers=4, num_attention_heads=3,
+                      num_key_value_heads=1).to(torch.bfloat16 if wanted.pure_bf16 else torch.float32)  # fmt: skip
+    load = load_of(wanted, shape_of_model(base), kind="cpu", bf16_units=False, adapter=None)
+    told = activations(load.model.shape, load.formats, load.trained, 256, recompute=False)
+    assert told == pytest.approx(kept_bytes(prepared(base, wanted).train(), 256), rel=0.3)

@@ -72,7 +72,7 @@ def test_odd_configurations_give_none(tmp_path: Path, text: str) -> None:
     assert ModelShape.read(tmp_path).hidden_size is None
 
 
-def _kept_bytes(model: Any, tokens: int) -> int:
+def kept_bytes(model: Any, tokens: int) -> int:
     """Count what autograd keeps for one forward pass without the head: distinct storages that are no parameters."""
     import torch
 
@@ -107,14 +107,14 @@ def test_the_activation_formula_against_what_autograd_keeps(dtype: str, dropout:
 
     told = activation_bytes_per_token(shape, recompute=False, bytes_per_element=size, rank=8, dropout=dropout > 0)
 
-    assert told == pytest.approx(_kept_bytes(adapted, 256) / 256, rel=0.12)
+    assert told == pytest.approx(kept_bytes(adapted, 256) / 256, rel=0.12)
 
 
 def test_the_activation_formula_for_all_weights() -> None:
     base = tiny_model(hidden_size=128, intermediate_size=256, num_hidden_layers=4).train()
     shape = ModelShape.of(base.config.to_dict())
     told = activation_bytes_per_token(shape, recompute=False, bytes_per_element=4, trainable="full")
-    assert told == pytest.approx(_kept_bytes(base, 256) / 256, rel=0.12)
+    assert told == pytest.approx(kept_bytes(base, 256) / 256, rel=0.12)
 
 
 def test_recomputation_keeps_one_layer_and_the_inputs_of_the_rest() -> None:

@@ -62,21 +62,21 @@ def test_every_own_optimizer_is_here() -> None:
     assert {key for asked in _ASKED for key in asked if key in OWN_OPTIMIZERS} == set(OWN_OPTIMIZERS)
 
 
-@pytest.mark.parametrize("format", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kind", ["float32", "bfloat16"])
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("asked", _ASKED, ids=named)
 def test_gradients_and_states_to_the_byte(
     asked: dict[str, Any],
     tied: bool,
-    format: str,
-    tmp_path: Path,  # noqa: A002
+    kind: str,
+    tmp_path: Path,
 ) -> None:
     import torch
 
     from tuitune.methods import method
 
-    wanted = recipe(**{"finetuning_type": "full"} | asked, pure_bf16=format == "bfloat16")
-    model: Any = tiny_model(tie_word_embeddings=tied).to(getattr(torch, format))
+    wanted = recipe(**{"finetuning_type": "full"} | asked, pure_bf16=kind == "bfloat16")
+    model: Any = tiny_model(tie_word_embeddings=tied).to(getattr(torch, kind))
     shape = shape_of_model(model)
     told = held(
         wanted, trained(wanted, shaped(wanted, shape)).blocks, 2 if wanted.pure_bf16 else 4, shape.head_dim or 0

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel, MixtralConfig, MixtralForCausalLM
 
-from tests.methods.cycle import learns_and_reloads, resumes_exactly, train
+from tests.methods.cycle import learns_and_reloads, resumes_exactly
 from tests.tiny import tiny_model
 from tuitune.errors import ModelError, TrainingError
 from tuitune.methods.galore import GaLore
@@ -47,9 +47,11 @@ def stepped(p: nn.Parameter, optimizer: torch.optim.Optimizer, grads: list[Tenso
     return seen
 
 
-def paper(w: Tensor, grads: list[Tensor], kind: str, *, eps: float, decay: float) -> list[Tensor]:
+def paper(
+    w: Tensor, grads: list[Tensor], kind: str, *, eps: float, decay: float, bases: dict[int, Tensor] | None = None
+) -> list[Tensor]:
     """Algorithm 2 of the paper in float64, its projectors made from eigenvectors; epsilon as Adam's "efficient" form
-    (arXiv 1412.6980, end of section 2) has it."""
+    (arXiv 1412.6980, end of section 2) has it. `bases`: other gradients to project by, by step."""
     w, beta1, beta2, lr, scale, r = w.double(), 0.9, 0.99, 0.05, 0.25, 4
     tall = w.shape[0] >= w.shape[1]
     left = {"std": not tall, "reverse_std": tall, "left": True, "right": False, "full": True}[kind]
@@ -59,10 +61,11 @@ def paper(w: Tensor, grads: list[Tensor], kind: str, *, eps: float, decay: float
     seen = []
     for t, g in enumerate((grad.double() for grad in grads), start=1):
         if (t - 1) % 3 == 0:
-            p = torch.linalg.eigh(g @ g.T).eigenvectors.flip(1)[:, :r] if left else torch.eye(w.shape[0]).double()
-            q = torch.linalg.eigh(g.T @ g).eigenvectors.flip(1)[:, :r] if right else torch.eye(w.shape[1]).double()
+            b = (bases or {}).get(t - 1, g).double()
+            p = torch.linalg.eigh(b @ b.T).eigenvectors.flip(1)[:, :r] if left else torch.eye(w.shape[0]).double()
+            q = torch.linalg.eigh(b.T @ b).eigenvectors.flip(1)[:, :r] if right else torch.eye(w.shape[1]).double()
             # The sign of a singular vector is free, but moments outlive it: the same choice as the decomposition's.
-            u, _, vh = torch.linalg.svd(g.float(), full_matrices=False)
+            u, _, vh = torch.linalg.svd(b.float(), full_matrices=False)
             p = p * (p * u[:, :r].double()).sum(0).sign() if left else p
             q = q * (q * vh[:r].T.double()).sum(0).sign() if right else q
         low = p.T @ g @ q

@@ -12,8 +12,8 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from tests.engine.given import start
-from tests.methods.cycle import PROBE, learns_and_reloads, loaded_logits, logits, resumes_exactly, train
-from tests.tiny import tiny_model, tiny_tokenizer
+from tests.methods.cycle import learns_and_reloads, loaded_logits, logits, resumes_exactly, train
+from tests.tiny import tiny_model
 from tuitune.errors import ModelError
 from tuitune.methods import method
 from tuitune.methods.adapters import load_adapter, merge
@@ -120,6 +120,20 @@ def test_an_unknown_additional_target_is_refused() -> None:
     with pytest.raises(ModelError, match="additional_target") as caught:
         method("lora").prepare(tiny_model(), recipe(additional_target="embed_tokns"))
     assert "embed_tokens" in caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["oft", "vera", "adalora", "loha"])
+def test_others_than_lora_refuse_to_train_a_tied_embedding(kind: str) -> None:
+    asked = {"finetuning_type": kind, "additional_target": "lm_head", "oft_block_size": 16}
+    with pytest.raises(ModelError, match="the head of this model is its embedding"):
+        method(kind).prepare(tiny_model(), recipe(**asked))
+    assert method(kind).prepare(tiny_model(tie_word_embeddings=False), recipe(**asked))
+
+
+def test_additional_targets_are_whole_names() -> None:
+    made = method("lora").prepare(tiny_model(), recipe(additional_target="norm"))
+    whole = {name for name, p in made.named_parameters() if p.requires_grad and "lora_" not in name}
+    assert whole == {"base_model.model.model.norm.modules_to_save.default.weight"}
 
 
 def test_alpha_is_twice_the_rank_unless_given() -> None:
@@ -365,5 +379,3 @@ def test_an_adapter_of_another_model_is_refused_in_words(root: Path, two: tuple[
     other = tiny_model(hidden_size=32)
     with pytest.raises(ModelError, match="cannot be put on this model"):
         load_adapter(other, two[0].final)
-    assert len(PROBE[0]) > 8
-    assert len(tiny_tokenizer()) <= 512

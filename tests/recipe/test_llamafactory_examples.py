@@ -88,7 +88,7 @@ ASFT = "use_asft_loss: true\nasft_alpha: "
 # file: method, its keys, and further keys that something is said about though it runs
 RUNS: dict[str, tuple[str, str, set[str]]] = {
     "extras/adam_mini/qwen2_full_sft": ("full", "template: qwen\nuse_adam_mini: true\n", set()),
-    "extras/apollo/llama3_full_sft": ("full", LLAMA + APOLLO + PURE, set()),
+    "extras/apollo/llama3_full_sft": ("full", LLAMA + APOLLO + PURE, {"apollo_layerwise"}),
     "extras/badam/llama3_full_sft": ("full", LLAMA + BADAM, {"use_badam"}),
     "extras/dft/qwen2_full_sft": ("full", "template: qwen\nuse_dft_loss: true\n", set()),
     "extras/eaft/qwen25_05b_eaft_full": ("full", "template: qwen\nuse_eaft_loss: true\n", set()),

@@ -210,7 +210,7 @@ METHODS = [
     ("finetuning_type: freeze\nfreeze_trainable_modules: all,mlp", "freeze_trainable_modules", "covers", "keep"),
     ("finetuning_type: oft\noft_rank: 4", "oft_rank", "exactly one", "oft_block_size: 0"),
     ("finetuning_type: oft\noft_block_size: 0", "oft_block_size", "exactly one", "oft_block_size: 0"),
-    ("finetuning_type: adalora\nadalora_init_rank: 4", "adalora_init_rank", "cannot begin below", "raise"),
+    ("finetuning_type: adalora\nadalora_init_rank: 4", "adalora_init_rank", "must begin above it", "raise"),
     ("finetuning_type: full\nuse_llama_pro: true", "use_llama_pro", "keeps the old blocks", "freeze"),
     ("expand_blocks: 2", "expand_blocks", "empty until", "use_llama_pro"),
     ("mixture_of_depths: convert", "mixture_of_depths", "learn anew as a whole", "finetuning_type: full"),
@@ -222,6 +222,28 @@ METHODS = [
     ),
     ("finetuning_type: prompt_tuning\nrope_scaling: yarn", "rope_scaling", "other positions", "lora"),
     ("use_dft_loss: true\nuse_eaft_loss: true", "use_dft_loss", "different losses", "keep one"),
+    (
+        "finetuning_type: freeze\nuse_llama_pro: true\nfreeze_trainable_layers: -2",
+        "freeze_trainable_layers",
+        "counts inserted blocks",
+        "number of blocks",
+    ),
+    (
+        "use_llama_pro: true\nexpand_blocks: 2\nfreeze_trainable_layers: 4",
+        "freeze_trainable_layers",
+        "all inserted blocks",
+        "value of expand_blocks",
+    ),
+    ("use_llama_pro: true\nexpand_blocks: 2\nuse_dora: true", "use_llama_pro", "weights of zero", "rsLoRA"),
+    ("finetuning_type: loha\nquantization_bit: 4", "finetuning_type", "as large as the weights", "QLoRA"),
+    ("finetuning_type: lokr\nquantization_bit: 8", "finetuning_type", "as large as the weights", "QLoRA"),
+    (
+        "finetuning_type: prefix_tuning\ngradient_checkpointing: true",
+        "gradient_checkpointing",
+        "computed again forget",
+        "p_tuning",
+    ),
+    ("finetuning_type: p_tuning\nshift_attn: true", "shift_attn", "only the first group", "lora"),
 ]
 WRONG += METHODS
 
@@ -279,8 +301,14 @@ WARNED = [
     ("lora_target: q_proj\nfinetuning_type: full", "lora_target", "applies when finetuning_type: lora"),
     ("galore_rank: 128\nfinetuning_type: full", "galore_rank", "applies when"),
     ("oft_block_size: 64", "oft_block_size", "applies when finetuning_type: oft"),
+    ("shift_attn: true\nshift_attn_group: 64\ncutoff_len: 64", "shift_attn_group", "saves nothing"),
     ("quantization_bit: 4\nquantization_method: bitsandbytes", "quantization_method", "read as bnb"),
     ("quantization_bit: 4\nquantization_device_map: auto", "quantization_device_map", "one device"),
+    (
+        "finetuning_type: full\nuse_apollo: true\napollo_layerwise: true",
+        "apollo_layerwise",
+        "gradients are not clipped",
+    ),
     (
         "finetuning_type: full\nuse_galore: true\ngalore_layerwise: true",
         "galore_layerwise",

@@ -206,32 +206,6 @@ def test_adapters_are_off_for_the_reference_and_everything_is_as_before_afterwar
     assert [(m.training, [p.requires_grad for p in m.parameters()]) for m in model.modules()] == before
 
 
-# Recipes
-
-EXAMPLES: dict[str, dict[str, Any]] = {
-    "dft": {"use_dft_loss": True, "per_device_train_batch_size": 1},
-    "eaft": {"use_eaft_loss": True, "per_device_train_batch_size": 2, "logging_steps": 1},
-    "asft": {"use_asft_loss": True, "asft_alpha": 0.05, "per_device_train_batch_size": 4},
-}
-
-
-@pytest.mark.parametrize("loss", EXAMPLES)
-def test_the_keys_of_llamafactory_s_examples_are_right(loss: str) -> None:
-    keys: dict[str, Any] = {
-        "model_name_or_path": "x", "trust_remote_code": True, "stage": "sft", "do_train": True,
-        "finetuning_type": "full", "dataset": "x", "template": "qwen", "cutoff_len": 2048, "max_samples": 1000,
-        "overwrite_cache": True, "preprocessing_num_workers": 16, "dataloader_num_workers": 4, "output_dir": "x",
-        "logging_steps": 10, "save_steps": 500, "plot_loss": True, "overwrite_output_dir": True,
-        "save_only_model": False, "report_to": "none", "gradient_accumulation_steps": 8, "learning_rate": 1.0e-5,
-        "num_train_epochs": 3.0, "lr_scheduler_type": "cosine", "warmup_ratio": 0.1, "bf16": True,
-        "ddp_timeout": 180000000,
-    } | EXAMPLES[loss]  # fmt: skip
-    document = Document.parse("", None)
-    for key, value in keys.items():
-        document.set(key, value)
-    assert [p for p in document.problems() if p.level == "error"] == []
-
-
 def test_two_losses_at_once_are_refused(tmp_path: Path) -> None:
     document = Document.parse(recipe_text(tmp_path, use_dft_loss=True, use_eaft_loss=True))
     assert any("three different losses" in p.reason for p in document.problems())

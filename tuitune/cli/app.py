@@ -202,11 +202,37 @@ def export(
 
 
 @app.command()
+def expand(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, folder or GGUF file.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write; it must not exist.")],
+    blocks: Annotated[int, typer.Option("--blocks", metavar="N", min=1, help="How many; N divides the layers.")],
+    json: Json = False,
+) -> int:
+    """Insert blocks into a model that change nothing until they are trained (LLaMA Pro), and write it as a new one."""
+    from tuitune.cli.expand import expand as work
+
+    return work(model, out, blocks, as_json=json)
+
+
+@app.command()
 def check(recipe: RecipePath, settings: Settings = None, json: Json = False) -> int:
     """Say everything that is wrong with a recipe, without training."""
     from tuitune.cli.check import check as work
 
     return work(recipe, settings or [], as_json=json)
+
+
+@app.command()
+def plan(
+    recipe: RecipePath,
+    settings: Settings = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every tensor by itself, not layers together.")] = False,
+    json: Json = False,
+) -> int:
+    """Say what a recipe would train, tensor by tensor, and how much memory it would take, without training."""
+    from tuitune.cli.plan import plan as work
+
+    return work(recipe, settings or [], everything=everything, as_json=json)
 
 
 @app.command()

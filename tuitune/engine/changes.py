@@ -11,9 +11,12 @@ from typing import Any
 
 from tuitune.errors import RecipeError
 from tuitune.recipe import FIELDS, Problem, Recipe
+from tuitune.recipe.fields.structure import group_size
 
 # What a checkpoint's weights and optimizer states are made for: the declarations say it of each key.
 FIXED = tuple(name for name, field in FIELDS.items() if field.fixed)
+# Fixed where the model's positions are stretched to reach it.
+STRETCHING = "cutoff_len"
 # A scheduler's saved state belongs to its kind.
 _FOLLOWING = ("reduce_lr_on_plateau", "greedy")
 # The saved optimizer brings its old values of these; they are set again from the recipe.
@@ -27,10 +30,13 @@ PLANNED = (
 def remembered(recipe: Recipe) -> dict[str, Any]:
     """Return what a checkpoint must know of its recipe, as JSON values."""
     keys = (*FIXED, *OPTIMIZER, *PLANNED, "learning_rate", "lr_scheduler_type")
-    return {key: _plain(getattr(recipe, key)) for key in keys} | {
+    found = {key: _plain(getattr(recipe, key)) for key in keys} | {
         "model_name_or_path": _place(recipe.model_name_or_path),
         "adapter_name_or_path": [_place(name) for name in recipe.adapter_name_or_path],
+        "shift_attn_group": group_size(recipe) or None,
     }
+    # How far positions are stretched follows from it.
+    return found | {STRETCHING: recipe.cutoff_len} if recipe.rope_scaling else found
 
 
 def changed(former: Mapping[str, Any], recipe: Recipe) -> dict[str, tuple[Any, Any]]:
@@ -44,7 +50,7 @@ def refuse_impossible(former: Mapping[str, Any], recipe: Recipe) -> None:
     problems = []
     for key, (before, after) in changed(former, recipe).items():
         family = key == "lr_scheduler_type" and (before in _FOLLOWING or after in _FOLLOWING)
-        if key in FIXED or family:
+        if key in (*FIXED, STRETCHING) or family:
             reason = f"it was {_word(before)} when this run began and cannot change in the middle of it"
             problems.append(Problem(key, after, reason, _HINT))
     if problems:

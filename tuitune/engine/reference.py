@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuitune.methods.original import original
 from tuitune.models import probe
-from tuitune.models.head import HeadTap
-from tuitune.models.paths import Head
+from tuitune.models.head import Head, HeadTap
 from tuitune.models.reference import FrozenCopy, Itself
 from tuitune.models.shaping import Shaping, load_shaped
 

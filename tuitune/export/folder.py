@@ -13,6 +13,8 @@ from tuitune.fit.machine import disk_free
 
 _SLACK = 64 << 20  # tokenizer, configuration, what the file system takes
 
+_MORE_ROOM = "free some space, name a folder on another disk, or choose --dtype bfloat16"
+
 
 def refuse_existing(out: Path) -> None:
     """Raise UsageError where something is in the way of `out`: nothing of a user's is overwritten."""
@@ -21,17 +23,18 @@ def refuse_existing(out: Path) -> None:
 
 
 @contextmanager
-def made_whole(out: Path, size: int) -> Iterator[Path]:
+def made_whole(out: Path, size: int, hint: str = _MORE_ROOM) -> Iterator[Path]:
     """Yield a temporary folder beside `out` that becomes it at the end; after an error nothing is left.
 
-    size: bytes that will be written. Raises UsageError when `out` exists, ModelError when it cannot be made.
+    size: bytes that will be written; hint: what to do where there is no room for them. Raises UsageError when `out`
+    exists, ModelError when it cannot be made.
     """
     refuse_existing(out)
     free = disk_free(out.parent)
     if free is not None and free < size + _SLACK:
         raise ModelError(
             f"{out.name} needs {size / 1e9:.1f} GB, and {out.parent} has {free / 1e9:.1f} GB free",
-            "free some space, name a folder on another disk, or choose --dtype bfloat16",
+            hint,
         )
     temporary = out.parent / f".{out.name}.partial-{os.getpid()}"
     try:

@@ -70,22 +70,36 @@ def export(
     progress("merge", 0, None)
     model, difference = _merged(model, weights.adapters)
     tokenizer, template = _speech(folder, weights, note)
-    model = model.to(getattr(torch, dtype))
     _end_answers(model, template, tokenizer)
-    size = sum(tensor.numel() * tensor.element_size() for tensor in {id(t): t for t in model.parameters()}.values())
+    size = _rounded(model, dtype)
+    truth = logits(model)
     with made_whole(out, size) as temporary:
         progress("write", 0, None)
-        truth = logits(model)
+        _kept_as(model, dtype)
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         del model  # two copies need not fit
         progress("check", 0, None)
-        read = _load(temporary, replace(weights, shaping=Shaping()), note, dtype)
-        _agree(logits(read), truth, "the files read again", dtype)
+        read = _load(temporary, replace(weights, shaping=Shaping()), note)
+        _agree(logits(read), truth, "the files read again")
     return Exported(out, size, dtype, difference)
 
 
-def _load(folder: Path, weights: Weights, note: Note, dtype: Dtype = "float32") -> Any:
+def _rounded(model: Any, dtype: Dtype) -> int:
+    """Round every weight to what `dtype` can hold, still in fp32; return the bytes of all in that format."""
+    kind: torch.dtype = getattr(torch, dtype)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(kind).float()
+    return kind.itemsize * sum(int(parameter.numel()) for parameter in model.parameters())
+
+
+def _kept_as(model: Any, dtype: Dtype) -> None:
+    # Buffers stay in fp32: those that are saved are few, and transformers computes the others anew.
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(getattr(torch, dtype))
+
+
+def _load(folder: Path, weights: Weights, note: Note) -> Any:
     stored = stored_method(folder)
     if stored:
         raise ModelError(
@@ -99,7 +113,7 @@ def _load(folder: Path, weights: Weights, note: Note, dtype: Dtype = "float32") 
         )
     shaping = replace(weights.shaping, quantization_bit=None)
     settings: dict[str, Any] = {
-        "dtype": getattr(torch, dtype), "device": "cpu", "trust_remote_code": weights.trust_remote_code, "note": note,
+        "dtype": torch.float32, "device": "cpu", "trust_remote_code": weights.trust_remote_code, "note": note,
     }  # fmt: skip
     try:
         model: Any = load_shaped(folder, shaping, attention="sdpa", **settings)
@@ -122,7 +136,7 @@ def _merged(model: Any, adapters: tuple[Path, ...]) -> tuple[Any, float]:
         model = into_weights(beside)
     except (ValueError, TypeError, AttributeError, NotImplementedError) as error:
         raise ModelError(f"the adapter in {adapters[-1]} cannot be merged: {error}") from error
-    return model, _agree(logits(model), truth, "the merged model", "float32")
+    return model, _agree(logits(model), truth, "the merged model")
 
 
 @torch.no_grad()
@@ -134,12 +148,12 @@ def logits(model: Any) -> Tensor:
     return made.float()
 
 
-def _agree(found: Tensor, truth: Tensor, what: str, dtype: Dtype) -> float:
+def _agree(found: Tensor, truth: Tensor, what: str) -> float:
     difference = float((found - truth).abs().max())
     bound = _ROUNDING * max(1.0, float(truth.abs().max()))
     if not difference <= bound:
         raise ModelError(
-            f"{what} ({dtype}) does not answer as it should: its logits are off by {difference:.3g}",
+            f"{what} does not answer as it should: its logits are off by {difference:.3g}",
             "nothing was written; this is a fault of TuiTune or of the adapter's files",
         )
     return difference

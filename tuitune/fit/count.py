@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -29,3 +30,14 @@ def percent(share: float) -> str:
     value = 100 * share
     digits = next((n for n in range(1, 8) if value >= 10 ** (1 - n)), 8)
     return f"{min(value, 99.9):.{digits}f} %"
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Return numbers as `0-3,7,9-11`."""
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ",".join(f"{first}-{last}" if last > first else str(first) for first, last in runs)

@@ -58,7 +58,7 @@ def tokens_that_fit(
     each = per_token(shape, formats, trained, recompute=recompute)
     if each is None or room is None:
         return None
-    return max(0, int((room - _share(trained.fixed, shape, recompute)) / each))
+    return max(0, int((room - _share(trained.fixed * formats.trained_bytes, shape, recompute)) / each))
 
 
 def activations(
@@ -66,7 +66,7 @@ def activations(
 ) -> int | None:
     """Return the bytes of the activations of so many tokens, None when they are not known."""
     each = per_token(shape, formats, trained, recompute=recompute, dropout=dropout)
-    return None if each is None else tokens * each + _share(trained.fixed, shape, recompute)
+    return None if each is None else tokens * each + _share(trained.fixed * formats.trained_bytes, shape, recompute)
 
 
 def per_token(
@@ -83,8 +83,9 @@ def per_token(
         trainable=trained.trainable,
         rank=trained.rank,
         dropout=dropout,
+        adapter_bytes=formats.trained_bytes,
     )
-    return None if each is None else each + _share(trained.token, shape, recompute)
+    return None if each is None else each + _share(trained.token * formats.trained_bytes, shape, recompute)
 
 
 def _share(amount: int, shape: ModelShape, recompute: bool) -> int:

@@ -85,7 +85,7 @@ def estimate(
     load, why = _load(recipe, shape, kind, bf16_units, adapter)
     if load is None:
         return Estimate(None, free, total, notes=why)
-    row = min(longest or recipe.cutoff_len, recipe.cutoff_len)
+    row = min(longest or recipe.cutoff_len, recipe.cutoff_len) + load.trained.before
     cut = _cut(recipe, load, free, kind, row)
     tokens = max(row, min(cut.tokens, recipe.rows_per_step * row))
     parts = parts_of(recipe, load.model.shape, load, cut, tokens, kind)
@@ -110,7 +110,7 @@ def largest_batch(
     load, _ = _load(recipe, shape, kind, bf16_units, adapter)
     if load is None:
         return None
-    row = min(longest or recipe.cutoff_len, recipe.cutoff_len)
+    row = min(longest or recipe.cutoff_len, recipe.cutoff_len) + load.trained.before
     cut = _cut(recipe, load, free, kind, row)
 
     def fits(rows: int) -> bool:
@@ -178,7 +178,7 @@ def _notes(
     recipe: Recipe, cut: Cut, row: int, tokens: int, longest: int | None, adapter: Sequence[Block] | None
 ) -> tuple[str, ...]:
     rows = recipe.rows_per_step
-    notes = ["an estimate" if longest else f"an estimate, for rows of {row:,} tokens (cutoff_len)"]
+    notes = ["an estimate" if longest else f"an estimate, for rows of {recipe.cutoff_len:,} tokens (cutoff_len)"]
     if tokens < rows * row:
         notes.append(f"at most {tokens:,} tokens at once: a step of {rows:,} such rows is cut, with the same gradient")
     if cut.recompute:

@@ -70,7 +70,7 @@ def _casts(recipe: Recipe, load: Load) -> int:
     # Autocast keeps a half copy of every fp32 matrix that it multiplies with.
     if load.formats.autocast == "no":
         return 0
-    multiplied = load.model.tensors if recipe.whole else load.trained.blocks
+    multiplied = load.model.tensors if recipe.finetuning_type == "full" else load.trained.blocks
     return 2 * sum(block.elements for block in multiplied if len(block.shape) > 1 and not block.embedding)
 
 

@@ -141,6 +141,7 @@ def activation_bytes_per_token(
     trainable: Trainable = "lora",
     rank: int = 8,
     dropout: bool = False,
+    adapter_bytes: int = 4,
 ) -> int | None:
     """Return the bytes autograd keeps for one token of a llama-like model, None for an architecture not known here.
 
@@ -151,9 +152,10 @@ def activation_bytes_per_token(
     - attention: query q, key k, value k, result q, one number per head;
     - MLP: the gate before and after its activation, and the up-projection: 3m;
     - LoRA: one row of `rank` for each of the 7 layers. Full training: the normalised values before their scale, 2h.
-    Norms compute in fp32 and so do peft's adapters: norm inputs take 4 bytes in half precision too, and the inputs of
-    adapted layers are kept as one fp32 copy for each of the 7 adapters (3h more), in place of the shared ones. Dropout
-    before the adapters makes such copies too, and keeps its mask (4 bytes on a CPU, 1 on a GPU: 4 are counted).
+    Norms compute in fp32 and so do peft's adapters, unless they have fewer `adapter_bytes`: norm inputs take 4 bytes in
+    half precision too, and the inputs of adapted layers are kept as one fp32 copy for each of the 7 adapters (3h more),
+    in place of the shared ones. Dropout before the adapters makes such copies too, and keeps its mask (4 bytes on a
+    CPU, 1 on a GPU: 4 are counted).
     Layers that are frozen, with something trained below or between them, do not keep the inputs of linear layers.
     With recomputation: h per layer, and one layer's whole set while its backward pass runs. What the LM head costs is
     told by `logit_bytes_per_token`.
@@ -166,12 +168,12 @@ def activation_bytes_per_token(
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     inputs, attention, gates = 2 * hidden + queries + middle, 2 * queries + 2 * keys, 3 * middle
     scaled, adapters = (2 * hidden, 0) if trainable == "full" else (0, 7 * rank)
-    narrow, wide = attention + gates + scaled, 2 * hidden + adapters + shape.heads
-    if trainable == "lora" and (bytes_per_element < 4 or dropout):
-        wide += (inputs + 3 * hidden) * (2 if dropout else 1)
+    narrow, wide = attention + gates + scaled, 2 * hidden + shape.heads
+    if trainable == "lora" and (bytes_per_element < adapter_bytes or dropout):
+        adapters += (inputs + 3 * hidden) * (2 if dropout else 1)
     elif trainable != "frozen":
         narrow += inputs
-    layer = narrow * bytes_per_element + wide * 4
+    layer = narrow * bytes_per_element + wide * 4 + adapters * adapter_bytes
     last_norm = hidden * max(bytes_per_element, 4)
     if recompute:
         return layers * hidden * bytes_per_element + layer + last_norm

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from tuitune.fit.layers import EMBEDDING, HEAD, Module
 from tuitune.recipe.fields.lora import is_regex
 
-
 _BOTH = (EMBEDDING, HEAD)
 
 

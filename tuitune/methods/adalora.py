@@ -20,6 +20,7 @@ from tuitune.errors import TrainingError
 from tuitune.methods.adapters import Adapter
 from tuitune.methods.kin import targets
 from tuitune.methods.state import load_trained, trained
+from tuitune.methods.targets import trained_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +56,7 @@ class AdaLora(Adapter):
             lora_alpha=recipe.alpha,
             lora_dropout=recipe.lora_dropout,
             target_modules=targets(model, recipe.lora_target),
-            modules_to_save=list(recipe.additional_target) or None,
+            modules_to_save=trained_whole(model, recipe),
             total_step=_UNKNOWN,
         )
 
@@ -117,7 +118,7 @@ class AdaLora(Adapter):
         try:
             # peft takes a layer that has no rank left for a broken one.
             with warnings.catch_warnings(action="ignore", category=PeftWarning):
-                model.save_pretrained(folder)
+                model.save_pretrained(folder, save_embedding_layers=False)
         finally:
             config.rank_pattern = pattern
         if exact:

@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
-# What stands before the text is no change of any weight.
-UNMERGEABLE = ("PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING")
+BOTTLENECK = "TUITUNE_BOTTLENECK"  # a kind that peft does not know, so that it refuses what it could not read
+# Kinds of adapters that are no change of any weight, and why.
+UNMERGEABLE = {
+    **dict.fromkeys(("PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING"), "stands before the text"),
+    BOTTLENECK: "computes a function of its own behind layers, which is no change of a weight",
+}
 
 
 class Adapter(Method):
@@ -60,7 +64,7 @@ class Adapter(Method):
             with warnings.catch_warnings(action="ignore"):
                 made: nn.Module = get_peft_model(model, config, autocast_adapter_dtype=not recipe.pure_bf16)
         except (ValueError, TypeError, NotImplementedError) as error:
-            raise _does_not_fit(model, self.target_key, recipe, error) from error
+            raise _does_not_fit(model, recipe, error) from error
         return made
 
     def save(self, model: Any, folder: str, *, exact: bool = False) -> None:
@@ -98,7 +102,7 @@ def refuse_unmergeable(folder: Path) -> None:
     kind = kind_of(folder)
     if kind in UNMERGEABLE:
         raise ModelError(
-            f"the adapter in {folder} stands before the text ({kind}): it cannot be merged into weights",
+            f"the adapter in {folder} {UNMERGEABLE[kind]} ({kind}): it cannot be merged",
             "use it beside its model, as the last of adapter_name_or_path",
         )
 
@@ -160,6 +164,10 @@ def load_adapter(model: Any, folder: Path, *, trainable: bool = False) -> Any:
     from tuitune.methods import startpoint
 
     needs_weights(folder)
+    if kind_of(folder) == BOTTLENECK:
+        from tuitune.methods import bottleneck
+
+        return bottleneck.load(model, folder, trainable=trainable)
     try:
         with warnings.catch_warnings(action="always", record=True) as warned:
             loaded = PeftModel.from_pretrained(
@@ -206,8 +214,9 @@ def _quantised(module: Any) -> bool:
     return hasattr(module, "in_features") and hasattr(module, "out_features") and not list(module.children())
 
 
-def _does_not_fit(model: Any, key: str, recipe: Recipe, error: Exception) -> ModelError:
+def _does_not_fit(model: Any, recipe: Recipe, error: Exception) -> ModelError:
+    other = "" if recipe.finetuning_type == "lora" else "finetuning_type: lora takes every kind of layer; "
     return ModelError(
-        f"{key} {', '.join(getattr(recipe, key))} does not fit this model: {clean_line(str(error))[:200]}",
-        f"its linear layers are {', '.join(linear_names(model))}; `all` takes every one but the head",
+        f"{recipe.finetuning_type} does not fit this model: {clean_line(str(error))[:200]}",
+        f"{other}the linear layers here are {', '.join(linear_names(model))}",
     )

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from tuitune.errors import ModelError
 from tuitune.methods.adapters import WEIGHTS, Adapter, linear_names, linears
-from tuitune.methods.targets import find
+from tuitune.methods.targets import find, trained_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ class Oft(Adapter):
             oft_block_size=recipe.oft_block_size,
             module_dropout=recipe.module_dropout,
             target_modules=targets(model, recipe.oft_target, self.target_key),
-            modules_to_save=list(recipe.additional_target) or None,
+            modules_to_save=trained_whole(model, recipe),
         )
 
     def prepare(self, model: PreTrainedModel, recipe: Recipe) -> nn.Module:
@@ -81,7 +81,7 @@ class Vera(Adapter):
             d_initial=recipe.vera_d_initial,
             projection_prng_key=recipe.seed,
             save_projection=True,
-            modules_to_save=list(recipe.additional_target) or None,
+            modules_to_save=trained_whole(model, recipe),
         )
 
     def prepare(self, model: PreTrainedModel, recipe: Recipe) -> nn.Module:
@@ -116,7 +116,7 @@ class Ia3(Adapter):
             target_modules=wanted,
             # As an expression: peft compares lists of names with those of the targets.
             feedforward_modules="|".join(name.replace(".", r"\.") for name in mlp_ends(model)) or [],
-            modules_to_save=list(recipe.additional_target) or None,
+            modules_to_save=trained_whole(model, recipe),
         )
 
 
@@ -156,7 +156,7 @@ def _ranked(model: Any, recipe: Recipe) -> dict[str, Any]:
     return {
         "r": recipe.lora_rank,
         "target_modules": targets(model, recipe.lora_target),
-        "modules_to_save": list(recipe.additional_target) or None,
+        "modules_to_save": trained_whole(model, recipe),
     }
 
 
@@ -166,7 +166,7 @@ def targets(model: Any, names: tuple[str, ...], key: str = "lora_target") -> lis
     key: the recipe's, for the words. Matrices that a model keeps without a layer (experts) are for LoRA alone; `all`
     leaves them out here.
     """
-    found = find(model, names)
+    found = find(model, names, key=key)
     if not found.modules or (found.parameters and names != ("all",)):
         bare = f"; {', '.join(found.parameters)} is no layer, which only LoRA can adapt" if found.parameters else ""
         raise ModelError(

@@ -41,7 +41,7 @@ class Held:
 
 
 class Layerwise(SubspaceOptimizer):
-    """Mixed in before a `SubspaceOptimizer` optimizer; see `base.StepAware`.
+    """Mixed in before a `SubspaceOptimizer`; see `base.StepAware`.
 
     clip: gradients of one weight that are longer are shortened to this; 0 leaves them.
     """

@@ -6,6 +6,7 @@ tuning with a projection is kept beside them: peft drops it, and without it no t
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,6 +18,7 @@ from tuitune.errors import ModelError
 from tuitune.methods.adapters import WEIGHTS, Adapter, needs_weights
 from tuitune.methods.state import load_trained, trained
 from tuitune.models import probe
+from tuitune.models.generate import in_evaluation
 from tuitune.models.head import HeadTap
 from tuitune.models.neftune import Noise
 from tuitune.models.paths import Head, PaddedPath
@@ -38,7 +40,6 @@ STATE = "tuitune_prompt.safetensors"
 class Prompted(Adapter):
     """Learnt vectors before the text; subclasses say of what kind."""
 
-    target_key = "num_virtual_tokens"
     embedded: ClassVar[bool] = True  # whether they go through the layers as tokens do
 
     def further(self, model: Any, folder: Path, recipe: Recipe) -> nn.Module:
@@ -66,7 +67,7 @@ class Prompted(Adapter):
 
     def save(self, model: Any, folder: str, *, exact: bool = False) -> None:
         """Write the vectors, and the network that makes them; exact: all that learns, bit by bit."""
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, save_embedding_layers=False)
         encoder = model.prompt_encoder[model.active_adapter]
         if exact or has_network(encoder):
             save_file(trained(encoder), str(Path(folder) / STATE))
@@ -143,12 +144,29 @@ class PrefixTuning(Prompted):
 
     def config(self, model: PreTrainedModel, recipe: Recipe) -> PeftConfig:
         """Return the keys and values, learnt directly or made by a network of two layers."""
+        sizes = (
+            {} if (seen := _cached(model)) is None else {"num_attention_heads": seen[0], "token_dim": math.prod(seen)}
+        )
         return PrefixTuningConfig(
             task_type=TaskType.CAUSAL_LM,
             num_virtual_tokens=recipe.num_virtual_tokens,
             prefix_projection=recipe.prefix_projection,
             encoder_hidden_size=recipe.encoder_hidden_size or _hidden(model),
+            **sizes,
         )
+
+    def fresh(self, model: Any, recipe: Recipe) -> nn.Module:
+        """Return the model with new keys and values. Raises ModelError where they are not those of its attention."""
+        made: Any = super().fresh(model, recipe)
+        config, seen = made.active_peft_config, _cached(model)
+        mine = (config.num_attention_heads, config.token_dim // config.num_attention_heads)
+        if seen is not None and mine != seen:
+            raise ModelError(
+                f"prefix_tuning does not fit this model: its layers keep {seen[0]} heads of {seen[1]}, and its "
+                f"configuration speaks of {mine[0]} heads of {mine[1]}",
+                "use prompt_tuning or p_tuning",
+            )
+        return made  # type: ignore[no-any-return]
 
     def begin(self, model: Any, recipe: Recipe, steps: int, say: Callable[[str], None]) -> None:
         """Say what is not done to save memory."""
@@ -179,6 +197,24 @@ class _AfterVectors(PaddedPath):
 def has_network(encoder: nn.Module) -> bool:
     """Whether the vectors are made by a network, rather than being learnt directly."""
     return any(name != "embedding" for name, _ in encoder.named_children())
+
+
+@torch.no_grad()
+def _cached(model: Any) -> tuple[int, int] | None:
+    """Return heads and width of the keys that every layer keeps, None where layers differ. Raises ModelError.
+
+    Tried on the model: configurations name the number of heads in many ways.
+    """
+    with in_evaluation(model):
+        ids = torch.ones(1, 1, dtype=torch.long, device=model.device)
+        cache: Any = model(input_ids=ids, use_cache=True).past_key_values
+    try:
+        shapes = {(layer.keys.shape[1], layer.keys.shape[3]) for layer in cache.layers}
+    except (AttributeError, TypeError, IndexError) as error:
+        raise ModelError(
+            "prefix_tuning does not fit this model: its layers keep no keys and values", "use prompt_tuning or p_tuning"
+        ) from error
+    return shapes.pop() if len(shapes) == 1 else None
 
 
 def _hidden(model: Any) -> int:

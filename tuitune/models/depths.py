@@ -67,14 +67,12 @@ class _RoutedModel:
 
 
 @functools.cache
-def _mixed(prefix: str, mixin: type[Any], plain: type[Any]) -> type[Any]:
+def _mixed(prefix: str, mixin: Any, plain: Any) -> Any:
     return type(f"{prefix}{plain.__name__}", (mixin, plain), {"__module__": __name__})
 
 
-def _routed_class(plain: type[Any]) -> type[Any]:
-    mixed: Any = _mixed
-    made: type[Any] = mixed("MixtureOfDepths", _RoutedModel, plain)
-    return made
+def _routed_class(plain: Any) -> Any:
+    return _mixed("MixtureOfDepths", _RoutedModel, plain)
 
 
 def _route(model: Any, capacity: float, layers: Sequence[int]) -> None:
@@ -82,7 +80,7 @@ def _route(model: Any, capacity: float, layers: Sequence[int]) -> None:
     config, first = text_config(model), next(model.parameters())
     for number in layers:
         layer: Any = every[number]
-        layer.__class__ = _mixed("Routed", RoutedLayer, type(layer))
+        layer.__class__ = _mixed("Routed", RoutedLayer, layer.__class__)
         layer.capacity, layer.place, layer.settings, layer.lessons = capacity, number, config, []
         layer.router = Gate(config.hidden_size, dtype=first.dtype, device=first.device)
 
@@ -217,7 +215,7 @@ def routed_config(folder: Path) -> PreTrainedConfig:
     return made
 
 
-def routed_model_class(config: PreTrainedConfig) -> type[Any]:
+def routed_model_class(config: PreTrainedConfig) -> Any:
     """Return the class that loads a model with this configuration."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 

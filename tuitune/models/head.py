@@ -7,7 +7,7 @@ idea is in Wijmans et al., "Cut Your Losses" (arXiv 2411.09009), here in plain t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ from tuitune.models.losses import PLAIN, Anchor, Objective, divergence
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from tuitune.models.reference import Reference
 
 _SLICE_BYTES = {"cpu": 24 << 20, "cuda": 512 << 20}  # a CPU slice should stay in the last cache
 
@@ -198,3 +200,45 @@ def _is_whole_head(model: Any, tap: HeadTap) -> bool:
             return torch.equal(tap._plain(hidden).to(logits.dtype), logits)
     finally:
         model.train(training)
+
+
+class Head:
+    """The end of the forward: sliced head and loss where the model's head is one product, else its own logits."""
+
+    def __init__(self, tap: HeadTap | None, dtype: torch.dtype | None) -> None:
+        self._tap, self._dtype = tap, dtype
+
+    @property
+    def sliced(self) -> bool:
+        return self._tap is not None
+
+    @property
+    def linear(self) -> nn.Linear | None:
+        """The layer whose inputs `rows` returns, None where it returns logits."""
+        return None if self._tap is None else self._tap.head
+
+    def rows(self, model: nn.Module, inputs: dict[str, Any]) -> Tensor:
+        """Run the model; return hidden states (tapped) or logits, (batch, kept, width)."""
+        if self._tap is None:
+            return model(**inputs).logits  # type: ignore[no-any-return]
+        with self._tap.opened():
+            return model(**inputs).logits  # type: ignore[no-any-return]
+
+    def loss(self, rows: Tensor, targets: Tensor, objective: Objective = PLAIN, anchor: Anchor | None = None) -> Scored:
+        """Summed loss of rows (N, width) against targets (N,)."""
+        if self._tap is None:
+            return plain_loss(rows, targets, objective, anchor)
+        return head_loss(rows, self._tap.head, targets, self._dtype, objective, anchor)
+
+    def anchor(
+        self,
+        reference: Reference | None,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        pick: Callable[[Tensor], Tensor],
+    ) -> Anchor | None:
+        """Return what the reference says where `pick` takes rows (N, width) out of (batch, kept, width)."""
+        if reference is None:
+            return None
+        rows, linear = reference.rows(model, self, inputs)
+        return Anchor(pick(rows), linear)

@@ -17,13 +17,12 @@ from tuitune.errors import ModelError
 from tuitune.models import probe
 from tuitune.models.depths import TaughtPath, is_routed
 from tuitune.models.flat import IGNORED, FlatBuilder, common_beginning, labelled, needed
-from tuitune.models.head import HeadTap, Scored, head_loss, plain_loss
-from tuitune.models.losses import PLAIN, Anchor, Objective
+from tuitune.models.head import Head as Head
+from tuitune.models.head import HeadTap
+from tuitune.models.losses import PLAIN, Objective
 from tuitune.models.neftune import Noise, flat_lengths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor, nn
     from transformers import PreTrainedModel
 
@@ -71,48 +70,6 @@ class Path(Protocol):
     ) -> Score:
         """Return the summed loss of the labelled tokens; reference: for an anchored objective."""
         ...
-
-
-class Head:
-    """The end of the forward: sliced head and loss where the model's head is one product, else its own logits."""
-
-    def __init__(self, tap: HeadTap | None, dtype: torch.dtype | None) -> None:
-        self._tap, self._dtype = tap, dtype
-
-    @property
-    def sliced(self) -> bool:
-        return self._tap is not None
-
-    @property
-    def linear(self) -> nn.Linear | None:
-        """The layer whose inputs `rows` returns, None where it returns logits."""
-        return None if self._tap is None else self._tap.head
-
-    def rows(self, model: nn.Module, inputs: dict[str, Any]) -> Tensor:
-        """Run the model; return hidden states (tapped) or logits, (batch, kept, width)."""
-        if self._tap is None:
-            return model(**inputs).logits  # type: ignore[no-any-return]
-        with self._tap.opened():
-            return model(**inputs).logits  # type: ignore[no-any-return]
-
-    def loss(self, rows: Tensor, targets: Tensor, objective: Objective = PLAIN, anchor: Anchor | None = None) -> Scored:
-        """Summed loss of rows (N, width) against targets (N,)."""
-        if self._tap is None:
-            return plain_loss(rows, targets, objective, anchor)
-        return head_loss(rows, self._tap.head, targets, self._dtype, objective, anchor)
-
-    def anchor(
-        self,
-        reference: Reference | None,
-        model: nn.Module,
-        inputs: dict[str, Any],
-        pick: Callable[[Tensor], Tensor],
-    ) -> Anchor | None:
-        """Return what the reference says where `pick` takes rows (N, width) out of (batch, kept, width)."""
-        if reference is None:
-            return None
-        rows, linear = reference.rows(model, self, inputs)
-        return Anchor(pick(rows), linear)
 
 
 class FlatPath:
@@ -279,7 +236,7 @@ def choose(
     share = not (dropout or has_dropout(model) or group or neftune or routed)
     device = next(model.parameters()).device
     truth = probe.rows_alone(model)
-    reason = _why_not_flat(model, longest)
+    reason = why_padded(model, longest)
     if not reason and not probe.flat_agrees(model, truth):
         reason = "its layers do not keep sequences in one row apart"
     if group:
@@ -307,7 +264,8 @@ def has_dropout(model: PreTrainedModel) -> bool:
     return kept or getattr(config, "attention_dropout", 0.0) > 0
 
 
-def _why_not_flat(model: PreTrainedModel, longest: int) -> str:
+def why_padded(model: PreTrainedModel, longest: int) -> str:
+    """Return why rows of up to `longest` tokens cannot lie side by side, as far as the configuration tells; or ""."""
     config = model.config.get_text_config()
     window = getattr(config, "sliding_window", None)
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])

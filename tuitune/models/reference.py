@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from tuitune.models.generate import in_evaluation
-from tuitune.models.paths import Head
+from tuitune.models.head import Head
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -18,8 +18,9 @@ class Trained:
 
     added: parameters; buffers: no parameters.
     trainable: what the layers keep (see `activation_bytes_per_token`), with adapters of so much `rank`. layers: the
-    last so many keep it; None for all. token: further bytes for each token, all layers together; fixed: bytes whatever
-    goes through. Where activations are computed again, only one layer's share of both is there.
+    last so many keep it; None for all. token: further numbers for each token, all layers together; fixed: numbers
+    whatever goes through; both in the adapter's format. Where activations are computed again, only one layer's share of
+    them is there. before: vectors in front of each row, computed as tokens are.
     """
 
     blocks: tuple[Block, ...]
@@ -30,3 +31,4 @@ class Trained:
     layers: int | None = None
     token: int = 0
     fixed: int = 0
+    before: int = 0

@@ -19,4 +19,4 @@ def bottleneck(recipe: Recipe, model: Shaped) -> Trained:
     sizes = ((narrow, hidden), (narrow,), (hidden, narrow), (hidden,))
     # What comes in, and the narrow numbers before and after their function.
     blocks = tuple(Block(size, count) for size in sizes)
-    return Trained(blocks, trainable="frozen", token=4 * count * (hidden + 3 * narrow))
+    return Trained(blocks, trainable="frozen", token=count * (hidden + 3 * narrow))

@@ -22,12 +22,10 @@ def oft(recipe: Recipe, model: Shaped) -> Trained:
     found = adapted(model.modules, recipe.oft_target, recipe.additional_target)
     if not found:
         raise NotKnown(f"oft_target {', '.join(recipe.oft_target)} names no layer of this model")
-    blocks = []
-    for module in found:
-        count, size = _rotation(recipe, module)
-        blocks.append(Block((count, size * (size - 1) // 2)))
-    # The inputs in fp32 and what becomes of them.
-    return Trained(packed([*whole(recipe, model), *blocks]), token=8 * sum(m.inputs for m in found))
+    sizes = [_rotation(recipe, module) for module in found]
+    blocks = [Block((count, size * (size - 1) // 2)) for count, size in sizes]
+    # A rotation is a power series, whose matrices are kept (measured: four of them).
+    return Trained(packed([*whole(recipe, model), *blocks]), fixed=4 * sum(count * size**2 for count, size in sizes))
 
 
 def _rotation(recipe: Recipe, module: Module) -> tuple[int, int]:
@@ -52,21 +50,21 @@ def ia3(recipe: Recipe, model: Shaped) -> Trained:
     """Return one vector for each target: over its outputs, or over the inputs of the layer that ends an MLP."""
     found = targets(recipe, model)
     blocks = [Block((1, m.inputs)) if m.name.endswith(_ENDS_MLP) else Block((m.outputs, 1)) for m in found]
-    return Trained(packed([*whole(recipe, model), *blocks]), trainable="frozen", token=4 * elements(blocks))
+    return Trained(packed([*whole(recipe, model), *blocks]), trainable="frozen", token=elements(blocks))
 
 
 def loha(recipe: Recipe, model: Shaped) -> Trained:
     """Return four matrices for each target; the product of two pairs is as large as the weight, and kept."""
     found, rank = targets(recipe, model), recipe.lora_rank
     blocks = [Block(size, 2) for m in found for size in ((m.out, rank), (rank, m.into))]
-    return Trained(packed([*whole(recipe, model), *blocks]), fixed=4 * sum(m.out * m.into for m in found))
+    return Trained(packed([*whole(recipe, model), *blocks]), fixed=sum(m.out * m.into for m in found))
 
 
 def lokr(recipe: Recipe, model: Shaped) -> Trained:
     """Return the factors of a Kronecker product for each target; the product is as large as the weight, and kept."""
     found = targets(recipe, model)
     blocks = [block for m in found for block in _factors(m, recipe.lora_rank, recipe.lokr_factor)]
-    return Trained(packed([*whole(recipe, model), *blocks]), fixed=4 * sum(m.out * m.into for m in found))
+    return Trained(packed([*whole(recipe, model), *blocks]), fixed=sum(m.out * m.into for m in found))
 
 
 def _factors(module: Module, rank: int, factor: int) -> Iterator[Block]:

@@ -19,11 +19,12 @@ def lora(recipe: Recipe, model: Shaped) -> Trained:
     """Return A and B of each target, DoRA's lengths, and copies of modules that are trained whole."""
     found, rank = targets(recipe, model), recipe.lora_rank
     blocks = [block for m in found for block in _pair(m, rank)]
-    if not recipe.use_dora:
-        return Trained(packed([*whole(recipe, model), *blocks]), rank=rank)
-    blocks += [Block((m.outputs,)) for m in found]
-    # Both results are kept in fp32 to learn the lengths.
-    return Trained(packed([*whole(recipe, model), *blocks]), rank=rank, token=8 * sum(m.outputs for m in found))
+    kept = 0
+    if recipe.use_dora:
+        blocks += [Block((m.outputs,)) for m in found]
+        kept = 2 * sum(m.outputs for m in found)  # both results, to learn the lengths
+    above = model.layers - min(model.new_layers(recipe)) if recipe.use_llama_pro else None
+    return Trained(packed([*whole(recipe, model), *blocks]), rank=rank, layers=above, token=kept)
 
 
 def adalora(recipe: Recipe, model: Shaped) -> Trained:
@@ -41,8 +42,9 @@ def vera(recipe: Recipe, model: Shaped) -> Trained:
     _only_linear(found, "VeRA")
     blocks = [block for m in found for block in (Block((m.outputs,)), Block((rank,)))]
     shared = (Block((rank, max(m.inputs for m in found))), Block((max(m.outputs for m in found), rank)))
-    kept = 4 * sum(m.outputs for m in found)
-    return Trained(packed([*whole(recipe, model), *blocks]), buffers=shared, rank=2 * rank, token=kept)
+    # What the matrices see is not kept, for they do not learn; what the vectors scale is.
+    kept = sum(m.outputs + 2 * rank for m in found)
+    return Trained(packed([*whole(recipe, model), *blocks]), buffers=shared, trainable="frozen", token=kept)
 
 
 def targets(recipe: Recipe, model: Shaped) -> list[Module]:

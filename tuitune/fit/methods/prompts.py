@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def prompt_tuning(recipe: Recipe, model: Shaped) -> Trained:
     """Return one vector for each learnt token."""
-    return _trained(Block((recipe.num_virtual_tokens, _hidden(model)), embedding=True))
+    count = recipe.num_virtual_tokens
+    return _trained(Block((count, _hidden(model)), embedding=True), before=count)
 
 
 def p_tuning(recipe: Recipe, model: Shaped) -> Trained:
@@ -24,7 +25,8 @@ def p_tuning(recipe: Recipe, model: Shaped) -> Trained:
     hidden = _hidden(model)
     inner = recipe.encoder_hidden_size or hidden
     vectors = Block((recipe.num_virtual_tokens, hidden), embedding=True)
-    return _trained(vectors, *_linear(hidden, inner), *_linear(inner, inner), *_linear(inner, hidden))
+    network = (*_linear(hidden, inner), *_linear(inner, inner), *_linear(inner, hidden))
+    return _trained(vectors, *network, before=recipe.num_virtual_tokens)
 
 
 def prefix_tuning(recipe: Recipe, model: Shaped) -> Trained:
@@ -38,8 +40,8 @@ def prefix_tuning(recipe: Recipe, model: Shaped) -> Trained:
     return _trained(vectors, *_linear(keys, inner), *_linear(inner, wide))
 
 
-def _trained(*blocks: Block) -> Trained:
-    return Trained(blocks, trainable="frozen")
+def _trained(*blocks: Block, before: int = 0) -> Trained:
+    return Trained(blocks, trainable="frozen", before=before)
 
 
 def _linear(into: int, out: int) -> Iterator[Block]:

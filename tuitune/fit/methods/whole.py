@@ -23,7 +23,9 @@ def full(recipe: Recipe, model: Shaped) -> Trained:
         blocks = tuple(b for b in blocks if not b.embedding and b.name != f"{HEAD}.weight")
         if recipe.badam_mode == "layer":
             blocks = tuple(b for b in blocks if LAYER.match(b.name))
-    return Trained(blocks, trainable="full")
+    # Every second layer of a model with routers computes a share of the tokens.
+    spared = int(model.layers // 2 * (1 - recipe.mod_capacity)) if recipe.mixture_of_depths else 0
+    return Trained(blocks, trainable="full", layers=model.layers - spared)
 
 
 def freeze(recipe: Recipe, model: Shaped) -> Trained:

@@ -29,7 +29,9 @@ class ApolloOptions(Options):
     apollo_update_interval: Whole = option(
         200, "APOLLO: steps between two renewals of the projection.", unit="steps", ge=1, when=_ON
     )
-    apollo_scale: Number = option(32.0, "APOLLO: scale of the update.", gt=0, when=_ON, essential=True)
+    apollo_scale: Number = option(
+        32.0, "APOLLO: scale of the update, which is multiplied by its square root.", gt=0, when=_ON, essential=True
+    )
     apollo_proj: Literal["svd", "random"] = option(
         "random", "APOLLO: how the projection is made: at random, or from the gradient's singular vectors.", when=_ON
     )
@@ -40,9 +42,11 @@ class ApolloOptions(Options):
         "channel", "APOLLO: one factor for each channel, or one for the whole matrix (APOLLO-Mini).", when=_ON
     )
     apollo_layerwise: Flag = option(
-        False, "APOLLO: update each weight as soon as its gradient is there, so that no two full gradients are held.",
+        False,
+        "APOLLO: update each weight as soon as its gradient is there; a step that is one micro-batch then holds one "
+        "full gradient at a time, a step of several must add up whole ones.",
         when=_ON,
-    )  # fmt: skip
+    )
     apollo_scale_front: Flag = option(
         False, "APOLLO: apply the scale before the growth of the update is limited instead of after it.", when=_ON
     )
@@ -60,6 +64,13 @@ RULES = (
         lambda r: r.use_apollo and r.apollo_layerwise and "max_grad_norm" in r.asked and r.max_grad_norm > 0,
         "layerwise updates never have all gradients at once, so their common norm cannot be limited",
         "set max_grad_norm: 0; APOLLO limits the growth of each weight's update by itself",
+    ),
+    Rule(
+        ("apollo_layerwise", "max_grad_norm"),
+        lambda r: r.use_apollo and r.apollo_layerwise and "max_grad_norm" not in r.asked,
+        "gradients are not clipped: layerwise updates have no common norm",
+        "set max_grad_norm: 0 to say that none is wanted; APOLLO limits the growth of each update by itself",
+        level="warning",
     ),
     Rule(
         ("apollo_layerwise", "fp16"),

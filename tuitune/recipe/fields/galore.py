@@ -39,9 +39,11 @@ class GaloreOptions(Options):
         "std", "GaLore: which side of a matrix is projected; `std` takes the longer one.", when=_ON
     )
     galore_layerwise: Flag = option(
-        False, "GaLore: update each weight as soon as its gradient is there, so that no two full gradients are held.",
+        False,
+        "GaLore: update each weight as soon as its gradient is there, so that no two full gradients are held; in a "
+        "step of several micro-batches their projections are added up.",
         when=_ON,
-    )  # fmt: skip
+    )
     layerwise_clip: Number = option(
         0.0,
         "Layerwise updates: gradients of a single weight that are longer than this are shortened to it; 0 leaves them.",

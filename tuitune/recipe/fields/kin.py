@@ -11,6 +11,7 @@ from tuitune.recipe.shapes import Flag, Number, Share, Text, Whole
 _ADALORA = When("finetuning_type", ("adalora",))
 _LOKR = When("finetuning_type", ("lokr",))
 _BOTTLENECK = When("finetuning_type", ("bottleneck",))
+_NARROW = ("bottleneck_size", "bottleneck_activation", "bottleneck_where")
 _PROMPTED = When("finetuning_type", PROMPTED)
 
 
@@ -85,6 +86,18 @@ RULES = (
         lambda r: r.finetuning_type == "adalora" and r.adalora_init_rank <= r.lora_rank,
         "AdaLoRA prunes from adalora_init_rank down to lora_rank, so it must begin above it",
         "raise adalora_init_rank, or lower lora_rank",
+    ),
+    Rule(
+        (*_NARROW, "adapter_name_or_path", "create_new_adapter"),
+        lambda r: (
+            r.finetuning_type == "bottleneck"
+            and bool(r.adapter_name_or_path)
+            and not r.create_new_adapter
+            and not r.asked.isdisjoint(_NARROW)
+        ),
+        "adapters that are trained on keep the size, function and places they were made with",
+        "leave these keys out",
+        level="warning",
     ),
     Rule(
         ("finetuning_type", "quantization_bit"),

@@ -24,14 +24,22 @@ class LossOptions(Options):
         None, "NEFTune: strength of the random noise on the embeddings of training texts; 5 is a usual start.", ge=0
     )
     use_dft_loss: Flag = option(
-        False, "DFT: weigh the loss of each token by its own probability, so that unlikely ones pull less.", when=_SFT
+        False,
+        "DFT: weigh the loss of each token by its own probability, so that unlikely ones pull less. The evaluation "
+        "loss stays the plain one.",
+        when=_SFT,
     )
     use_asft_loss: Flag = option(
-        False, "ASFT: the loss of DFT and a pull back to the model as it was, which is kept for it.", when=_SFT
+        False,
+        "ASFT: the loss of DFT and a pull back to the model as it was. For an adapter that is the model without it; "
+        "full and freeze keep a second model in memory. The evaluation loss stays the plain one.",
+        when=_SFT,
     )
     asft_alpha: Number = option(0.1, "ASFT: strength of that pull.", ge=0, when=When("use_asft_loss", (True,)))
     use_eaft_loss: Flag = option(
-        False, "EAFT: weigh the loss of each token by how unsure the model is of it.", when=_SFT
+        False,
+        "EAFT: weigh the loss of each token by how unsure the model is of it. The evaluation loss stays the plain one.",
+        when=_SFT,
     )
     eaft_alpha: Number = option(
         1.0, "EAFT: power that the uncertainty is raised to; 0 is the plain loss.", ge=0,

@@ -65,7 +65,7 @@ class MethodOptions(Options):
     create_new_adapter: Flag = option(
         False,
         "Merge all adapters of adapter_name_or_path into the model and train a fresh one.",
-        when=When("finetuning_type", BESIDE_LAYERS),
+        when=When("finetuning_type", (*BESIDE_LAYERS, "bottleneck")),
     )
 
 
