@@ -17,7 +17,7 @@ from tests.tiny import tiny_model
 from tuitune.engine.checkpoint import finite
 from tuitune.engine.run import run
 from tuitune.methods.badam import turns
-from tuitune.methods.blockwise import blocks_of, learning_at_once
+from tuitune.methods.blockwise import blocks_of
 from tuitune.recipe import Recipe
 from tuitune.run import events
 
@@ -185,17 +185,6 @@ def test_a_start_block_out_of_range_is_an_error_in_words(root: Path) -> None:
     assert ended.status == "failed"
     assert "this model has 4 layers" in ended.message
     assert "0 to 3" in ended.hint
-
-
-def test_room_is_kept_for_one_block_only() -> None:
-    model, _ = given(tiny_model(num_hidden_layers=4), finetuning_type="full")
-    assert len(learning_at_once(model, Recipe(finetuning_type="full"))) == len(list(model.parameters()))
-    recipe = Recipe(**BADAM)
-    model, _ = given(tiny_model(num_hidden_layers=4), **BADAM)
-    model.requires_grad_(True)
-    for p in (model.model.embed_tokens.weight, model.model.norm.weight):
-        p.requires_grad_(False)
-    assert len(learning_at_once(model, recipe)) == 9
 
 
 def test_a_block_whose_turn_is_over_is_still_looked_at() -> None:

@@ -18,7 +18,7 @@ from tuitune.chat.base import Turn
 from tuitune.chat.local import LocalChat
 from tuitune.chat.weights import of_model, of_run
 from tuitune.errors import ModelError
-from tuitune.models import attention, depths, paths
+from tuitune.models import attention, depths, paths, taught
 from tuitune.models.load import load_model
 from tuitune.models.shaping import Shaping, load_shaped
 from tuitune.recipe import load
@@ -93,7 +93,7 @@ def test_sequences_do_not_compete(implementation: str, training: bool) -> None:
     path, _ = paths.choose(model, longest=30, pad=0, dropout=False, autocast=None)
     if implementation != "tuitune":  # padded rows instead of one flat row
         model.set_attn_implementation(implementation)
-        path = depths.TaughtPath(paths.PaddedPath(paths.Head(None, None), torch.device("cpu"), 0))
+        path = taught.TaughtPath(paths.PaddedPath(paths.Head(None, None), torch.device("cpu"), 0))
     model.train(training)
     together = path.score(model, ids, labels)
     together.loss.backward()
@@ -110,7 +110,7 @@ def test_flat_and_padded_rows_give_the_same() -> None:
     ids, labels = [r for r, _ in rows], [m for _, m in rows]
     model = converted(implementation="tuitune")
     flat, _ = paths.choose(model, longest=30, pad=0, dropout=False, autocast=None)
-    padded = depths.TaughtPath(paths.PaddedPath(paths.Head(None, None), torch.device("cpu"), 0))
+    padded = taught.TaughtPath(paths.PaddedPath(paths.Head(None, None), torch.device("cpu"), 0))
     model.train()
     found = []
     for path in (flat, padded):
@@ -144,7 +144,7 @@ def test_the_routers_own_loss_moves_routers_only_and_is_not_told(monkeypatch: py
     rows = rows_of([30, 12])
     found = []
     for weight in (0.0, 1.0):
-        monkeypatch.setattr(depths, "_AUXILIARY", weight)
+        monkeypatch.setattr(taught, "_AUXILIARY", weight)
         model = converted(implementation="tuitune")
         path, _ = paths.choose(model, longest=30, pad=0, dropout=False, autocast=None)
         score = path.score(model.train(), [r for r, _ in rows], [m for _, m in rows])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel, MixtralConfig, MixtralForCausalLM
 
 from tests.methods.cycle import learns_and_reloads, resumes_exactly
-from tests.tiny import tiny_model
+from tests.tiny import tiny_model, tiny_tokenizer
 from tuitune.errors import ModelError, TrainingError
 from tuitune.methods.galore import GaLore
 from tuitune.methods.matrices import targets
@@ -252,6 +252,18 @@ def test_an_unknown_target_lists_the_valid_ones() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_learns_and_reloads(root: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     learns_and_reloads(root, monkeypatch, **BASE, galore_proj_type=kind)
+
+
+def test_gpt2_keeps_its_matrices_in_columns_and_learns(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = GPT2Config(vocab_size=512, n_embd=64, n_layer=2, n_head=4, n_positions=128, eos_token_id=2)
+    GPT2LMHeadModel(config).save_pretrained(root / "gpt2")
+    tiny_tokenizer().save_pretrained(root / "gpt2")
+    learns_and_reloads(root, monkeypatch, **BASE, model_name_or_path=str(root / "gpt2"))
+
+
+def test_a_few_layers_learn_by_galore_too(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {"finetuning_type": "freeze", "freeze_trainable_layers": 2, "galore_target": "mlp,self_attn"}
+    learns_and_reloads(root, monkeypatch, **BASE | few)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,4 +1,4 @@
-"""rsLoRA, DoRA and LoRA+ differ from LoRA in what their papers say and in nothing else, by their formulas in float64."""
+"""rsLoRA, DoRA and LoRA+ differ from LoRA in what their papers say and in nothing else: their formulas in float64."""
 
 from __future__ import annotations
 
@@ -88,7 +88,6 @@ def test_dora_learns_length_and_direction_apart() -> None:
         "lora_B.default.weight": b,
         "lora_magnitude_vector.default.weight": length,
     }
-    length_gradient = length
     formula = inputs().double() @ turned.T
     torch.testing.assert_close(layer(inputs()).double(), formula, atol=1e-5, rtol=0)
     (formula * torch.linspace(-1, 1, 128, dtype=torch.float64)).sum().backward()
@@ -96,7 +95,7 @@ def test_dora_learns_length_and_direction_apart() -> None:
     assert found.keys() == names.keys()
     for name, leaf in names.items():
         assert leaf.grad is not None
-        wanted = leaf.grad[:, 0] if leaf is length_gradient else leaf.grad
+        wanted = leaf.grad[:, 0] if leaf is length else leaf.grad
         torch.testing.assert_close(found[name].double(), wanted, atol=1e-4, rtol=1e-5)
 
 
@@ -121,15 +120,17 @@ def adamw(gradients: list[torch.Tensor], start: torch.Tensor, rate: float, decay
     return weight
 
 
-def stepped(**more: Any) -> tuple[dict[str, torch.Tensor], dict[str, list[torch.Tensor]], dict[str, torch.Tensor]]:
+def stepped(
+    tied: bool = True, **more: Any
+) -> tuple[dict[str, torch.Tensor], dict[str, list[torch.Tensor]], dict[str, torch.Tensor]]:
     """Return the adapter before, its gradients in three steps, and the adapter after."""
     torch.manual_seed(0)
-    model, optimizer = given(**ASKED | {"learning_rate": 1e-3, "weight_decay": 0.1} | more)
+    asked = ASKED | {"learning_rate": 1e-3, "weight_decay": 0.1} | more
+    model, optimizer = given(tiny_model(num_hidden_layers=4, tie_word_embeddings=tied), **asked)
     if optimizer is None:
         from transformers import Trainer
 
-        recipe = Recipe(**ASKED | {"learning_rate": 1e-3, "weight_decay": 0.1} | more)
-        optimizer = Trainer(model=model, args=arguments(recipe)).create_optimizer()
+        optimizer = Trainer(model=model, args=arguments(Recipe(**asked))).create_optimizer()
     learns = {name: p for name, p in model.named_parameters() if p.requires_grad}
     before = {name: p.detach().clone() for name, p in learns.items()}
     gradients: dict[str, list[torch.Tensor]] = {name: [] for name in learns}
@@ -156,7 +157,7 @@ def test_lora_plus_lets_b_learn_faster_and_a_as_before(ratio: float | None) -> N
 
 def test_lora_plus_has_a_rate_of_its_own_for_embeddings() -> None:
     before, gradients, after = stepped(
-        loraplus_lr_ratio=16.0, loraplus_lr_embedding=5e-4, lora_target=("q_proj", "embed_tokens")
+        tied=False, loraplus_lr_ratio=16.0, loraplus_lr_embedding=5e-4, lora_target=("q_proj", "embed_tokens")
     )
     embedding = [name for name in before if "lora_embedding" in name]
     assert len(embedding) == 2

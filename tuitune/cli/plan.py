@@ -16,6 +16,7 @@ from tuitune.face.asking import read_ready
 from tuitune.face.host import prepare_for
 from tuitune.fit.count import ranges
 from tuitune.fit.models import resolve
+from tuitune.fit.parts import ROLE_NAMES
 from tuitune.run import places
 from tuitune.run.streams import guard
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 # The first number in a name is that of a layer.
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+
+_AROUND, _ADAPTER = "base_model.model.", ".default"  # what peft puts into every name
 
 
 def plan(recipe: str, settings: Sequence[str], *, everything: bool, as_json: bool) -> int:
@@ -78,7 +81,7 @@ def _grouped(tensors: Sequence[Tensor]) -> list[list[str]]:
     groups: dict[tuple[str, tuple[int, ...], str], list[tuple[Tensor, int | None]]] = {}
     for tensor in tensors:
         number = _NUMBER.search(tensor.name)
-        name = _NUMBER.sub("*", tensor.name, count=1)
+        name = _NUMBER.sub("*", tensor.name, count=1).removeprefix(_AROUND).replace(_ADAPTER, "")
         groups.setdefault((name, tensor.shape, tensor.dtype), []).append((tensor, int(number[0]) if number else None))
     rows = []
     for (name, _, _), members in groups.items():
@@ -97,12 +100,8 @@ def _memory(fit: Estimate, device: str) -> list[str]:
         return [f"memory: {'; '.join(fit.notes) or 'not known'}"]
     free = f", {words.size(fit.free)} are free on {device}" if fit.free is not None else ""
     verdict = {"yes": ": it fits", "tight": ": it is tight", "no": ": it does not fit", "unknown": ""}[fit.fits]
-    parts = ", ".join(f"{role} {words.size(size)}" for role, size in fit.parts.items() if size)
-    return [f"memory: about {words.size(fit.total)} at the peak{free}{verdict}", f"  {parts}", *_indented(fit.notes)]
-
-
-def _indented(notes: Sequence[str]) -> list[str]:
-    return [f"  {note}" for note in notes]
+    parts = ", ".join(f"{ROLE_NAMES[role]} {words.size(size)}" for role, size in fit.parts.items() if size)
+    return [f"memory: about {words.size(fit.total)} at the peak{free}{verdict}", f"of that: {parts}", *fit.notes]
 
 
 def _print_json(found: Outlook) -> None:

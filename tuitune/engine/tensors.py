@@ -141,11 +141,11 @@ def _prepared(model: PreTrainedModel, recipe: Recipe) -> nn.Module:
 
 def _path(recipe: Recipe, model: PreTrainedModel) -> str:
     if recipe.finetuning_type in PROMPTED:
-        return "padded rows: learnt vectors stand before every row"
+        return "padded: learnt vectors stand before every row"
     reason = why_padded(model, recipe.cutoff_len)
     if reason:
-        return f"padded rows: {reason}"
-    return "no padding, if the model keeps rows side by side apart (a run tries it first), else padded rows"
+        return f"padded: {reason}"
+    return "without padding, if the model keeps rows that lie side by side apart (a run tries it first), else padded"
 
 
 def _optimizer(recipe: Recipe) -> str:

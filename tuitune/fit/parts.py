@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
 Role = Literal["weights", "adapters", "grads", "optim", "activ", "logits", "runtime"]
 ROLES: tuple[Role, ...] = ("weights", "adapters", "grads", "optim", "activ", "logits", "runtime")
+ROLE_NAMES: dict[Role, str] = {
+    "weights": "weights",
+    "adapters": "adapters",
+    "grads": "gradients",
+    "optim": "optimizer",
+    "activ": "activations",
+    "logits": "logits",
+    "runtime": "runtime",
+}
 
 # Measured: what importing the engine adds to the app; on a GPU its context with cuBLAS and the loaded kernels.
 STANDING: dict[DeviceKind, int] = {"cpu": 560 << 20, "cuda": 600 << 20}

@@ -18,8 +18,6 @@ from tuitune.models.layers import decoder_layers
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from tuitune.recipe import Recipe
-
 Turns = Callable[[int], Sequence[int]]
 
 
@@ -35,18 +33,6 @@ def blocks_of(model: nn.Module) -> list[Block]:
     """Return the transformer layers of `model`, first to last. Raises ModelError where it has none."""
     name, layers = decoder_layers(model)
     return [Block(f"{name}.{i}", dict(layer.named_parameters())) for i, layer in enumerate(layers)]
-
-
-def learning_at_once(model: nn.Module, recipe: Recipe) -> list[nn.Parameter]:
-    """Return the parameters that have gradients and states at a time: all trainable ones, or the largest blocks of
-    those that take turns."""
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    count = recipe.lisa_activated_layers if recipe.use_lisa else 1
-    if not recipe.use_lisa and not (recipe.use_badam and recipe.badam_mode == "layer"):
-        return trainable
-    largest = sorted(blocks_of(model), key=lambda block: -sum(p.numel() for p in block.parameters.values()))
-    waiting = {id(p) for block in largest[count:] for p in block.parameters.values()}
-    return [p for p in trainable if id(p) not in waiting]
 
 
 class Blockwise(OwnOptimizer):

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import torch
@@ -23,18 +22,17 @@ from torch import nn
 
 from tuitune.errors import ModelError
 from tuitune.methods.adapters import BOTTLENECK, CONFIG, WEIGHTS, Adapter, needs_weights
-from tuitune.models.layers import decoder_layers, text_config
+from tuitune.models.halves import halves, held
+from tuitune.models.layers import text_config
 from tuitune.text import clean_line
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
 
     from tuitune.recipe import Recipe
 
 _ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
 _NAME = "bottleneck"  # of the adapter in the module that it stands behind
-_MLP = ("mlp", "ffn", "feed_forward", "ff", "moe")
 
 
 @dataclass
@@ -183,8 +181,8 @@ def attach(model: Any, shape: Shape, *, trainable: bool) -> Any:
     """Freeze the model, put new adapters on it and return it. Raises ModelError where they have no place."""
     model.requires_grad_(False)
     width = text_config(model).hidden_size
-    for place in _places(model, shape.where):
-        adapter = Narrow(width, shape, next(_held(place)).device)
+    for place in halves(model, shape.where):
+        adapter = Narrow(width, shape, next(held(place)).device)
         place.add_module(_NAME, adapter.requires_grad_(trainable))
         place.register_forward_hook(_behind)
     model.peft_config = {"default": shape}
@@ -214,47 +212,3 @@ def _fill(model: Any, folder: Path) -> None:
         )
     for name, tensor in saved.items():
         own[name].copy_(tensor)
-
-
-def _places(model: PreTrainedModel, where: str) -> list[nn.Module]:
-    """Return the modules behind which adapters stand: attention, MLP or both of each layer, in their order."""
-    found: list[nn.Module] = []
-    missing = {"attention", "mlp"} if where == "both" else {where}
-    for layer in decoder_layers(model)[1]:
-        for half in ("attention", "mlp"):
-            place = _half(layer, half) if where in ("both", half) else None
-            if place is not None:
-                found.append(place)
-                missing.discard(half)
-    if missing:
-        raise ModelError(
-            f"the layers of {type(model).__name__} have no {' and no '.join(sorted(missing))} that could be found",
-            "use finetuning_type: lora",
-        )
-    if any("residual" in inspect.signature(place.forward).parameters for place in found):
-        raise ModelError(
-            f"the layers of {type(model).__name__} add the residual before an adapter could stand",
-            "use finetuning_type: lora",
-        )
-    return found
-
-
-def _half(layer: nn.Module, half: Literal["attention", "mlp"]) -> nn.Module | None:
-    """Return the attention of a layer, or what computes its MLP: found by name, else the last module with matrices."""
-    with_matrices = {
-        name: child
-        for name, child in layer.named_children()
-        if any(tensor.ndim > 1 for tensor in _held(child)) and "norm" not in name and "router" not in name
-    }
-    attention = {name: child for name, child in with_matrices.items() if "att" in name}
-    if half == "attention":
-        return next(iter(attention.values()), None)
-    others = {name: child for name, child in with_matrices.items() if name not in attention}
-    named = [child for name, child in others.items() if any(word in name for word in _MLP)]
-    return next(reversed(named or list(others.values())), None)
-
-
-def _held(module: nn.Module) -> Iterator[Tensor]:
-    """Yield parameters and buffers: some quantised layers have no parameters at all."""
-    yield from module.parameters()
-    yield from module.buffers()

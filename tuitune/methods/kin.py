@@ -54,11 +54,14 @@ class Oft(Adapter):
         """Say which layers have other blocks than asked for: those whose width the number does not divide."""
         config = model.active_peft_config
         asked = config.oft_block_size or config.r
+        other: dict[int, set[str]] = defaultdict(set)
         for name, rotation in _rotations(model):
             size = rotation.block_size if config.oft_block_size else rotation.r
             if size != asked:
-                what = "blocks of the size" if config.oft_block_size else "a number of blocks,"
-                say(f"{asked} does not divide the width of {name}: {what} {size} instead")
+                other[size].add(name.rpartition(".")[2])
+        key = "oft_block_size" if config.oft_block_size else "oft_rank"
+        for size, names in other.items():
+            say(f"{key} {asked} does not divide the width of {', '.join(sorted(names))}: {size} is taken there")
 
     def noise(self, recipe: Recipe) -> bool:
         """Whether blocks are switched off."""

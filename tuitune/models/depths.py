@@ -1,4 +1,4 @@
-"""Models with Mixture-of-Depths: made from ordinary ones, saved, loaded again, and taught (see tuitune.models.routing).
+"""Models with Mixture-of-Depths: made from ordinary ones, saved and loaded again (see tuitune.models.routing).
 
 A converted model says another `model_type` on disk, so that whoever does not know the routers refuses it instead of
 computing every token with weights that were trained to leave most of them out.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +18,7 @@ from torch import nn
 
 from tuitune.errors import ModelError
 from tuitune.fit.files import read_object
-from tuitune.models.flat import labelled
 from tuitune.models.layers import decoder_layers, text_config
-from tuitune.models.losses import PLAIN, Objective
 from tuitune.models.routing import Gate, RoutedLayer
 from tuitune.run.files import write_atomic
 
@@ -30,14 +27,10 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedConfig, PreTrainedModel
 
-    from tuitune.models.paths import Ids, Score
-    from tuitune.models.paths import Path as ModelPath
-    from tuitune.models.reference import Reference
 
 MODEL_TYPE = "tuitune_mixture_of_depths"
 _RECORD, _BASE = "mixture_of_depths", "base_model_type"  # keys of config.json
 _START = 0.02  # spread of router weights at first: small, so that a few steps can move the threshold
-_AUXILIARY = 0.1  # weight of the routers' own loss
 # Whatever else a layer is given would have to be gathered token by token too.
 _LAYER_TAKES = {
     "hidden_states", "attention_mask", "position_embeddings", "position_ids", "past_key_values", "use_cache",
@@ -220,52 +213,3 @@ def routed_model_class(config: PreTrainedConfig) -> Any:
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
     return _routed_class(MODEL_FOR_CAUSAL_LM_MAPPING[type(config)])
-
-
-# Training
-
-
-class TaughtPath:
-    """A way through a routed model that adds the gradient of the routers' own loss; the loss it tells is the model's.
-
-    That loss (section 3.5) is the mean binary cross entropy of a sequence's tokens, weighted by its labelled tokens,
-    so that it does not depend on how a step was cut.
-    """
-
-    def __init__(self, plain: ModelPath) -> None:
-        self._plain = plain
-        self.name = plain.name
-
-    def size(self, rows: Ids, labels: Ids) -> int:
-        """Return the number of tokens that these rows make the model compute."""
-        return self._plain.size(rows, labels)
-
-    def shared(self, rows: Ids, labels: Ids) -> int:
-        """Return how many tokens at the beginning of all rows are computed once."""
-        return self._plain.shared(rows, labels)
-
-    def combined(self, sizes: Sequence[int], shared: int) -> int:
-        """Return the size of several rows from the sizes that each has alone."""
-        return self._plain.combined(sizes, shared)
-
-    def score(
-        self,
-        model: nn.Module,
-        rows: Ids,
-        labels: Ids,
-        objective: Objective = PLAIN,
-        reference: Reference | None = None,
-    ) -> Score:
-        """Return the summed loss of the labelled tokens."""
-        layers = routed_layers(model)
-        try:
-            scored = self._plain.score(model, rows, labels, objective, reference)
-            if not all(layer.lessons for layer in layers):
-                return scored
-            lessons = torch.stack([torch.cat(layer.lessons) for layer in layers]).mean(0)
-            counts = torch.tensor([labelled(mask) for mask in labels], device=lessons.device)
-            own = _AUXILIARY * (lessons * counts).sum().to(scored.loss.dtype)
-            return replace(scored, loss=scored.loss + (own - own.detach()))
-        finally:
-            for layer in layers:
-                layer.lessons.clear()

@@ -15,12 +15,13 @@ import torch
 
 from tuitune.errors import ModelError
 from tuitune.models import probe
-from tuitune.models.depths import TaughtPath, is_routed
+from tuitune.models.depths import is_routed
 from tuitune.models.flat import IGNORED, FlatBuilder, common_beginning, labelled, needed
 from tuitune.models.head import Head as Head
 from tuitune.models.head import HeadTap
 from tuitune.models.losses import PLAIN, Objective
 from tuitune.models.neftune import Noise, flat_lengths
+from tuitune.models.taught import TaughtPath
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

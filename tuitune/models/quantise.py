@@ -50,14 +50,17 @@ def quiet() -> None:
 
 def stored_method(folder: Path) -> str:
     """Return how the weights of a folder are quantised already (`gptq`, ...), "" where they are not."""
-    stored = read_object(folder / "config.json").get("quantization_config")
-    if not isinstance(stored, dict):
-        return ""
-    name = stored.get("quant_method")
-    return str(name).lower() if name else "bitsandbytes"  # old files of bitsandbytes do not say
+    stored = _stored(folder)
+    # Old files of bitsandbytes do not say.
+    return str(stored.get("quant_method") or "bitsandbytes").lower() if stored else ""
 
 
-def check(folder: Path, shaping: Shaping, *, whole: bool = False) -> str:
+def _stored(folder: Path) -> dict[str, object]:
+    found = read_object(folder / "config.json").get("quantization_config")
+    return found if isinstance(found, dict) else {}
+
+
+def check(folder: Path, shaping: Shaping, *, whole: bool = False, device: str = "") -> str:
     """Return how the weights of a folder are quantised already, "" where they are not.
 
     whole: the weights themselves shall learn. Raises ModelError where a quantised model cannot be had or cannot learn.
@@ -81,6 +84,12 @@ def check(folder: Path, shaping: Shaping, *, whole: bool = False) -> str:
         raise ModelError(
             f"a model quantised with {method} needs {' and '.join(missing)}, which is not installed",
             f"pip install {install}",
+        )
+    if method == "aqlm" and device == "cpu" and _stored(folder).get("nbits_per_codebook") == 8:
+        # aqlm 1.1.7 adds up in a race there, and its backward pass fails.
+        raise ModelError(
+            "the library aqlm computes wrongly on a CPU where codebooks have 256 entries, as in this model",
+            "use a GPU, or a model whose codebooks have 16 bits (1x16)",
         )
     return method
 
@@ -130,6 +139,19 @@ def quantisation(shaping: Shaping, dtype: torch.dtype) -> Any:
         bnb_4bit_use_double_quant=shaping.double_quantization,
         bnb_4bit_compute_dtype=dtype,
     )
+
+
+def trainable_kernels(folder: Path, config: Any | None, *, trust_remote_code: bool) -> Any:
+    """Return the configuration of a GPTQ or AWQ model, made to ask for products through which gradients pass.
+
+    config: one that was read and changed already.
+    """
+    from transformers import AutoConfig
+
+    if config is None:
+        config = AutoConfig.from_pretrained(str(folder), trust_remote_code=trust_remote_code, local_files_only=True)
+    config.quantization_config["backend"] = "auto_trainable"  # left alone, gptqmodel takes the fastest for answers
+    return config
 
 
 def same_arithmetic(model: nn.Module) -> None:

@@ -77,9 +77,9 @@ def load_shaped(
 ) -> PreTrainedModel:
     """Load the model of a local folder and shape it. Raises ModelError."""
     from tuitune.models.load import load_model
-    from tuitune.models.quantise import Quantiser, check, same_arithmetic
+    from tuitune.models.quantise import Quantiser, check, same_arithmetic, trainable_kernels
 
-    stored = check(folder, shaping)
+    stored = check(folder, shaping, device=device)
     settings: dict[str, Any] = {}
     if shaping.rope_scaling:
         from tuitune.models.rope import scaled_config
@@ -88,6 +88,8 @@ def load_shaped(
     quantiser = Quantiser(shaping, dtype, device) if shaping.quantization_bit else None
     if quantiser is not None:
         settings |= quantiser.arguments()
+    if stored in ("gptq", "awq"):
+        settings["config"] = trainable_kernels(folder, settings.get("config"), trust_remote_code=trust_remote_code)
     if stored or "quantization_config" in settings:
         settings["device_map"] = {"": device}  # transformers would choose a GPU where there is one
     model = load_model(

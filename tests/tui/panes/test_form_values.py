@@ -141,8 +141,14 @@ def test_flags_turn_over_and_choices_go_round() -> None:
     assert toggled(FIELDS["use_dora"], "yes") is False
     assert [toggled(FIELDS["tf32"], value) for value in (None, True, False)] == [True, False, None]
     assert cycled(FIELDS["finetuning_type"], "lora", 1) == "full"
-    assert cycled(FIELDS["finetuning_type"], "full", 1) == "lora"
-    assert cycled(FIELDS["finetuning_type"], "nonsense", -1) == "full"
+    assert cycled(FIELDS["finetuning_type"], "bottleneck", 1) == "lora"
+    assert cycled(FIELDS["finetuning_type"], "nonsense", -1) == "bottleneck"
+    rope: object = None
+    seen = []
+    for _ in range(5):
+        rope = cycled(FIELDS["rope_scaling"], rope, 1)
+        seen.append(rope)
+    assert seen == ["linear", "dynamic", "yarn", "llama3", None]
 
 
 def test_only_what_applies_is_shown() -> None:
@@ -200,7 +206,8 @@ def test_wide_characters_are_measured_in_cells() -> None:
 
 def test_the_help_says_what_a_field_takes() -> None:
     assert range_words(FIELDS["lora_rank"]) == "at least 1"
-    assert range_words(FIELDS["finetuning_type"]) == "lora or full"
+    assert range_words(FIELDS["finetuning_type"]) == "one of 13"
+    assert range_words(FIELDS["badam_mode"]) == "layer or ratio"
     assert range_words(FIELDS["use_dora"]) == "on or off"
 
 

@@ -107,7 +107,7 @@ def test_fields_come_and_go_with_what_they_depend_on() -> None:
         assert it.draft.values["finetuning_type"] == "full"
         assert "lora_rank" not in it.text
         assert "lora_rank" in it.draft.values, "nothing is lost"
-        await it.press("right")
+        await it.press("left")
         assert "8" in it.row("lora_rank")
         await it.at("eval_strategy", "right")
         assert "eval_steps" in [line.key for line in it.pane.form.lines]
@@ -117,6 +117,7 @@ def test_fields_come_and_go_with_what_they_depend_on() -> None:
 
 def test_going_to_a_hidden_field_shows_it() -> None:
     async def steps(it: Desk) -> None:
+        await it.at("lora_rank", "plus")
         await it.at("finetuning_type", "right")
         it.pane.go_to("lora_rank")
         await it.pilot.pause()

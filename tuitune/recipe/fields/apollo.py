@@ -18,7 +18,9 @@ class ApolloOptions(Options):
     WHEN: ClassVar[tuple[When, ...]] = (When("finetuning_type", WHOLE),)
     FIXED: ClassVar[bool] = True
 
-    use_apollo: Flag = option(False, "APOLLO: scale raw gradients by what Adam would do in a projection of low rank.")
+    use_apollo: Flag = option(
+        False, "APOLLO: scale raw gradients by what Adam would do in a projection of low rank.", essential=True
+    )
     apollo_target: Names = option(
         ("all",),
         "APOLLO: parts of names of the modules whose gradient is scaled, such as `mlp,self_attn`; `all` means every "

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from tuitune.recipe.option import Options, Rule, When, option
 from tuitune.recipe.shapes import Flag, Number, Whole
+
+if TYPE_CHECKING:
+    from tuitune.recipe.recipe import Recipe
 
 _ON = When("use_badam", (True,))
 _LAYER = (_ON, When("badam_mode", ("layer",)))
@@ -20,7 +23,11 @@ class BadamOptions(Options):
     WHEN: ClassVar[tuple[When, ...]] = (When("finetuning_type", ("full",)),)
     FIXED: ClassVar[bool] = True
 
-    use_badam: Flag = option(False, "BAdam: run Adam on one block of the model at a time, and change blocks.")
+    use_badam: Flag = option(
+        False,
+        "BAdam: run Adam on one block of the model at a time; embeddings and head are none.",
+        essential=True,
+    )
     badam_mode: Literal["layer", "ratio"] = option(
         "layer", "BAdam: a block is a layer, or a share of the entries of every matrix.", when=_ON, essential=True
     )
@@ -31,7 +38,7 @@ class BadamOptions(Options):
         "ascending", "BAdam: the order of the blocks; `random` visits all before any comes again.", when=_LAYER
     )
     badam_switch_interval: Whole = option(
-        50, "BAdam: steps that a block learns before the next one; -1 never changes it.", unit="steps", ge=-1, when=_ON,
+        50, "BAdam: steps that a block or share learns until the next one; -1 keeps it.", unit="steps", ge=-1, when=_ON,
         essential=True,
     )  # fmt: skip
     badam_update_ratio: Number = option(
@@ -46,7 +53,9 @@ class BadamOptions(Options):
         fixed=False,
     )  # fmt: skip
     use_lisa: Flag = option(
-        False, "LISA: besides embedding and head, train a few layers drawn at random, and draw again and again."
+        False,
+        "LISA: besides embedding and head, train a few layers drawn at random, and draw again and again.",
+        essential=True,
     )
     lisa_activated_layers: Whole = option(
         2, "LISA: how many layers learn at a time.", unit="layers", ge=1, when=_LISA, essential=True
@@ -54,6 +63,10 @@ class BadamOptions(Options):
     lisa_interval: Whole = option(
         20, "LISA: steps before other layers are drawn.", unit="steps", ge=1, when=_LISA, essential=True
     )
+
+
+def _interval_asked(recipe: Recipe) -> bool:
+    return "badam_switch_interval" in recipe.asked and recipe.badam_switch_interval != -1
 
 
 RULES = (
@@ -74,6 +87,13 @@ RULES = (
         lambda r: r.badam_switch_interval == 0,
         "0 steps are no time to learn",
         "use -1 to keep the same block always",
+    ),
+    Rule(
+        ("badam_switch_interval", "badam_switch_mode"),
+        lambda r: r.use_badam and r.badam_mode == "layer" and r.badam_switch_mode == "fixed" and _interval_asked(r),
+        "has no effect: a fixed block never changes",
+        "remove it, or set another badam_switch_mode",
+        level="warning",
     ),
     Rule(
         ("use_badam", "pure_bf16"),

@@ -19,7 +19,7 @@ class GaloreOptions(Options):
     FIXED: ClassVar[bool] = True
 
     use_galore: Flag = option(
-        False, "GaLore: keep the optimizer's states of large matrices in a projection of low rank."
+        False, "GaLore: keep the optimizer's states of large matrices in a projection of low rank.", essential=True
     )
     galore_target: Names = option(
         ("all",),

@@ -23,10 +23,14 @@ class MatrixOptions(Options):
     FIXED: ClassVar[bool] = True
 
     use_muon: Flag = option(
-        False, "Muon: orthogonalise the update of each matrix; AdamW for embeddings, head and vectors."
+        False,
+        "Muon: orthogonalise the update of each matrix; AdamW for embeddings, head and vectors.",
+        essential=True,
     )
     use_adam_mini: Flag = option(
-        False, "Adam-mini: one learning rate for each head or neuron instead of each weight; half of Adam's states."
+        False,
+        "Adam-mini: one learning rate for each head or neuron instead of each weight; half of Adam's states.",
+        essential=True,
     )
 
 

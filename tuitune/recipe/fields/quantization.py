@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from tuitune.recipe.fields.method import BESIDE_LAYERS
+from tuitune.recipe.fields.method import ADAPTERS
 from tuitune.recipe.option import Options, Rule, When, option
 from tuitune.recipe.shapes import Flag, Text, Whole
 
 _ON = When("quantization_bit")
-_BESIDE = (*BESIDE_LAYERS, "bottleneck")  # methods that leave the weights as they are
 _BNB4 = (When("quantization_bit", (4,)), When("quantization_method", ("bnb",)))
 
 
@@ -17,7 +16,7 @@ class QuantizationOptions(Options):
     """How few bits the frozen weights take."""
 
     GROUP: ClassVar[str] = "quantisation"
-    WHEN: ClassVar[tuple[When, ...]] = (When("finetuning_type", _BESIDE),)
+    WHEN: ClassVar[tuple[When, ...]] = (When("finetuning_type", ADAPTERS),)
     FIXED: ClassVar[bool] = True
 
     quantization_bit: Whole | None = option(
@@ -50,7 +49,7 @@ class QuantizationOptions(Options):
 RULES = (
     Rule(
         ("quantization_bit", "finetuning_type"),
-        lambda r: r.quantization_bit is not None and r.finetuning_type not in _BESIDE,
+        lambda r: r.quantization_bit is not None and r.finetuning_type not in ADAPTERS,
         "quantised weights cannot learn, only adapters beside them",
         "set finetuning_type: lora (QLoRA) or oft (QOFT), or remove quantization_bit",
     ),

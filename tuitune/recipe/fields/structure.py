@@ -35,8 +35,9 @@ class StructureOptions(Options):
     )
     mixture_of_depths: Literal["convert", "load"] | None = option(
         None,
-        "Mixture-of-Depths: every second layer computes only the tokens that a router picks. `convert` makes such a "
-        "model, `load` takes one that was made before.",
+        "Mixture-of-Depths: every second layer computes only the tokens that a router picks: the best of each text in "
+        "training, those above a learnt threshold afterwards. `convert` makes such a model, `load` takes one that was "
+        "made before.",
         when=When("finetuning_type", ("full",)),
     )
     mod_capacity: Number = option(

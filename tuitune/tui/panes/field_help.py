@@ -10,7 +10,7 @@ from tuitune.tui.kit.drawn import Drawn
 from tuitune.tui.kit.rows import R, Row, cells, cut
 from tuitune.tui.kit.wrapping import wrapped
 from tuitune.tui.panes.form_lines import Line
-from tuitune.tui.panes.form_words import UNSET, range_words, value_words
+from tuitune.tui.panes.form_words import CHOICES, UNSET, range_words, value_words
 
 _ROOMY = 6  # from more rows on the facts stand below the name
 _LEAST = 6  # what facts beside the name need at least
@@ -41,6 +41,8 @@ class FieldHelp(Drawn):
         if wrong and height < _BRIEF:
             return [*wrong, *self._head(line, width, alone=False)][:height]
         told = [R("quiet", text) for text in wrapped(field.help, width)] if field else []
+        if chosen := CHOICES.get(line.key, {}).get(line.value):
+            told += [R("quiet", text) for text in wrapped(f"{line.value}: {chosen}", width)]
         rows = [*self._head(line, width, alone=height > _ROOMY), *wrong, *told]
         return rows if len(rows) <= height else [*rows[: height - 1], _ended(rows[height - 1], width)]
 

@@ -8,35 +8,29 @@ from typing import ClassVar
 from rich.text import Text
 from textual.events import Click
 
+from tuitune.fit.count import Count, percent
 from tuitune.fit.estimate import ROLES, Estimate, Role
+from tuitune.fit.parts import ROLE_NAMES
 from tuitune.text import clean_line
 from tuitune.tui.kit.drawn import Drawn
 from tuitune.tui.kit.rows import R, Row, cells, cut, split, stacked, width_of
 from tuitune.tui.kit.units import binary
 from tuitune.tui.kit.wrapping import wrapped
 
-NAMES: dict[Role, str] = {
-    "weights": "weights",
-    "adapters": "adapters",
-    "grads": "gradients",
-    "optim": "optimizer",
-    "activ": "activations",
-    "logits": "logits",
-    "runtime": "runtime",
-}
 _GIB, _MIB = 1 << 30, 1 << 20
 _LEGEND_FROM = 6  # rows
 _NOTHING = "no estimate yet: choose a model, and put right what the recipe complains about"
 
 
 class FitBar(Drawn):
-    """One line in words and a thick bar; with room, the parts by name and the notes."""
+    """One line in words, a thick bar, and how much learns; with room, the parts by name and the notes."""
 
     HELP: ClassVar[str] = """\
 The memory that the run will take at its peak, **before** it starts, against what is free where it would run.
 
 `≈` marks an estimate. Weights, adapters, gradients and optimizer states are counted exactly; activations and logits
-follow formulas for the largest micro-batch that the engine would form. `ctrl+g` sets the largest batch that still fits.
+follow formulas for the largest micro-batch that the engine would form. Below the bar stand the numbers that learn, of
+all that the model has with what the method adds, and their share. `ctrl+g` sets the largest batch that still fits.
 """
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
@@ -62,6 +56,9 @@ follow formulas for the largest micro-batch that the engine would form. `ctrl+g`
         rows = [headline(found, self._where, width), stacked(parts, scale, width)]
         if height >= _LEGEND_FROM:
             rows += _legend(found.parts, width)
+        if found.count is not None and len(rows) < height:
+            rows.append(_learning(found.count, width))
+        if height >= _LEGEND_FROM:
             # A note is shown whole or not at all.
             for note in found.notes:
                 lines = wrapped(note, width)
@@ -101,6 +98,16 @@ def _needs(found: Estimate, where: str) -> list[Row]:
     ]
 
 
+def _learning(count: Count, width: int) -> Row:
+    """Return how many numbers learn, and their share."""
+    share, trained = R("ink", percent(count.share)), f"{count.trained:,}"
+    for of in (f" of {count.total:,}", ""):
+        left = R("quiet", "trains ", "ink", trained, "quiet", of)
+        if width_of(left) + 1 + width_of(share) <= width:
+            return split(left, share, width)
+    return split(R("quiet", "trains"), share, width)
+
+
 def _verdicts(found: Estimate) -> list[Row]:
     if found.fits == "yes":
         return [R("ok", "fits ✓")]
@@ -118,9 +125,9 @@ def _in(amount: float, unit: str) -> str:
 
 
 def _legend(parts: dict[Role, int], width: int) -> list[Row]:
-    left, right = (max(cells(NAMES[role]) for role in half) for half in (ROLES[:4], ROLES[4:]))
+    left, right = (max(cells(ROLE_NAMES[role]) for role in half) for half in (ROLES[:4], ROLES[4:]))
     items = [
-        R(role, "▪ ", "quiet", f"{NAMES[role]:<{left if i < 4 else right}} ", "ink", f"{short(parts[role]):>4}")
+        R(role, "▪ ", "quiet", f"{ROLE_NAMES[role]:<{left if i < 4 else right}} ", "ink", f"{short(parts[role]):>4}")
         for i, role in enumerate(ROLES)
     ]
     fill = R("accent", "^g ", "quiet", f"{'fill the card':<{right + 4}}")

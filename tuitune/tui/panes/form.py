@@ -181,7 +181,7 @@ class Form(Drawn, can_focus=True):
     def _row(self, line: Line | None, width: int) -> Row:
         if line is None:
             return []
-        return field_row(line, width, here=line is self.line) if line.key else title(line)
+        return field_row(line, width, here=line is self.line) if line.key else title(line, width)
 
     def _fields(self, start: int, end: int | None) -> int:
         return sum(1 for line in self._placed[start:end] if line is not None and line.key)

@@ -17,6 +17,7 @@ from tuitune.tui.kit.pane import Pane
 from tuitune.tui.panes.form_body import FormBody
 from tuitune.tui.panes.form_changes import FormChanges, editable, in_force
 from tuitune.tui.panes.form_lines import View
+from tuitune.tui.panes.form_words import CHOICES, UNSET
 
 NUMBERS = ("number", "whole", "share")
 _ALL = 10_000
@@ -192,13 +193,12 @@ While you edit: enter, up and down keep the value, esc leaves it as it was. An e
 
     def _pick(self, field: Field) -> None:
         now = in_force(field, self.draft)
-        items = [PickItem(each, each, "default" if each == field.default else "") for each in field.choices]
 
         def chosen(answer: str | None) -> None:
             if answer is not None and not self._refused():
-                self._say(self._changes.choose(field, answer))
+                self._say(self._changes.choose(field, answer or None))
 
-        self.app.push_screen(Picker(field.name, items, chosen=str(now)), chosen)
+        self.app.push_screen(Picker(field.name, _items(field), chosen="" if now is None else str(now)), chosen)
 
     def _field(self) -> Field | None:
         key = self.cursor_key
@@ -217,3 +217,12 @@ While you edit: enter, up and down keep the value, esc leaves it as it was. An e
     def _say(self, text: str) -> None:
         if text:
             self.notify(clean(text), markup=False)
+
+
+def _items(field: Field) -> list[PickItem]:
+    """Return the choices of a field with a word on each; nothing at all is one where that may be."""
+    none = [PickItem("", UNSET.get(field.name, "not set"), "default")] if field.nullable else []
+    words = CHOICES.get(field.name, {})
+    notes = {each: ", ".join(filter(None, (words.get(each), "default" * (each == field.default))))
+             for each in field.choices}  # fmt: skip
+    return [*none, *(PickItem(each, each, notes[each]) for each in field.choices)]

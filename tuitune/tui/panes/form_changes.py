@@ -26,8 +26,8 @@ class FormChanges:
         """Turn a flag over."""
         return self._offer(field, toggled(field, self._draft.values.get(field.name)))
 
-    def choose(self, field: Field, value: str) -> str:
-        """Give a field one of its choices."""
+    def choose(self, field: Field, value: str | None) -> str:
+        """Give a field one of its choices; None takes it out."""
         return self._offer(field, value)
 
     def cycle(self, field: Field, step: int) -> str:

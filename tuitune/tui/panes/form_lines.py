@@ -14,7 +14,10 @@ from tuitune.tui.panes.form_words import note_words, value_words
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Model", ("model",)),
     ("Data", ("data",)),
-    ("Method", ("method", "lora")),
+    ("Method", ("method", "lora", "oft", "freeze", "adapter", "quantisation")),
+    ("Full training", ("galore", "apollo", "badam", "muon")),
+    ("Loss and noise", ("loss",)),
+    ("Shape of the model", ("structure",)),
     ("Training", ("batch", "optimizer", "schedule", "precision")),
     ("Evaluation", ("evaluation",)),
     ("Logging and saving", ("logging", "saving")),
@@ -26,7 +29,7 @@ OTHER = "Other keys"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the form: the title of a group (no key), or a field with its value in words."""
+    """One line of the form: a field with its value in words; without a key a group's title, or a hint in its note."""
 
     key: str
     name: str
@@ -59,18 +62,22 @@ def settled(field: Field) -> bool:
 def form_lines(
     values: Mapping[str, object], problems: Sequence[Problem], changed: Set[str], view: View = View()
 ) -> list[Line]:
-    """Return the lines of the form for these raw values."""
+    """Return the lines of the form for these raw values; the last one says how much it leaves out."""
     recipe = examine(values)[0]
     worst: dict[str, Problem] = {}
     for problem in problems:
         known = worst.get(problem.key)
         if known is None or (known.level, problem.level) == ("warning", "error"):
             worst[problem.key] = problem
-    lines = []
+    lines: list[Line] = []
+    hidden = 0
     for title, names in _sections(values):
         fields = [_line(name, values, recipe, worst.get(name), name in changed) for name in names]
         shown = [line for line in fields if _visible(line, recipe, view)]
+        hidden += sum(1 for line in fields if line not in shown and _offered(FIELDS.get(line.key), recipe))
         lines += [Line("", title), *shown] if shown else []
+    if hidden and not view.query:
+        lines.append(Line("", "", note=f"{hidden} more apply: a shows all, / finds"))
     return lines
 
 
@@ -99,13 +106,24 @@ def _visible(line: Line, recipe: Recipe, view: View) -> bool:
         return _found(line, field, view.query) and (field is None or line.given or _offered(field, recipe))
     if field is None or line.level == "error" or line.key in view.revealed:
         return True
-    if not field.applies(recipe.model_dump(include={key for condition in field.when for key in condition.keys})):
+    if not _applies(field, recipe):
         return False
-    return line.given or ((view.everything or field.essential) and not settled(field))
+    wanted = view.everything or field.essential or _switched_on(field, recipe)
+    return line.given or (wanted and not settled(field))
 
 
-def _offered(field: Field, recipe: Recipe) -> bool:
-    return field.applies(recipe.model_dump(include={key for each in field.when for key in each.keys})) and not settled(field)
+def _applies(field: Field, recipe: Recipe) -> bool:
+    return field.applies(recipe.model_dump(include={key for each in field.when for key in each.keys}))
+
+
+def _switched_on(field: Field, recipe: Recipe) -> bool:
+    """Return whether the recipe has switched on what the field belongs to, such as use_galore."""
+    switches = [FIELDS[key] for each in field.when for key in each.keys if key in recipe.asked]
+    return any(each.kind == "flag" or each.default is None for each in switches)
+
+
+def _offered(field: Field | None, recipe: Recipe) -> bool:
+    return field is not None and not settled(field) and _applies(field, recipe)
 
 
 def _found(line: Line, field: Field | None, query: str) -> bool:

@@ -32,9 +32,9 @@ def _whole(line: Line) -> bool:
     )
 
 
-def title(line: Line) -> Row:
-    """Return the title of a group."""
-    return R("quiet b", line.name)
+def title(line: Line, width: int) -> Row:
+    """Return the title of a group, or a hint as far as it fits."""
+    return R("quiet b", line.name) if line.name else R("faint", cut(f"{' ' * LEAD}{line.note}", width))
 
 
 def field_row(line: Line, width: int, *, here: bool) -> Row:

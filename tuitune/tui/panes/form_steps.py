@@ -25,10 +25,23 @@ _DOUBLED = frozenset(
         "gradient_accumulation_steps",
         "tokens_per_batch",
         "max_new_tokens",
+        "quantization_bit",
+        "oft_block_size",
+        "adalora_init_rank",
+        "bottleneck_size",
+        "encoder_hidden_size",
+        "galore_rank",
+        "apollo_rank",
+        "shift_attn_group",
     }
 )
 _RATES = frozenset({"learning_rate", "loraplus_lr_embedding", "adam_epsilon"})
-_LARGE = frozenset({"max_steps", "warmup_steps", "save_steps", "eval_steps", "logging_steps", "max_samples"})
+_LARGE = frozenset(
+    {"max_steps", "warmup_steps", "save_steps", "eval_steps", "logging_steps", "max_samples"}
+    | {"galore_update_interval", "apollo_update_interval", "badam_switch_interval"}
+)
+# Where a number begins that is not set and has no default: usual values.
+_USUAL = {"quantization_bit": 4, "neftune_noise_alpha": 5, "loraplus_lr_ratio": 16, "expand_blocks": 1}
 
 
 def meant(key: str, text: str) -> object:
@@ -71,15 +84,18 @@ def toggled(field: Field, value: object) -> object:
     return {None: True, True: False, False: None}[flag]
 
 
-def cycled(field: Field, value: object, step: int) -> str:
-    """Return the next choice in one direction, round the end."""
-    present = value if value in field.choices else field.default
-    place = field.choices.index(present) if isinstance(present, str) and present in field.choices else 0
-    return field.choices[(place + step) % len(field.choices)]
+def cycled(field: Field, value: object, step: int) -> str | None:
+    """Return the next choice in one direction, round the end; None, where that may be, is one of them."""
+    choices = ((None,) if field.nullable else ()) + field.choices
+    present = value if value in choices else field.default
+    place = next((n for n, each in enumerate(choices) if each == present), 0)
+    return choices[(place + step) % len(choices)]
 
 
 def stepped(field: Field, value: object, direction: int) -> float | None:
     """Return the next sensible number up (1) or down (-1), inside the range; None when there is none."""
+    if value is None:
+        return _USUAL.get(field.name)
     try:
         number = as_number(value)
     except PydanticCustomError:
