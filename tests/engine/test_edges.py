@@ -117,8 +117,8 @@ def test_one_infinite_loss_does_not_hide_the_next_ones(root: Path, monkeypatch: 
     real = room.Stepper.run
     steps = [0]
 
-    def once(self: Any, model: Any, rows: Any) -> Any:
-        result = real(self, model, rows)
+    def once(self: Any, *given: Any) -> Any:
+        result = real(self, *given)
         steps[0] += 1
         return (
             room.StepResult(result.loss * float("inf"), result.tokens, result.labelled, result.parts)

@@ -155,6 +155,21 @@ def test_the_routers_own_loss_moves_routers_only_and_is_not_told(monkeypatch: py
     assert different == {"model.layers.1.router.weight", "model.layers.3.router.weight"}
 
 
+def test_thresholds_move_with_whole_steps_only() -> None:
+    # A stop in the middle of a step saves what was there at its beginning.
+    model = converted().train()
+    gate = depths.routed_layers(model)[0].router
+    for _ in range(2):
+        model(input_ids=IDS, use_cache=False)
+        assert gate.threshold.item() == 0.0
+    weights_of_tokens = gate(model.model.layers[0](
+        model.model.embed_tokens(IDS), position_embeddings=model.model.rotary_emb(IDS.float(), torch.arange(14)[None])
+    ))[0].sort(descending=True).values  # fmt: skip
+    depths.learn_thresholds(model)
+    assert gate.threshold.item() == pytest.approx(float(weights_of_tokens[3:5].mean()), abs=1e-4)
+    assert gate.sequences.item() == 2
+
+
 # Evaluation and chat
 
 

@@ -34,6 +34,8 @@ KIN: dict[str, dict[str, Any]] = {
     "adalora": {},
     "vera": {"lora_rank": 64, "learning_rate": 5e-2},
     "ia3": {"learning_rate": 5e-2},
+    "prefix_tuning": {"learning_rate": 3e-2},
+    "bottleneck": {"learning_rate": 1e-3},
 }
 
 

@@ -73,7 +73,7 @@ def _answers(made: RunDir) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_ten_steps_on_a_cpu(tmp_path: Path, method: str) -> None:
-    made = _trained(tmp_path, method, threads=None)
+    made = _trained(tmp_path, method)
     _tell(made, "cpu")
     assert falls(made), losses(made)
     assert _answers(made).strip()

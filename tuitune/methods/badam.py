@@ -50,7 +50,8 @@ def optimizer(model: nn.Module, recipe: Recipe, args: TrainingArguments) -> torc
     if recipe.badam_mode == "ratio":
         return RatioAdamW(
             groups, share=recipe.badam_update_ratio, mask=recipe.badam_mask_mode, interval=recipe.badam_switch_interval,
-            seed=recipe.seed, verbose=recipe.badam_verbose, **settings(args),
+            seed=recipe.seed, verbose=recipe.badam_verbose, names={p: name for name, p in model.named_parameters()},
+            **settings(args),
         )  # fmt: skip
     blocks = blocks_of(model)
     fixed = recipe.badam_switch_mode == "fixed"

@@ -23,16 +23,18 @@ class RatioAdamW(OwnOptimizer):
     Vectors (norms and biases) learn whole and keep their states: they are few. share: of the entries of a matrix, at
     least one. mask: the entries lie side by side ("adjacent") or anywhere ("scatter"). interval: steps before others
     have their turn, which begin with new states; -1 keeps the first ones. No entry comes again before all have learnt.
+    verbose: what is said at the begin of a turn, with the `names` of the parameters.
     """
 
     say: Callable[[str], None] | None = None
 
     def __init__(
         self, groups: list[Group], *, share: float, mask: Literal["adjacent", "scatter"], interval: int, seed: int,
-        verbose: int, **defaults: Any,
+        verbose: int, names: Mapping[nn.Parameter, str], **defaults: Any,
     ) -> None:  # fmt: skip
         super().__init__(groups, defaults)
         self._share, self._mask, self._interval, self._seed, self._verbose = share, mask, interval, seed, verbose
+        self._names = names
         self._number = {p: number for number, p in enumerate(p for g in self.param_groups for p in g["params"])}
         self.steps = 0
 
@@ -63,9 +65,9 @@ class RatioAdamW(OwnOptimizer):
         if self._verbose and self.say is not None:
             matrices = [p for p in self._number if p.ndim > 1]
             learning, all_of_them = sum(map(self.count, matrices)), sum(p.numel() for p in matrices)
-            self.say(f"from step {self.steps + 1}: {learning:,} of {all_of_them:,} entries ({self._mask})")
+            self.say(f"learning from step {self.steps + 1} on: {learning:,} of {all_of_them:,} entries ({self._mask})")
             if self._verbose > 1:
-                self.say("; ".join(f"{self.count(p):,} of {p.numel():,}" for p in matrices))
+                self.say("; ".join(f"{self._names[p]} {self.count(p):,} of {p.numel():,}" for p in matrices))
 
     def _step_share(self, p: nn.Parameter, grad: Tensor, group: Group) -> None:
         state = self.state[p]

@@ -91,7 +91,7 @@ class Blockwise(OwnOptimizer):
             return
         blocks = [self.blocks[number] for number in self.active]
         until = f" to {self.steps + self._interval}" if self._interval > 0 else " on"
-        self.say(f"from step {self.steps + 1}{until}: {', '.join(block.name for block in blocks)}")
+        self.say(f"learning from step {self.steps + 1}{until}: {', '.join(block.name for block in blocks)}")
         if self._verbose > 1:
             for block in blocks:
                 self.say("; ".join(f"{block.name}.{name} {_shape(p)}" for name, p in block.parameters.items()))

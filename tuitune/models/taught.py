@@ -25,8 +25,8 @@ _AUXILIARY = 0.1  # weight of the routers' own loss
 class TaughtPath:
     """A way through a routed model that adds the gradient of the routers' own loss; the loss it tells is the model's.
 
-    That loss (arXiv 2404.02258, section 3.5) is the mean binary cross entropy of a sequence's tokens, weighted by its labelled tokens,
-    so that it does not depend on how a step was cut.
+    That loss (arXiv 2404.02258, section 3.5) is the mean binary cross entropy of a sequence's tokens, weighted by its
+    labelled tokens, so that it does not depend on how a step was cut.
     """
 
     def __init__(self, plain: Path) -> None:

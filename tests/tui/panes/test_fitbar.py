@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.tui.given import bench, rows_text, screen_text
+from tuitune.fit.count import Count, percent
 from tuitune.fit.estimate import ROLES, Estimate
 from tuitune.tui.kit.rows import width_of
 from tuitune.tui.panes.fitbar import FitBar, headline, short
@@ -138,3 +140,25 @@ def test_drawing_takes_any_theme() -> None:
 
     for theme in ("night", "paper", "contrast", "terminal"):
         asyncio.run(go(theme))
+
+
+@pytest.mark.parametrize("width", [20, 28, 34, 36, 60, 100])
+def test_how_much_learns_is_told_below_the_bar_and_no_number_is_cut(width: int) -> None:
+    found = replace(_estimate(101.4), count=Count(2_442_240, 136_957_248))
+    row = _drawn(found, width, 3)[2]
+    assert row.startswith("trains")
+    assert row.endswith("1.8 %")
+    assert "…" not in row
+    assert ("2,442,240" in row) == (width >= 28)
+    assert ("of 136,957,248" in row) == (width >= 60)
+    tall = _drawn(found, width, 7)
+    assert tall[6] == row
+    assert len(_drawn(found, width, 2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.0, "0 %"), (1.0, "100 %"), (0.99999, "99.9 %"), (0.153, "15.3 %"), (0.018, "1.8 %"), (0.00014, "0.014 %")],
+)
+def test_shares_keep_two_digits_and_are_never_rounded_to_all_or_nothing(share: float, words: str) -> None:
+    assert percent(share) == words

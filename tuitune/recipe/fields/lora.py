@@ -201,6 +201,13 @@ RULES = (
         "keep one of them",
     ),
     Rule(
+        ("lora_dropout", "pissa_init", "loftq_init"),
+        lambda r: r.lora_dropout > 0 and (r.pissa_init or r.loftq_init),
+        "drops inputs of an adapter that begins with a part of the weights, so a part of the weights is missing each time",
+        "remove lora_dropout",
+        level="warning",
+    ),
+    Rule(
         ("use_dora", "pissa_init", "loftq_init"),
         lambda r: r.use_dora and (r.pissa_init or r.loftq_init),
         "DoRA takes its lengths from the whole weight, which PiSSA and LoftQ take apart",
