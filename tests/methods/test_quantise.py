@@ -254,3 +254,13 @@ def test_nothing_is_printed_and_nothing_is_asked_of_a_hub(root: Path) -> None:
         env={"PATH": "", "PYTHONPATH": f"{root}:{Path(__file__).parents[2]}", "HOME": str(root)},
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+# On a GPU
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("case", [*CASES, "loftq"])
+def test_on_a_gpu_it_learns_and_reloads_too(root: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    asked = CASES.get(case, {"quantization_bit": 4, "loftq_init": True, "loftq_iter": 3})
+    learns_and_reloads(root, monkeypatch, within=1e-2, device="cuda:0", **asked)

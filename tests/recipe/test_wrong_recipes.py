@@ -302,6 +302,7 @@ WARNED = [
     ("galore_rank: 128\nfinetuning_type: full", "galore_rank", "applies when"),
     ("oft_block_size: 64", "oft_block_size", "applies when finetuning_type: oft"),
     ("shift_attn: true\nshift_attn_group: 64\ncutoff_len: 64", "shift_attn_group", "saves nothing"),
+    ("pissa_init: true\nlora_dropout: 0.1", "lora_dropout", "missing from them"),
     ("quantization_bit: 4\nquantization_method: bitsandbytes", "quantization_method", "read as bnb"),
     ("quantization_bit: 4\nquantization_device_map: auto", "quantization_device_map", "one device"),
     (

@@ -22,8 +22,8 @@ class RatioAdamW(OwnOptimizer):
 
     Vectors (norms and biases) learn whole and keep their states: they are few. share: of the entries of a matrix, at
     least one. mask: the entries lie side by side ("adjacent") or anywhere ("scatter"). interval: steps before others
-    have their turn, which begin with new states; -1 keeps the first ones. No entry comes again before all have learnt.
-    verbose: what is said at the begin of a turn, with the `names` of the parameters.
+    have their turn, which begin with new states; -1 keeps the first ones. No entry comes again before the
+    last one has its turn. verbose: what is said at the begin of a turn, with the `names` of the parameters.
     """
 
     say: Callable[[str], None] | None = None

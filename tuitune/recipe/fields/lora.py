@@ -86,7 +86,8 @@ class LoraOptions(Options):
     )
     pissa_convert: Flag = option(
         False,
-        "PiSSA: save the result as a plain LoRA adapter of twice the rank that loads on the untouched model.",
+        "PiSSA: save the result as a plain LoRA adapter of twice the rank that loads on the untouched model. After the "
+        "fast SVD that is done in any case.",
         when=(LORA, When("pissa_init", (True,))),
         fixed=False,
     )
@@ -97,7 +98,8 @@ class LoraOptions(Options):
     )
     loftq_iter: Whole = option(
         1,
-        "LoftQ: rounds of quantising and decomposing in turns.",
+        "LoftQ: rounds of quantising and decomposing in turns. After more than one, other programs cannot put the "
+        "adapter on the quantised model.",
         ge=1,
         le=10,
         when=(LORA, When("loftq_init", (True,))),
@@ -203,7 +205,7 @@ RULES = (
     Rule(
         ("lora_dropout", "pissa_init", "loftq_init"),
         lambda r: r.lora_dropout > 0 and (r.pissa_init or r.loftq_init),
-        "drops inputs of an adapter that begins with a part of the weights, so a part of the weights is missing each time",
+        "drops inputs of an adapter that begins with a part of the weights, which is then missing from them",
         "remove lora_dropout",
         level="warning",
     ),

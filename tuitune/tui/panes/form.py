@@ -192,7 +192,7 @@ class Form(Drawn, can_focus=True):
         airy = height >= _AIRY or len(self.lines) + groups - 1 <= height
         self._placed = []
         for index, line in enumerate(self.lines):
-            self._placed += [None, line] if airy and index and not line.key else [line]
+            self._placed += [None, line] if airy and index and line.name and not line.key else [line]
 
     def _settle(self) -> None:
         """Scroll as little as needed for the cursor to be in view, with its group's title where that is just above."""
@@ -205,7 +205,8 @@ class Form(Drawn, can_focus=True):
         top = at - 1 if above is not None and not above.key else at
         if top < window(len(self._placed), height, self._offset)[0]:
             self._offset = top
-        while at >= window(len(self._placed), height, self._offset)[1]:
+        below = at + 1 if at == len(self._placed) - 2 else at  # the hint after the last field
+        while below >= window(len(self._placed), height, self._offset)[1]:
             self._offset += 1
 
     def _broken(self, width: int) -> list[Row]:
