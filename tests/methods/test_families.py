@@ -141,6 +141,14 @@ def test_a_family_resumes(tmp_path: Path, family: str) -> None:
     resumes_exactly(tmp_path, stops=(4,))
 
 
+@pytest.mark.parametrize(
+    "more", [{"gradient_checkpointing": True}, {"loraplus_lr_ratio": 4.0}, {"quantization_bit": 4}], ids=str
+)
+def test_experts_learn_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]) -> None:
+    _save(tmp_path, _made("Mixtral"))
+    _trains(tmp_path, monkeypatch, MIXTRAL, **more)
+
+
 def test_baichuan_learns_and_reloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
     monkeypatch.syspath_prepend(str(tmp_path / "modules"))

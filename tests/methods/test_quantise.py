@@ -50,8 +50,7 @@ def test_resumes_exactly(root: Path, case: str) -> None:
     resumes_exactly(root, **{"lora_dropout": 0.2} | CASES[case])
 
 
-@pytest.mark.parametrize("bits", [4, 8])
-@pytest.mark.parametrize("name", KIN)
+@pytest.mark.parametrize(("name", "bits"), [*((name, 4) for name in KIN), ("adalora", 8), ("ia3", 8)])
 def test_the_kin_learns_on_quantised_weights(root: Path, monkeypatch: pytest.MonkeyPatch, name: str, bits: int) -> None:
     learns_and_reloads(root, monkeypatch, finetuning_type=name, quantization_bit=bits, **KIN[name])
 

@@ -369,6 +369,28 @@ def test_presets_and_runs_can_be_picked() -> None:
     go(work)
 
 
+@pytest.mark.parametrize("size", [WIDE, MIDDLE, SMALL])
+def test_how_much_learns_follows_every_key(size: tuple[int, int]) -> None:
+    async def work() -> None:
+        app = made()
+        async with opened(app, size) as pilot:
+            await until(pilot, lambda: "trains 2,442,240" in screen_text(app))
+            assert "1.8 %" in screen_text(app)
+            for key, value, told in (
+                ("lora_rank", 16, "trains 4,884,480"),
+                ("lora_target", "q_proj,v_proj", "trains 921,600"),
+                ("finetuning_type", "freeze", "trains 7,080,192"),
+                ("freeze_extra_modules", "norm", "trains 7,080,768"),
+                ("finetuning_type", "full", "trains 134,515,008"),
+            ):
+                app.draft.set(key, value)
+                await pilot.pause()
+                await until(pilot, lambda told=told: told in screen_text(app))  # type: ignore[misc]
+            assert "100 %" in screen_text(app)
+
+    go(work)
+
+
 def test_fill_sets_the_largest_batch_as_one_step() -> None:
     async def work() -> None:
         app = made()

@@ -1,4 +1,4 @@
-"""What a recipe names and is not there: model, data, template, adapters. Reads nothing large, imports no torch."""
+"""What a recipe names and is not there: model, data, template, adapters, layers. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,19 +8,24 @@ from collections.abc import Callable
 from tuitune.data.sources import must_exist
 from tuitune.data.templates import KNOWN_ELSEWHERE, NAMES
 from tuitune.errors import DataError, ModelError
+from tuitune.fit.misfits import misfits
 from tuitune.fit.models import resolve
+from tuitune.fit.sizes import shape_of
 from tuitune.methods.adapters import adapter_folder
 from tuitune.recipe import Problem, Recipe
 
 
 def preflight(recipe: Recipe) -> list[Problem]:
-    """Return a problem for everything that the run would not find."""
+    """Return a problem for everything that the run would not find; some are warnings only."""
     near = [recipe.source.parent] if recipe.source else []
-    problems = _tried(
-        "model_name_or_path",
-        recipe.model_name_or_path,
-        lambda name: resolve(name, search=near, revision=recipe.model_revision, cache_dir=recipe.cache_dir),
-    )
+    problems: list[Problem] = []
+    try:
+        source = resolve(
+            recipe.model_name_or_path, search=near, revision=recipe.model_revision, cache_dir=recipe.cache_dir
+        )
+        problems += misfits(recipe, shape_of(source))
+    except ModelError as error:
+        problems.append(Problem("model_name_or_path", recipe.model_name_or_path, error.message, error.hint))
     for key in ("dataset", "eval_dataset"):
         for name in getattr(recipe, key):
             problems += _tried(key, name, lambda name: must_exist(name, recipe))

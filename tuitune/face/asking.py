@@ -27,7 +27,7 @@ def read(path: str | Path, settings: Sequence[str]) -> tuple[Document | None, li
 
 
 def missing(document: Document) -> list[Problem]:
-    """Return a problem for the model, data, template and adapters that a good recipe names and that are not there."""
+    """Return a problem for what a good recipe names and is not there: model, data, template, adapters, layers."""
     from tuitune.engine.preflight import preflight
 
     return [replace(problem, line=document.line(problem.key)) for problem in preflight(document.recipe())]
@@ -36,9 +36,10 @@ def missing(document: Document) -> list[Problem]:
 def read_ready(path: str | Path, settings: Sequence[str]) -> tuple[Document, list[Problem]]:
     """Return a document that can be trained and its warnings; raises RecipeError with everything that is wrong."""
     document, warnings = read_good(path, settings)
-    if absent := missing(document):
-        raise RecipeError([*absent, *warnings], str(path))
-    return document, warnings
+    found = [*missing(document), *warnings]
+    if any(problem.level == "error" for problem in found):
+        raise RecipeError(found, str(path))
+    return document, found
 
 
 def read_good(path: str | Path, settings: Sequence[str], *, name: str = "") -> tuple[Document, list[Problem]]:

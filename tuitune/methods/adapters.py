@@ -38,7 +38,6 @@ class Adapter(Method):
     """A method whose result is an adapter of peft's; a subclass says which."""
 
     kind: ClassVar[str]  # peft's name, as adapter_config.json has it
-    target_key: ClassVar[str] = "lora_target"  # the recipe's key that names the modules
 
     def config(self, model: PreTrainedModel, recipe: Recipe) -> PeftConfig:
         """Return peft's description of a fresh adapter. Raises ModelError."""

@@ -29,7 +29,6 @@ class Oft(Adapter):
 
     name = "oft"
     kind = "OFT"
-    target_key = "oft_target"
 
     def config(self, model: PreTrainedModel, recipe: Recipe) -> PeftConfig:
         """Return the rotations: so many blocks, or blocks of a size."""
@@ -38,7 +37,7 @@ class Oft(Adapter):
             r=recipe.oft_rank,
             oft_block_size=recipe.oft_block_size,
             module_dropout=recipe.module_dropout,
-            target_modules=targets(model, recipe.oft_target, self.target_key),
+            target_modules=targets(model, recipe.oft_target, "oft_target"),
             modules_to_save=trained_whole(model, recipe),
         )
 

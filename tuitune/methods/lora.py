@@ -49,12 +49,12 @@ class Lora(Adapter):
 
     def prepare(self, model: PreTrainedModel, recipe: Recipe) -> nn.Module:
         """Put the adapter on the model; with PiSSA and LoftQ it begins with a part of the weights."""
-        from tuitune.methods import startpoint
+        from tuitune.methods import original, startpoint
 
         made = super().prepare(model, recipe)
         if recipe.pissa_init or recipe.loftq_init:
             startpoint.begin(made, recipe, self.attempt)
-        self._plain = startpoint.only_plain(made, recipe, self.attempt.say)
+        self._plain = original.only_plain(made, recipe, self.attempt.say)
         return made
 
     def save(self, model: Any, folder: str, *, exact: bool = False) -> None:

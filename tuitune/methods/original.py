@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tuitune.errors import ModelError
-from tuitune.methods.startpoint import adapter_of, of, on
+from tuitune.methods.startpoint import ONLY_OURS, adapter_of, of, on
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from tuitune.methods.lowrank import Pair
     from tuitune.methods.startpoint import StartPoint
+    from tuitune.recipe import Recipe
 
 
 @contextmanager
@@ -59,6 +60,23 @@ def _at_start(model: Any, point: StartPoint, stack: ExitStack) -> None:
 def _set(stack: ExitStack, thing: Any, attribute: str, value: object) -> None:
     stack.callback(setattr, thing, attribute, getattr(thing, attribute))
     setattr(thing, attribute, value)
+
+
+def only_plain(model: Any, recipe: Recipe, say: Callable[[str], None]) -> bool:
+    """Whether the result is to be a plain LoRA on the original model, because the recipe or the file format says so."""
+    point = of(model)
+    if point is None or point.kind != "pissa":
+        return False
+    if recipe.pissa_init and recipe.pissa_convert:
+        return True
+    if model.active_peft_config.init_lora_weights != ONLY_OURS:
+        return False
+    rank = model.active_peft_config.r
+    say(
+        f"PiSSA's fast start cannot be found again by other programs: the result is saved as a plain LoRA of rank "
+        f"{2 * rank}, as with pissa_convert; pissa_iter: -1 keeps rank {rank}"
+    )
+    return True
 
 
 def save_plain(model: Any, folder: str) -> None:

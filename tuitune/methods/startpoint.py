@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 FILE = "tuitune_start.safetensors"
 _ATTRIBUTE = "tuitune_start"
 # peft refuses a name that it does not know; with one of its own it would begin elsewhere in silence.
-_ONLY_OURS = "tuitune_start"
+ONLY_OURS = "tuitune_start"
 Kind = Literal["pissa", "loftq"]
 
 
@@ -96,30 +96,13 @@ def begin(model: Any, recipe: Recipe, attempt: Attempt) -> None:
         made = _loftq(model, recipe, attempt) if recipe.loftq_init else _pissa(model, recipe, attempt)
     take_out(model, made)
     if made.kind == "pissa":
-        _begins_as(model, "pissa" if recipe.pissa_iter < 0 else _ONLY_OURS)
+        _begins_as(model, "pissa" if recipe.pissa_iter < 0 else ONLY_OURS)
     elif made.taken:
-        _begins_as(model, _ONLY_OURS)
+        _begins_as(model, ONLY_OURS)
         attempt.say(
             "LoftQ with more than one round changes the quantised weights: other programs cannot load the adapter on "
             "them; `tuitune export` merges it for all"
         )
-
-
-def only_plain(model: Any, recipe: Recipe, say: Callable[[str], None]) -> bool:
-    """Whether the result is to be a plain LoRA on the original model, because the recipe or the file format says so."""
-    point = of(model)
-    if point is None or point.kind != "pissa":
-        return False
-    if recipe.pissa_init and recipe.pissa_convert:
-        return True
-    if model.active_peft_config.init_lora_weights != _ONLY_OURS:
-        return False
-    rank = model.active_peft_config.r
-    say(
-        f"PiSSA's fast start cannot be found again by other programs: the result is saved as a plain LoRA of rank "
-        f"{2 * rank}, as with pissa_convert; pissa_iter: -1 keeps rank {rank}"
-    )
-    return True
 
 
 def plain_config(folder: Path) -> PeftConfig | None:

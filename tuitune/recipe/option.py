@@ -44,7 +44,9 @@ class When:
         either = f" or {self.other.words()}" if self.other else ""
         if self.values is _ANYTHING:
             return f"{self.key} is set{either}"
-        return " or ".join(f"{self.key}: {str(value).lower()}" for value in self.values) + either
+        values = [str(value).lower() for value in self.values]
+        most = values if len(values) < 4 else [", ".join(values[:-1]), values[-1]]
+        return f"{self.key}: {' or '.join(most)}{either}"
 
 
 @dataclass(frozen=True, slots=True)

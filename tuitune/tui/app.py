@@ -13,6 +13,7 @@ from textual.screen import Screen
 
 from tuitune.errors import TuiTuneError
 from tuitune.face.asking import missing
+from tuitune.fit import misfits
 from tuitune.monitor import Sampler
 from tuitune.recipe import Problem, Recipe
 from tuitune.run import RunDir, events
@@ -55,7 +56,7 @@ _KEYS = (
 )
 
 _PLACES = ("model_name_or_path", "model_revision", "cache_dir", "dataset", "eval_dataset", "dataset_dir", "template",
-           "adapter_name_or_path")  # fmt: skip
+           "adapter_name_or_path", *misfits.KEYS)  # fmt: skip
 _WIDTHS = [(0, "-narrow"), (100, "-two"), (136, "-three")]
 _HEIGHTS = [(0, "-short"), (46, "-tall")]
 

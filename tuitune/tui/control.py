@@ -75,7 +75,7 @@ class Control:
         from tuitune.face.start import open_run
 
         self._refuse_second()
-        if absent := missing(document):
+        if absent := [problem for problem in missing(document) if problem.level == "error"]:
             raise RecipeError(absent, "the recipe")
         return open_run(document, tell=lambda text: self._tell(text, "information"))
 

@@ -34,7 +34,11 @@ class Drawn(Widget):
     def redraw(self) -> None:
         """Build the rows anew and repaint those that differ."""
         before, (width, height) = self._shown, self.content_size
+        resized = self._shown_for is not None and self._shown_for[0] != self.content_size
         self._build(width, height)
+        if resized:  # Textual may still hold the lines of the size that it comes back to
+            self.refresh()
+            return
         longest = max(len(before), len(self._shown))
         for y in range(min(longest, height)):
             old, new = (rows[y] if y < len(rows) else None for rows in (before, self._shown))

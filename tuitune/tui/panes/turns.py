@@ -202,5 +202,5 @@ def block_of(role: str, text: str, by: str, reason: str) -> Block:
     """Return a turn as a block."""
     if role == "user":
         return Block("you", clean(text), "you")
-    remark = {"length": "cut off at the most tokens", "stopped": "stopped", "lost": "cut off"}.get(reason, "")
+    remark = {"length": "cut off at max_new_tokens", "stopped": "stopped", "lost": "cut off"}.get(reason, "")
     return Block(clean(by).strip() or "answer", clean(text), "answer", remark)
