@@ -51,9 +51,9 @@ class _Against:
     def _counts(self) -> Iterator[Problem]:
         recipe, count = self.recipe, self.layers
         has = f"the model has {count} layers"
-        if recipe.finetuning_type == "freeze" and not recipe.use_llama_pro:
-            if abs(recipe.freeze_trainable_layers) > count:
-                yield self._say("freeze_trainable_layers", has, f"use at most {count}, or finetuning_type: full")
+        freezes = recipe.finetuning_type == "freeze" and not recipe.use_llama_pro
+        if freezes and abs(recipe.freeze_trainable_layers) > count:
+            yield self._say("freeze_trainable_layers", has, f"use at most {count}, or finetuning_type: full")
         start = recipe.badam_start_block
         if recipe.use_badam and recipe.badam_mode == "layer" and start is not None and start >= count:
             yield self._say("badam_start_block", has, f"they are counted from 0 to {count - 1}")
