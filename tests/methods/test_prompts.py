@@ -35,7 +35,7 @@ def test_learns_and_reloads(root: Path, monkeypatch: pytest.MonkeyPatch, case: s
 
 @pytest.mark.parametrize("case", CASES)
 def test_resumes_exactly(root: Path, case: str) -> None:
-    resumes_exactly(root, num_virtual_tokens=6, **CASES[case])
+    resumes_exactly(root, stops=(5,), num_virtual_tokens=6, **CASES[case])
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -63,7 +63,7 @@ def _folder(recipe: Recipe, progress: Report) -> Path:
 
 
 def _show(console: Console, recipe: Recipe, found: Outlook, everything: bool) -> None:
-    say(console, f"{recipe.finetuning_type} trains {found.count.words()}", "bold")
+    say(console, f"{recipe.method_name} trains {found.count.words()}", "bold")
     rows = [_row(t.name, t, "", 1) for t in found.tensors] if everything else _grouped(found.tensors)
     columns = [
         tables.Column("tensor"), tables.Column("shape", importance=4), tables.Column("type", importance=2),

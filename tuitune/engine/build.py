@@ -131,9 +131,10 @@ class Build:
         self.method.attempt = self._attempt()
         prepared = self.method.prepare(model, recipe)
         session.note(f"trains {count_of(prepared).words()}")
-        if source.kind in ("hub", "cached"):  # an adapter should name its base as others know it
-            for config in getattr(prepared, "peft_config", {}).values():
-                config.base_model_name_or_path = source.name
+        # An adapter should name its base as others know it, and wherever they are.
+        base = source.name if source.kind in ("hub", "cached") else str(folder.resolve())
+        for config in getattr(prepared, "peft_config", {}).values():
+            config.base_model_name_or_path = base
         return plan, prepared
 
     def _attempt(self) -> Attempt:

@@ -71,4 +71,6 @@ def _plain(value: Any) -> Any:
 
 
 def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()  # as a recipe writes it
     return ", ".join(map(str, value)) if isinstance(value, list) else "unset" if value is None else str(value)

@@ -76,7 +76,7 @@ def _train(session: Session, recipe: Recipe, notes: list[str]) -> tuple[str, dic
     session.emit(
         events.RunStarted(
             session.attempt, step, None, session.run.name, recipe.model_name_or_path, recipe.stage,
-            recipe.finetuning_type, str(restored.path) if restored else None, socket.gethostname(), os.getpid(),
+            recipe.method_name, str(restored.path) if restored else None, socket.gethostname(), os.getpid(),
         )
     )  # fmt: skip
     session.stepped(step, None)

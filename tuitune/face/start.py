@@ -35,7 +35,7 @@ def open_run(document: Document, *, name: str | None = None, tell: Callable[[str
 def _place(recipe: Recipe, name: str | None) -> Path:
     if recipe.output_dir is None:
         model = recipe.model_name_or_path
-        return places.runs() / (plain_name(name) if name else default_name(model, recipe.stage, recipe.finetuning_type))
+        return places.runs() / (plain_name(name) if name else default_name(model, recipe.stage, recipe.method_name))
     if name is not None:
         raise UsageError(
             f"--run names a run in {places.runs()}, but the recipe sets output_dir: {recipe.output_dir}",

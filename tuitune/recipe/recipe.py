@@ -20,7 +20,7 @@ from tuitune.recipe.fields.kin import KinOptions
 from tuitune.recipe.fields.logging import LoggingOptions
 from tuitune.recipe.fields.lora import LoraOptions
 from tuitune.recipe.fields.losses import LossOptions
-from tuitune.recipe.fields.matrix import MatrixOptions
+from tuitune.recipe.fields.matrix import MatrixOptions, own_optimizer
 from tuitune.recipe.fields.method import WHOLE, MethodOptions
 from tuitune.recipe.fields.model import ModelOptions
 from tuitune.recipe.fields.oft import OftOptions
@@ -96,6 +96,13 @@ class Recipe(
     def alpha(self) -> int:
         """LoRA's alpha in force: twice the rank unless given."""
         return 2 * self.lora_rank if self.lora_alpha is None else self.lora_alpha
+
+    @property
+    def method_name(self) -> str:
+        """The method in a word, as lists of runs show it: `galore`, `qlora`, `dora`, `freeze`."""
+        kind = "dora" if self.use_dora else self.finetuning_type
+        quantised = "q" if self.quantization_bit and kind in ("lora", "dora", "oft") else ""
+        return own_optimizer(self).removeprefix("use_") or f"{quantised}{kind}"
 
     @property
     def whole(self) -> bool:

@@ -91,7 +91,7 @@ class Status(Drawn):
 
 
 def _what(recipe: Recipe, width: int) -> str:
-    method = f"{recipe.finetuning_type} · {recipe.stage}"
+    method = f"{recipe.method_name} · {recipe.stage}"
     return f"{clean_line(recipe.model_name_or_path).rsplit('/', 1)[-1]} · {method}" if width >= 130 else method
 
 

@@ -91,6 +91,15 @@ def test_searching_fields() -> None:
     on_both(steps)
 
 
+def test_a_search_for_a_field_of_another_method_says_when_it_applies() -> None:
+    async def steps(it: Desk) -> None:
+        await it.press("slash", *"use_galore")
+        assert "not for this recipe yet" in it.text
+        assert "finetuning_type: full" in it.text
+
+    on_both(steps)
+
+
 def test_a_search_goes_to_the_field_of_that_name() -> None:
     async def steps(it: Desk) -> None:
         await it.press("slash", *"lear", "enter")

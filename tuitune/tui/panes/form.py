@@ -12,7 +12,7 @@ from tuitune.tui.draft import Draft
 from tuitune.tui.kit.drawn import Drawn
 from tuitune.tui.kit.rows import R, Row
 from tuitune.tui.kit.wrapping import wrapped
-from tuitune.tui.panes.form_lines import Line, View, form_lines
+from tuitune.tui.panes.form_lines import Line, View, elsewhere, form_lines
 from tuitune.tui.panes.form_rows import field_row, title, value_column
 
 _AIRY = 23  # from this height on the groups stand apart even if the form must scroll
@@ -122,7 +122,7 @@ class Form(Drawn, can_focus=True):
         if self.draft.document is None:
             return self._broken(width)
         if not self.lines:
-            return [R("quiet", f"no field matches '{clean_line(self.view.query)}'"), R("faint", "esc shows them again")]
+            return self._nothing(height)
         if height != self._height:
             self._height = height
             self._settle()
@@ -134,6 +134,13 @@ class Form(Drawn, can_focus=True):
             self._at.append(-1 if line is None else self.lines.index(line))
             rows.append(self._row(line, width))
         return [*rows, R("quiet", f"   {self._fields(last, None)} more ↓")] if below else rows
+
+    def _nothing(self, height: int) -> list[Row]:
+        """Return what to say where a search finds no field of this recipe; fields of other methods are named."""
+        query = self.view.query
+        rows = [R("quiet", line) for line in elsewhere(query, max(2, height - 2))]
+        said = "not for this recipe yet" if rows else f"no field matches '{clean_line(query)}'"
+        return [R("quiet", said), *[[*R("faint", " "), *row] for row in rows], R("faint", "esc shows them again")]
 
     def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
         """Scroll."""

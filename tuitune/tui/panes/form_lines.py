@@ -126,6 +126,13 @@ def _offered(field: Field | None, recipe: Recipe) -> bool:
     return field is not None and not settled(field) and _applies(field, recipe)
 
 
+def elsewhere(query: str, most: int) -> list[str]:
+    """Return in words when the fields that a search means would apply, two lines for each, `most` at most."""
+    plain = query.lower()
+    found = [field for field in FIELDS.values() if field.when and plain in field.name]
+    return [line for field in found[: most // 2] for line in (field.name, f"  {field.condition()}")]
+
+
 def _found(line: Line, field: Field | None, query: str) -> bool:
     text = f"{line.key} {field.help if field else ''}".lower()
     return all(word in text for word in query.lower().replace(" ", " ").split())
