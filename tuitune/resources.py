@@ -11,6 +11,10 @@ from tuitune.run import places
 _PACKAGE = Path(__file__).resolve().parent
 
 
+# What most people begin with; the others follow by name.
+_USUAL = ("quickstart", "lora", "qlora", "dora", "full", "freeze", "galore", "badam")
+
+
 def presets() -> Path:
     """Return the folder of recipes that come with TuiTune."""
     return _folder("presets")
@@ -27,9 +31,12 @@ def own_presets() -> Path:
 
 
 def all_presets() -> dict[str, Path]:
-    """Return every preset by name, the user's first; one of the user's own stands in for a shipped one of its name."""
+    """Return every preset by name, the user's first, then the usual ones; one of the user's own stands in for a
+    shipped one of its name."""
     own = {path.stem: path for path in sorted(own_presets().glob("*.yaml"))}
-    return own | {path.stem: path for path in sorted(presets().glob("*.yaml")) if path.stem not in own}
+    shipped = {path.stem: path for path in sorted(presets().glob("*.yaml"))}
+    usual = {name: shipped[name] for name in _USUAL if name in shipped}
+    return own | {name: path for name, path in (usual | shipped).items() if name not in own}
 
 
 def preset(name: str) -> Path:

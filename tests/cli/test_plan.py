@@ -101,6 +101,19 @@ def test_the_own_optimizer_and_the_path_are_told(call: Call, recipe: str) -> Non
     assert "16 times" in call("plan", recipe, "loraplus_lr_ratio=16")[1]
 
 
+def test_a_model_whose_memory_cannot_be_told_still_has_its_tensors_told(call: Call, recipe: str, root: Path) -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=3, n_head=2, vocab_size=512)).save_pretrained(root / "tiny")
+    code, out, err = call("plan", recipe, "lora_rank=2")
+    assert (code, err) == (0, "")
+    assert "transformer.h.*.attn.c_attn.lora_A.weight" in out
+    assert "0-2" in out
+    assert "memory: the architecture gpt2 is not one whose memory can be told in advance" in out
+    _, plan = _listed(call("plan", recipe, "--json")[1])
+    assert (plan["memory"], plan["peak"], plan["fits"]) == (None, None, "unknown")
+
+
 def test_no_weight_is_read(call: Call, recipe: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object, **more: object) -> None:
         raise AssertionError("weights were read")
@@ -115,7 +128,7 @@ def test_no_weight_is_read(call: Call, recipe: str, root: Path, monkeypatch: pyt
 def test_mistakes_are_those_of_the_training(call: Call, recipe: str) -> None:
     assert call("plan", recipe, "lora_rnk=8")[0] == 2
     code, out, err = call("plan", recipe, "lora_target=nothing")
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert "nothing" in err
     code, out, err = call("plan", recipe, "model_name_or_path=some/model")
     assert (code, out) == (1, "")

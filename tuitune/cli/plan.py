@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from tuitune.fit.estimate import Estimate
     from tuitune.recipe import Recipe
 
-# The first number in a name is that of a layer.
-_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+# The number of a layer, by the names that models give the list of them.
+_NUMBER = re.compile(r"(?:(?<=layers\.)|(?<=\bh\.)|(?<=blocks\.))\d+(?=\.)")
 
 _AROUND, _ADAPTER = "base_model.model.", ".default"  # what peft puts into every name
 

@@ -151,6 +151,11 @@ def _path(recipe: Recipe, model: PreTrainedModel) -> str:
 def _optimizer(recipe: Recipe) -> str:
     own = own_optimizer(recipe)
     name = own.removeprefix("use_") if own else recipe.optim
+    if recipe.use_lisa:
+        return f"{name}, {recipe.lisa_activated_layers} layers at a time, and what stands outside of the layers"
+    if recipe.use_badam:
+        share = f"{100 * recipe.badam_update_ratio:g} % of each matrix"
+        return f"{name}, {'one layer' if recipe.badam_mode == 'layer' else share} at a time"
     if recipe.loraplus_lr_ratio is not None:
         return f"{name}, matrix B with {recipe.loraplus_lr_ratio:g} times the learning rate (LoRA+)"
     eight = recipe.use_galore and recipe.optim in ("adamw_8bit", "adamw_bnb_8bit")

@@ -16,6 +16,7 @@ from tuitune.export.folder import made_whole, refuse_existing
 from tuitune.fit.models import resolve
 from tuitune.methods.adapters import load_adapter, merge, refuse_unmergeable
 from tuitune.methods.merging import into_weights
+from tuitune.models.depths import is_routed_folder
 from tuitune.models.load import load_tokenizer, refuses_attention
 from tuitune.models.prepare import prepare
 from tuitune.models.quantise import stored_method
@@ -82,6 +83,8 @@ def export(
         progress("check", 0, None)
         read = _load(temporary, replace(weights, shaping=Shaping()), note)
         _agree(logits(read), truth, "the files read again")
+    if is_routed_folder(out):
+        note("a model with Mixture-of-Depths is loaded by TuiTune only: other programs do not know its routers")
     return Exported(out, size, dtype, difference)
 
 

@@ -65,6 +65,12 @@ def _other_weights(folder: Path) -> str:
     if found:
         return f"It holds GGUF files: set model_name_or_path to one of them, such as {found[0]}."
     checkpoints = sorted((p for p in folder.glob("checkpoint-*") if p.is_dir()), key=lambda p: (len(p.name), p.name))
+    adapter = next((p for p in (folder / "final", folder, *checkpoints[-1:]) if is_adapter(p)), None)
+    if adapter is not None:
+        return (
+            f"It holds an adapter and no model: name it as adapter_name_or_path, or make a model of it with "
+            f"tuitune export {adapter} OUT."
+        )
     if checkpoints:
         return f"It looks like a run: name one of its folders, such as {checkpoints[-1]}."
     return "A model's folder holds config.json and model.safetensors (or numbered files with their index)."

@@ -174,6 +174,8 @@ def load_adapter(model: Any, folder: Path, *, trainable: bool = False) -> Any:
             )
     except Exception as error:  # peft, safetensors and torch each raise their own; every one becomes words
         reason = clean_line(str(error))[:300]
+        if "size mismatch" in reason:
+            reason = "its matrices have other sizes than the model's layers"
         raise ModelError(
             f"the adapter in {folder} cannot be put on this model: {reason}", "is it an adapter of this very model?"
         ) from error

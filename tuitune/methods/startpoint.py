@@ -97,7 +97,12 @@ def begin(model: Any, recipe: Recipe, attempt: Attempt) -> None:
     take_out(model, made)
     if made.kind == "pissa":
         _begins_as(model, "pissa" if recipe.pissa_iter < 0 else ONLY_OURS)
-    elif made.taken:
+        return
+    attempt.say(
+        "LoftQ's adapter makes up for the rounding of the quantised weights and belongs to them: beside the model as it "
+        "was it would be wrong; `tuitune export` makes ordinary weights"
+    )
+    if made.taken:
         _begins_as(model, ONLY_OURS)
         attempt.say(
             "LoftQ with more than one round changes the quantised weights: other programs cannot load the adapter on "

@@ -60,7 +60,14 @@ def _widened(low: float, high: float) -> tuple[float, float]:
 
 def _round_gaps(low: float, high: float, rows: int) -> list[float]:
     power = math.floor(math.log10((high - low) / rows))
-    return [base * 10.0 ** (power + more) for more in range(3) for base in (1, 2, 2.5, 5)]
+    gaps = [base * 10.0 ** (power + more) for more in range(3) for base in (1, 2, 2.5, 5)]
+    return [gap for gap in gaps if _tells(gap, high)] or gaps
+
+
+def _tells(gap: float, value: float) -> bool:
+    """Whether marks so far apart differ in labels of five cells: 10.75 does it, 10.775 is too long."""
+    digits = 4 - max(1, len(f"{abs(value):.0f}"))
+    return digits < 0 or abs(round(gap, digits) - gap) < gap * 1e-6
 
 
 def _best(low: float, high: float, rows: int, gaps: Sequence[float]) -> tuple[float, float, int]:
@@ -108,7 +115,8 @@ def ticks(low: float, high: float, most: int) -> tuple[list[float], float]:
     """Return at most about `most` round numbers within low..high, and how far they are apart."""
     raw = max(high - low, 1e-300) / max(1, most)
     base = 10.0 ** math.floor(math.log10(raw))
-    gap = next(m * base for m in (1, 2, 2.5, 5, 10) if m * base >= raw * (1 - 1e-9))
+    gaps = [m * base for m in (1, 2, 2.5, 5, 10) if m * base >= raw * (1 - 1e-9)]
+    gap = next((gap for gap in gaps if _tells(gap, high)), gaps[0])
     return _multiples(low, high, gap), gap
 
 
