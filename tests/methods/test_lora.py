@@ -203,6 +203,37 @@ def test_tied_weights_stay_tied(root: Path, monkeypatch: pytest.MonkeyPatch, cas
     assert (logits(again) - loaded_logits(made)).abs().max() < 1e-5
 
 
+def test_a_tied_adapter_is_learnt_once_with_the_whole_gradient() -> None:
+    model = tiny_model(num_hidden_layers=1).double()
+    made: Any = method("lora").prepare(model, recipe(lora_target="embed_tokens,q_proj"))
+    made.double()
+    learning = {name: p for name, p in made.named_parameters() if p.requires_grad}
+    assert not [name for name in learning if "lm_head" in name]
+    assert len({p.data_ptr() for p in learning.values()}) == len(learning)
+    ids = torch.tensor([[3, 9, 27, 81, 243, 5]])
+
+    def loss() -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(made(input_ids=ids).logits[0, :-1], ids[0, 1:])
+
+    for which in ("lora_embedding_A", "lora_embedding_B"):
+        matrix = next(p for name, p in learning.items() if which in name)
+        with torch.no_grad():
+            matrix.copy_(torch.randn(matrix.shape, generator=torch.Generator().manual_seed(1), dtype=matrix.dtype) / 50)
+    for which in ("lora_embedding_A", "lora_embedding_B"):
+        matrix = next(p for name, p in learning.items() if which in name)
+        made.zero_grad()
+        loss().backward()
+        step = torch.randn(matrix.shape, generator=torch.Generator().manual_seed(2), dtype=matrix.dtype)
+        far = []
+        with torch.no_grad():
+            for sign in (1, -1):
+                matrix.add_(step, alpha=sign * 1e-3)
+                far.append(float(loss()))
+                matrix.add_(step, alpha=-sign * 1e-3)
+        assert matrix.grad is not None
+        assert float((matrix.grad * step).sum()) == pytest.approx((far[0] - far[1]) / 2e-3, rel=1e-3)
+
+
 @pytest.mark.parametrize("case", ["embedding whole", "adapter on the embedding"])
 def test_tied_weights_resume(root: Path, case: str) -> None:
     resumes_exactly(root, stops=(4,), **TIED[case])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tuitune.errors import ModelError
 from tuitune.methods.adapters import Adapter
 from tuitune.methods.targets import find, touches_tied, trained_whole
+from tuitune.methods.tying import learn_once
 from tuitune.models.blocks import inserted
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Lora(Adapter):
         from tuitune.methods import original, startpoint
 
         made = super().prepare(model, recipe)
+        learn_once(made)
         if recipe.pissa_init or recipe.loftq_init:
             startpoint.begin(made, recipe, self.attempt)
         self._plain = original.only_plain(made, recipe, self.attempt.say)

@@ -99,8 +99,8 @@ def begin(model: Any, recipe: Recipe, attempt: Attempt) -> None:
         _begins_as(model, "pissa" if recipe.pissa_iter < 0 else ONLY_OURS)
         return
     attempt.say(
-        "LoftQ's adapter makes up for the rounding of the quantised weights and belongs to them: beside the model as it "
-        "was it would be wrong; `tuitune export` makes ordinary weights"
+        "LoftQ's adapter makes up for the rounding of the quantised weights and belongs to them: beside the model as "
+        "it was it would be wrong; `tuitune export` makes ordinary weights"
     )
     if made.taken:
         _begins_as(model, ONLY_OURS)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from tuitune.fit.layers import Block, Module, packed, tensors
+from tuitune.fit.layers import HEAD, Block, Module, packed, tensors
 from tuitune.fit.methods.base import NotKnown, Trained
 from tuitune.fit.targets import adapted, copied
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def lora(recipe: Recipe, model: Shaped) -> Trained:
     """Return A and B of each target, DoRA's lengths, and copies of modules that are trained whole."""
     found, rank = targets(recipe, model), recipe.lora_rank
-    blocks = [block for m in found for block in _pair(m, rank)]
+    # A head that is the embedding learns with its matrices.
+    once = [m for m in found if not (model.shape.tied and m.name == HEAD)]
+    blocks = [block for m in once for block in _pair(m, rank)]
     kept = 0
     if recipe.use_dora:
         blocks += [Block((m.outputs,)) for m in found]
