@@ -10,8 +10,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: setup
 	$(BIN)/tuitune demo
 
+# One worker for each core: a machine with many of them need not hold torch a hundred times.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 8
 
 test-slow: setup
 	$(BIN)/python -m pytest -m "slow and not gpu and not dist"

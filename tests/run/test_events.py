@@ -24,6 +24,7 @@ from tuitune.run.events import (
 SAMPLES: list[Event] = [
     RunStarted(2, 10, 30, "quick", "smollm2-135m", "sft", "lora", "checkpoint-10", "box", 42, t=1.25),
     events.PhaseStarted("load", "weights"),
+    events.Noted("trains 4 of 5 parameters (80 %)"),
     events.Progress("tokenize", 3),
     StepLogged(1, 0.1, 2.5, 1e-4, None, 100, 60, 50.0, 30.0, 2.0, {"allocated": 1 << 40}, 0.3, 4),
     EvalLogged(1, 0.1, 2.4, {"accuracy": 0.5}, 3.0),
