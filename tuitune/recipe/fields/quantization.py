@@ -21,7 +21,8 @@ class QuantizationOptions(Options):
 
     quantization_bit: Whole | None = option(
         None,
-        "Bits of a frozen weight: 4 or 8 with bitsandbytes, 1, 2, 3, 4 or 8 with hqq. Unset, the model is loaded as it is.",
+        "Bits of a frozen weight: 4 or 8 with bitsandbytes, 1, 2, 3, 4 or 8 with hqq. Unset, the model is loaded as "
+        "it is.",
         unit="bits",
         ge=1,
         le=8,
