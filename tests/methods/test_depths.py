@@ -239,6 +239,19 @@ def test_a_result_is_trained_further(root: Path, monkeypatch: pytest.MonkeyPatch
     torch.testing.assert_close(loaded_logits(lora), ended.logits, rtol=0, atol=1e-5)
 
 
+def test_thresholds_are_learnt_with_the_routers_and_stay_with_frozen_ones(root: Path) -> None:
+    trained = weights(train(root, "first", **MOD, max_steps=2).final)
+    assert all(int(seen) > 0 for name, seen in trained.items() if name.endswith("router.sequences"))
+    model = converted()
+    model.requires_grad_(False)
+    model.get_input_embeddings().weight.requires_grad_(True)  # so that something learns, as beside an adapter
+    before = [layer.router.threshold.clone() for layer in depths.routed_layers(model)]
+    model.train()(input_ids=IDS).logits.sum().backward()
+    assert not any(layer.router.seen for layer in depths.routed_layers(model))
+    depths.learn_thresholds(model)
+    assert [layer.router.threshold for layer in depths.routed_layers(model)] == before
+
+
 def test_resumes_exactly_when_loaded(root: Path) -> None:
     first = train(root, "first", **MOD, max_steps=2)
     keys = {"finetuning_type": "full", "mixture_of_depths": "load", "model_name_or_path": str(first.final)}

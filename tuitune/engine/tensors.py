@@ -24,7 +24,7 @@ from tuitune.methods import method
 from tuitune.methods.counting import count_of
 from tuitune.models.paths import why_padded
 from tuitune.models.shaping import Shaping
-from tuitune.recipe.fields.matrix import own_optimizer
+from tuitune.recipe.fields.matrix import EIGHT_BIT_ADAMW, own_optimizer
 from tuitune.recipe.fields.method import PROMPTED
 from tuitune.text import clean_line
 
@@ -158,7 +158,7 @@ def _optimizer(recipe: Recipe) -> str:
         return f"{name}, {'one layer' if recipe.badam_mode == 'layer' else share} at a time"
     if recipe.loraplus_lr_ratio is not None:
         return f"{name}, matrix B with {recipe.loraplus_lr_ratio:g} times the learning rate (LoRA+)"
-    eight = recipe.use_galore and recipe.optim in ("adamw_8bit", "adamw_bnb_8bit")
+    eight = recipe.use_galore and recipe.optim in EIGHT_BIT_ADAMW
     return f"{name}, states of 8 bits" if eight else name
 
 

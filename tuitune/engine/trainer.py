@@ -22,7 +22,6 @@ from tuitune.engine.resuming import Resuming
 from tuitune.engine.rng import RngState
 from tuitune.engine.step import Stepper
 from tuitune.methods.base import StepAware
-from tuitune.models.depths import learn_thresholds
 from tuitune.models.shaping import Shaping
 from tuitune.run import events
 
@@ -241,7 +240,6 @@ class _Steps(TrainerCallback):
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._trainer.method.after_step(self._trainer.model, state.global_step + 1)
-        learn_thresholds(self._trainer.model)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._trainer.session.stepped(state.global_step, state.max_steps)

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 # The keys that are held against the model: whoever watches a recipe looks again when one of them changes.
 KEYS = (
-    "finetuning_type", "lora_target", "lora_rank", "oft_target", "oft_block_size", "freeze_trainable_layers",
-    "freeze_trainable_modules", "use_llama_pro", "use_galore", "galore_target", "use_apollo", "apollo_target",
-    "use_badam", "badam_mode", "badam_start_block", "use_lisa", "lisa_activated_layers", "expand_blocks",
+    "finetuning_type", "create_new_adapter", "lora_target", "lora_rank", "oft_target", "oft_block_size",
+    "freeze_trainable_layers", "freeze_trainable_modules", "use_llama_pro", "use_galore", "galore_target",
+    "use_apollo", "apollo_target", "use_badam", "badam_mode", "badam_start_block", "use_lisa",
+    "lisa_activated_layers", "expand_blocks",
 )  # fmt: skip
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 # bitsandbytes: numbers kept for each trained one.
 _STATES = {"adamw": 2, "ademamix": 3, "lion": 1, "rmsprop": 1}
-_SMALLEST_8BIT = 4096  # elements of a tensor; below it 32 bits are kept
-_BLOCK = 256  # elements that share one scale
+SMALLEST_8BIT = 4096  # elements of a tensor; below it 32 bits are kept
+BLOCK_8BIT = 256  # elements that share one scale
 _WITH_A_COPY = ("adamw_torch", "adagrad", "rmsprop")
 
 
@@ -61,9 +61,9 @@ def _factored(shape: tuple[int, ...]) -> int:
 def quantised(block: Block, states: int, *, eight: bool) -> int:
     """Return the bytes that bitsandbytes keeps for one tensor; small ones and embeddings keep 32 bits."""
     count = math.prod(block.shape)
-    if not eight or block.embedding or count < _SMALLEST_8BIT:
+    if not eight or block.embedding or count < SMALLEST_8BIT:
         return states * count * 4
-    return states * (count + 4 * math.ceil(count / _BLOCK))
+    return states * (count + 4 * math.ceil(count / BLOCK_8BIT))
 
 
 def _number(settings: dict[str, str], key: str) -> float:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from tuitune import methods
 from tuitune.errors import ModelError
-from tuitune.methods.base import Method
+from tuitune.methods.full import Whole
 from tuitune.models.blocks import new_blocks
 from tuitune.models.layers import decoder_layers
 from tuitune.text import clean_line
@@ -17,12 +16,12 @@ from tuitune.text import clean_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from transformers import PreTrainedModel, TrainingArguments
+    from transformers import PreTrainedModel
 
     from tuitune.recipe import Recipe
 
 
-class Freeze(Method):
+class Freeze(Whole):
     """The last layers, the first ones or LLaMA Pro's new ones learn in fp32; the others keep the loaded format."""
 
     name = "freeze"
@@ -39,14 +38,6 @@ class Freeze(Method):
             if not recipe.pure_bf16 and parameter.dtype in (torch.bfloat16, torch.float16):
                 parameter.data = parameter.data.float()
         return model
-
-    def optimizer(self, model: nn.Module, recipe: Recipe, args: TrainingArguments) -> torch.optim.Optimizer | None:
-        """Return the optimizer of GaLore, Muon and the like where one is asked for."""
-        return methods.optimizer(model, recipe, args)
-
-    def save(self, model: Any, folder: str, *, exact: bool = False) -> None:
-        """Write the whole model as safetensors: what learnt in fp32, the rest in the format it was loaded in."""
-        model.save_pretrained(folder, save_original_format=not exact)
 
 
 def _ends(recipe: Recipe, depth: int) -> Sequence[int]:

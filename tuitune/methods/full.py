@@ -9,6 +9,7 @@ import torch
 from tuitune import methods
 from tuitune.methods import badam, lisa
 from tuitune.methods.base import Method
+from tuitune.models.depths import learn_thresholds
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,7 +18,24 @@ if TYPE_CHECKING:
     from tuitune.recipe import Recipe
 
 
-class Full(Method):
+class Whole(Method):
+    """A method whose result is a whole model."""
+
+    def optimizer(self, model: nn.Module, recipe: Recipe, args: TrainingArguments) -> torch.optim.Optimizer | None:
+        """Return the optimizer of GaLore, BAdam and the like where one is asked for."""
+        return methods.optimizer(model, recipe, args)
+
+    def save(self, model: Any, folder: str, *, exact: bool = False) -> None:
+        """Write the whole model as safetensors, each weight in the format it has."""
+        # transformers renames and splits some weights (experts) on saving; Trainer's resume would not find those again.
+        model.save_pretrained(folder, save_original_format=not exact)
+
+    def after_step(self, model: Any, step: int) -> None:
+        """Let the routers of Mixture-of-Depths take in what they saw; an ordinary model has none."""
+        learn_thresholds(model)
+
+
+class Full(Whole):
     """All weights are trained, in fp32 unless `pure_bf16` asks for bf16."""
 
     name = "full"
@@ -31,15 +49,6 @@ class Full(Method):
         if recipe.use_lisa:
             lisa.check(model, recipe)
         return in_training_format(model, recipe)
-
-    def optimizer(self, model: nn.Module, recipe: Recipe, args: TrainingArguments) -> torch.optim.Optimizer | None:
-        """Return the optimizer of GaLore, BAdam and the like where one is asked for."""
-        return methods.optimizer(model, recipe, args)
-
-    def save(self, model: Any, folder: str, *, exact: bool = False) -> None:
-        """Write the whole model as safetensors."""
-        # transformers renames and splits some weights (experts) on saving; Trainer's resume would not find those again.
-        model.save_pretrained(folder, save_original_format=not exact)
 
 
 def in_training_format(model: PreTrainedModel, recipe: Recipe) -> PreTrainedModel:

@@ -10,15 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from tuitune.errors import TrainingError
+from tuitune.fit.optimizers import BLOCK_8BIT, SMALLEST_8BIT
 from tuitune.methods.adamw import Group, OwnOptimizer, adamw
+from tuitune.recipe.fields.matrix import EIGHT_BIT_ADAMW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tuitune.methods.projection import Projection
-
-_SMALLEST_8BIT = 4096  # numbers; bitsandbytes keeps smaller tensors in 32 bits
-_BLOCK = 256  # numbers that share one scale in bitsandbytes' kernel
 
 
 class SubspaceOptimizer(OwnOptimizer):
@@ -75,7 +74,7 @@ def direction(low: Tensor, state: dict[str, Any], group: Group) -> tuple[Tensor,
         for name in ("exp_avg", "exp_avg_sq"):
             state[name] = torch.zeros_like(low, dtype=kind)
             if eight_bit:
-                state[f"{name}_scale"] = torch.zeros(math.ceil(low.numel() / _BLOCK), device=low.device)
+                state[f"{name}_scale"] = torch.zeros(math.ceil(low.numel() / BLOCK_8BIT), device=low.device)
     state["step"] += 1
     if eight_bit:
         return _kernel(low, state, group), 1.0
@@ -95,7 +94,7 @@ def shrink(p: nn.Parameter, group: Group) -> None:
 
 
 def _in_eight_bits(tensor: Tensor, group: Group) -> bool:
-    return bool(group["eight_bit"]) and tensor.numel() >= _SMALLEST_8BIT
+    return bool(group["eight_bit"]) and tensor.numel() >= SMALLEST_8BIT
 
 
 def _kernel(low: Tensor, state: dict[str, Any], group: Group) -> Tensor:
@@ -120,7 +119,7 @@ def _codes(device: torch.device) -> tuple[Tensor, Tensor]:
 
 def eight_bits(optim: str) -> bool:
     """Whether the recipe's `optim` asks for states of 8 bits; raises TrainingError where bitsandbytes is missing."""
-    if optim not in ("adamw_8bit", "adamw_bnb_8bit"):
+    if optim not in EIGHT_BIT_ADAMW:
         return False
     try:
         import bitsandbytes  # noqa: F401

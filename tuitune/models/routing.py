@@ -148,7 +148,8 @@ class RoutedLayer(nn.Module):
             return weights > self.router.threshold
         count = min(len(weights), max(1, round(self.capacity * len(weights))))
         best = weights.detach().topk(min(count + 1, len(weights)))
-        if torch.is_grad_enabled():
+        # A frozen router keeps its threshold too: beside an adapter nothing would save a new one.
+        if torch.is_grad_enabled() and self.router.weight.requires_grad:
             self.router.seen.append(best.values[-2:].mean())
         picked = torch.zeros_like(weights, dtype=torch.bool)
         return picked.index_fill_(0, best.indices[:count], True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tuitune.fit.layers import Block, elements
 from tuitune.fit.optimizers import quantised
 from tuitune.fit.states.base import FP32, Held, is_head
+from tuitune.recipe.fields.matrix import EIGHT_BIT_ADAMW
 
 if TYPE_CHECKING:
     from tuitune.recipe import Recipe
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def galore(recipe: Recipe, blocks: Sequence[Block], size: int, head_dim: int) -> Held:
     """Return two moments of the projected gradient and the projector for each target; Adam's for the rest."""
-    eight = recipe.optim in ("adamw_8bit", "adamw_bnb_8bit")
+    eight = recipe.optim in EIGHT_BIT_ADAMW
     states = summed = largest = 0
     for block in blocks:
         if _is_target(block, recipe.galore_target):

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # The keys that bring an optimizer of their own.
 OWN_OPTIMIZERS = ("use_galore", "use_apollo", "use_badam", "use_lisa", "use_muon", "use_adam_mini")
+# Values of `optim` that give GaLore states of 8 bits.
+EIGHT_BIT_ADAMW = ("adamw_8bit", "adamw_bnb_8bit")
 
 
 class MatrixOptions(Options):
@@ -73,4 +75,4 @@ RULES = (
 
 def _compatible(recipe: Recipe) -> bool:
     plain = recipe.optim in ("adamw_torch", "adamw_torch_fused")
-    return plain or (recipe.use_galore and recipe.optim in ("adamw_8bit", "adamw_bnb_8bit"))
+    return plain or (recipe.use_galore and recipe.optim in EIGHT_BIT_ADAMW)
