@@ -26,6 +26,19 @@ class Given:
     seed: int = 42
     name: str | None = "Ada"
     author: str | None = "the makers"
+    stage: str = "sft"
+    truncation: str = "proportional"
+    packing: bool | None = None
+    mix_strategy: str = "concat"
+    interleave_probs: str | None = None
+    streaming: bool = False
+    buffer_size: int = 16384
+    tool_format: str | None = None
+    enable_thinking: bool | None = True
+    preserve_thinking: bool = False
+    media_dir: str | None = None
+    tokenized_path: str | None = None
+    overwrite_cache: bool = False
     root: Path = Path()
 
     def locate(self, value: str) -> Path:

@@ -50,7 +50,7 @@ def answers(rows: Any) -> list[str]:
 
 def test_answers_with_their_end_are_trained_and_nothing_else(root: Path) -> None:
     tokenizer = tiny_tokenizer()
-    row = built(root, tokenizer).train[3]
+    row = built(root, tokenizer).train.rows[3]
     assert tokenizer.decode(row["input_ids"]) == (
         "<|im_start|>user\nSay 3.<|im_end|>\n<|im_start|>assistant\nIt is 3.<|im_end|>\n"
     )
@@ -59,38 +59,38 @@ def test_answers_with_their_end_are_trained_and_nothing_else(root: Path) -> None
 
 def test_every_answer_of_a_dialogue_is_trained_or_the_last_alone(root: Path) -> None:
     tokenizer = tiny_tokenizer()
-    both = built(root, tokenizer, dataset="talk").train[0]
-    last = built(root, tokenizer, dataset="talk", mask_history=True).train[0]
+    both = built(root, tokenizer, dataset="talk").train.rows[0]
+    last = built(root, tokenizer, dataset="talk", mask_history=True).train.rows[0]
     assert trained_text(tokenizer, both) == "1<|im_end|>\n2<|im_end|>\n"
     assert trained_text(tokenizer, last) == "2<|im_end|>\n"
     assert both["input_ids"] == last["input_ids"]
 
 
 def test_train_on_prompt_trains_all_of_it(root: Path) -> None:
-    row = built(root, dataset="talk", train_on_prompt=True).train[0]
+    row = built(root, dataset="talk", train_on_prompt=True).train.rows[0]
     assert row["labels"] == row["input_ids"]
 
 
 def test_default_system_is_in_the_ids(root: Path) -> None:
     tokenizer = tiny_tokenizer()
-    row = built(root, tokenizer, default_system="Be brief.").train[0]
+    row = built(root, tokenizer, default_system="Be brief.").train.rows[0]
     assert tokenizer.decode(row["input_ids"]).startswith("<|im_start|>system\nBe brief.<|im_end|>\n")
 
 
 def test_data_sets_follow_each_other_each_with_its_first_rows(root: Path) -> None:
     prepared = built(root, dataset="more,rows", max_samples=2)
-    assert answers(prepared.train) == ["m0", "m1", "It is 0.", "It is 1."]
+    assert answers(prepared.train.rows) == ["m0", "m1", "It is 0.", "It is 1."]
     assert built(root, dataset=("more", "rows")).report.rows == 15
 
 
 def test_num_samples_draws_without_repetition_while_it_can(root: Path) -> None:
-    some = answers(built(root, dataset="some").train)
+    some = answers(built(root, dataset="some").train.rows)
     assert len(set(some)) == len(some) == 4
-    assert some == answers(built(root, dataset="some").train)
-    assert some != answers(built(root, dataset="some", seed=7).train)
-    many = answers(built(root, dataset="many").train)
+    assert some == answers(built(root, dataset="some").train.rows)
+    assert some != answers(built(root, dataset="some", seed=7).train.rows)
+    many = answers(built(root, dataset="many").train.rows)
     assert len(many) == 25
-    assert set(many) == set(answers(built(root).train))
+    assert set(many) == set(answers(built(root).train.rows))
 
 
 @pytest.mark.parametrize("val_size", [0.25, 0.1, 3, 9])
@@ -102,9 +102,9 @@ def test_val_size_splits_like_datasets(root: Path, val_size: float, seed: int) -
         test_size=val_size if val_size < 1 else int(val_size), seed=seed
     )
     prepared = built(root, val_size=val_size, seed=seed)
-    assert answers(prepared.train) == [f"It is {n}." for n in expected["train"]["row"]]
+    assert answers(prepared.train.rows) == [f"It is {n}." for n in expected["train"]["row"]]
     assert prepared.evaluation is not None
-    assert answers(prepared.evaluation) == [f"It is {n}." for n in expected["test"]["row"]]
+    assert answers(prepared.evaluation.rows) == [f"It is {n}." for n in expected["test"]["row"]]
     assert prepared.report.rows + prepared.report.evaluation_rows == 10
 
 
@@ -116,7 +116,7 @@ def test_val_size_must_leave_rows(root: Path) -> None:
 def test_eval_dataset_is_read_apart(root: Path) -> None:
     prepared = built(root, eval_dataset="more", max_samples=3)
     assert prepared.evaluation is not None
-    assert answers(prepared.evaluation) == ["m0", "m1", "m2"]
+    assert answers(prepared.evaluation.rows) == ["m0", "m1", "m2"]
     assert (prepared.report.rows, prepared.report.evaluation_rows) == (3, 3)
 
 
@@ -133,9 +133,9 @@ def test_eval_dataset_and_val_size_exclude_each_other(root: Path) -> None:
 
 def test_the_report_counts_what_is_trained(root: Path) -> None:
     prepared = built(root, dataset="rows,talk")
-    report, rows = prepared.report, list(prepared.train)
+    report, rows = prepared.report, list(prepared.train.rows)
     assert report.rows == len(rows) == 11
-    assert report.tokens == sum(len(row["input_ids"]) for row in rows) == prepared.train.lengths.sum()
+    assert report.tokens == sum(len(row["input_ids"]) for row in rows) == prepared.train.rows.lengths.sum()
     assert report.labelled_tokens == sum(label != -100 for row in rows for label in row["labels"])
     assert report.longest == max(len(row["input_ids"]) for row in rows)
     assert (report.truncated, report.bad_count, report.notes) == (0, 0, [])
@@ -182,7 +182,7 @@ def test_a_template_may_be_handed_in(root: Path) -> None:
     tokenizer = tiny_tokenizer()
     prepared = build(Given(root=root), tokenizer, template=choose("alpaca", tokenizer))
     assert prepared.template_name == "alpaca"
-    assert "### Response:" in tokenizer.decode(prepared.train[0]["input_ids"])
+    assert "### Response:" in tokenizer.decode(prepared.train.rows[0]["input_ids"])
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_a_template_may_be_handed_in(root: Path) -> None:
 )
 def test_a_file_may_be_named_without_a_catalog(name: str, content: object, expected: list[str], tmp_path: Path) -> None:
     folder(tmp_path, {name: content})
-    assert answers(built(tmp_path, dataset=f"data/{name}").train) == expected
+    assert answers(built(tmp_path, dataset=f"data/{name}").train.rows) == expected
 
 
 def test_a_file_of_unknown_columns_says_what_to_do(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_file_of_unknown_columns_says_what_to_do(tmp_path: Path) -> None:
 def test_identity_is_built_in_and_filled(name: str, tmp_path: Path) -> None:
     tokenizer = tiny_tokenizer()
     prepared = built(tmp_path, tokenizer, dataset=name)
-    text = "".join(tokenizer.decode(row["input_ids"]) for row in prepared.train)
+    text = "".join(tokenizer.decode(row["input_ids"]) for row in prepared.train.rows)
     assert "Ada" in text
     assert "the makers" in text
     assert "{{" not in text
@@ -228,16 +228,16 @@ def test_identity_needs_name_and_author(missing: str, tmp_path: Path) -> None:
 def test_a_users_identity_goes_first_and_is_filled(tmp_path: Path) -> None:
     row = {"instruction": "Who are you?", "output": "{{name}} of {{author}}"}
     folder(tmp_path, {"mine.json": [row]}, {"identity": {"file_name": "mine.json"}, "rows": {"file_name": "mine.json"}})
-    assert answers(built(tmp_path, dataset="identity").train) == ["Ada of the makers"]
+    assert answers(built(tmp_path, dataset="identity").train.rows) == ["Ada of the makers"]
     # Elsewhere the same braces are text like any other.
-    assert answers(built(tmp_path, dataset="rows").train) == ["{{name}} of {{author}}"]
+    assert answers(built(tmp_path, dataset="rows").train.rows) == ["{{name}} of {{author}}"]
 
 
 def test_names_with_braces_are_put_in_once(tmp_path: Path) -> None:
     folder(
         tmp_path, {"mine.json": [{"instruction": "?", "output": "{{name}}"}]}, {"identity": {"file_name": "mine.json"}}
     )
-    assert answers(built(tmp_path, dataset="identity", name="{{author}}").train) == ["{{author}}"]
+    assert answers(built(tmp_path, dataset="identity", name="{{author}}").train.rows) == ["{{author}}"]
 
 
 def test_the_recipe_offers_all_that_is_read() -> None:
@@ -293,14 +293,14 @@ def test_each_different_text_is_tokenised_once(root: Path) -> None:
             texts.extend(given)
             return tokenizer(given, **more)
 
-    rows = built(root, Counting(), template="alpaca").train
+    rows = built(root, Counting(), template="alpaca").train.rows
     assert len(rows) == 10
     assert len(texts) == len(set(texts))
     assert texts.count("\n\n") == 1
 
 
 def test_rows_can_be_pickled(root: Path) -> None:
-    rows = built(root).train
+    rows = built(root).train.rows
     assert list(pickle.loads(pickle.dumps(rows))) == list(rows)
 
 

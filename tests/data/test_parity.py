@@ -26,7 +26,7 @@ def test_the_first_200_rows_are_the_same_tokens() -> None:
     options = Given(
         dataset="alpaca_en_demo", dataset_dir=data, template="smollm2", cutoff_len=512, max_samples=200, root=Path("/")
     )
-    rows = build(options, AutoTokenizer.from_pretrained(tokenizer)).train
+    rows = build(options, AutoTokenizer.from_pretrained(tokenizer)).train.rows
     expected = [json.loads(line) for line in (Path(reference) / "alpaca200_ids.jsonl").read_text().splitlines()]
     assert len(expected) == 200
     assert list(rows) == [{key: row[key] for key in ("input_ids", "labels")} for row in expected]

@@ -36,7 +36,7 @@ def plain_trainer(
 
     recipe = load(run_dir.recipe)
     tokenizer = AutoTokenizer.from_pretrained(root / "tiny")
-    rows = list(build(recipe, tokenizer).train)
+    rows = list(build(recipe, tokenizer).train.rows)
     set_seed(recipe.seed)
     model = AutoModelForCausalLM.from_pretrained(root / "tiny", dtype=torch.float32)
     if method == "lora":

@@ -11,7 +11,7 @@ from torch import nn
 
 from tests.models.test_flat import rows_of
 from tests.tiny import tiny_model
-from tuitune.data import Row
+from tuitune.data import Example
 from tuitune.engine.step import Stepper, cut, is_out_of_memory
 from tuitune.errors import TrainingError
 from tuitune.models import attention, paths
@@ -30,8 +30,8 @@ def one_accelerator() -> Iterator[None]:
     AcceleratorState._reset_state(reset_partial_state=True)
 
 
-def rows() -> list[Row]:
-    return [{"input_ids": ids, "labels": labels} for ids, labels in rows_of(LENGTHS)]
+def rows() -> list[Example]:
+    return [Example.of(ids, labels) for ids, labels in rows_of(LENGTHS)]
 
 
 class Bench:
@@ -55,7 +55,7 @@ class Bench:
     def _count(self) -> None:
         self.parts_begun += 1
 
-    def step(self, data: list[Row]) -> tuple[float, torch.Tensor]:
+    def step(self, data: list[Example]) -> tuple[float, torch.Tensor]:
         self.model.zero_grad()
         result = self.stepper.run(self.model, data)
         return result.loss.item(), torch.cat([p.grad.flatten() for p in self.model.parameters() if p.grad is not None])
@@ -82,22 +82,22 @@ class Bench:
 def test_the_cut_is_few_full_batches_and_loses_no_row() -> None:
     data = rows()
     path = paths.FlatPath(paths.Head(None, None), torch.device("cpu"), share=False)
-    parts = cut(data, path, 100)
+    parts = cut(data, Sft(), path, 100)
     assert sorted(id(row) for part in parts for row in part) == sorted(map(id, data))
-    sizes = [path.size([r["input_ids"] for r in p], [r["labels"] for r in p]) for p in parts]
+    sizes = [sum(path.sizes([row])[0] for example in part for row in example.sequences) for part in parts]
     assert max(sizes) <= 100
     assert len(parts) == 3  # 262 tokens cannot be fewer
-    assert cut(data, path, 10)[0] == [data[2]]  # a longer row stands alone
+    assert cut(data, Sft(), path, 10)[0] == [data[2]]  # a longer row stands alone
 
 
 def test_the_cut_counts_a_shared_beginning_once_and_measures_no_row_twice() -> None:
     trunk = list(range(10, 40))
-    data: list[Row] = [{"input_ids": [*trunk, n, n], "labels": [-100] * 30 + [n, n]} for n in range(50, 58)]
+    data = [Example.of([*trunk, n, n], [-100] * 30 + [n, n]) for n in range(50, 58)]
     path = paths.FlatPath(paths.Head(None, None), torch.device("cpu"), share=True)
     asked: list[int] = []
-    real = path.size
-    path.size = lambda rows, labels: asked.append(len(rows)) or real(rows, labels)  # type: ignore[method-assign]
-    parts = cut(data, path, 34)  # 30 shared tokens, then one of its own for each row
+    real = path.sizes
+    path.sizes = lambda group: asked.append(len(group)) or real(group)  # type: ignore[method-assign]
+    parts = cut(data, Sft(), path, 34)  # 30 shared tokens, then one of its own for each row
     assert [len(part) for part in parts] == [4, 4]
     assert asked == [1] * len(data)
 

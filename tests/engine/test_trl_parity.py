@@ -35,7 +35,7 @@ def test_a_run_on_the_embedded_model_equals_plain_trl(tmp_path: Path) -> None:
     recipe = load(it.recipe)
     folder = prepare(resolve("smollm2-135m"))
     tokenizer = load_tokenizer(folder)
-    rows = Dataset.from_list([dict(row) for row in build(recipe, tokenizer).train])
+    rows = Dataset.from_list([dict(row) for row in build(recipe, tokenizer).train.rows])
     set_seed(recipe.seed)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     model = get_peft_model(model, LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM"))

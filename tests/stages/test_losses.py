@@ -13,6 +13,7 @@ from torch import nn
 from tests.engine.given import recipe_text
 from tests.models.test_flat import exact, rows_of  # noqa: F401  # a fixture
 from tests.tiny import tiny_model
+from tuitune.data import Example
 from tuitune.methods.original import original
 from tuitune.models import attention, paths
 from tuitune.models import head as room
@@ -151,7 +152,7 @@ def stage(tmp_path: Path, loss: str, tap: bool) -> Sft:
 @pytest.mark.parametrize("loss", LOSSES)
 def test_loss_and_gradient_do_not_depend_on_the_cut_or_the_path(loss: str, tap: bool, tmp_path: Path) -> None:
     attention.register()
-    rows = [{"input_ids": r, "labels": m} for r, m in rows_of([30, 7, 18, 2, 41], prompt=1)]
+    rows = [Example.of(r, m) for r, m in rows_of([30, 7, 18, 2, 41], prompt=1)]
     found = []
     for padded, parts in ((False, [rows]), (False, [rows[:2], rows[2:3], rows[3:]]), (True, [rows[1:], rows[:1]])):
         model = tiny_model(attn_implementation="sdpa" if padded else "tuitune").double().train()
@@ -173,7 +174,7 @@ def test_evaluation_measures_plain_likelihood(loss: str, tmp_path: Path) -> None
     attention.register()
     model = tiny_model(attn_implementation="tuitune").double()
     path = paths.FlatPath(paths.Head(HeadTap.on(model), None), CPU, share=True)
-    rows = [{"input_ids": r, "labels": m} for r, m in rows_of([30, 7])]
+    rows = [Example.of(r, m) for r, m in rows_of([30, 7])]
     sft, plain = stage(tmp_path, loss, True), Sft()
     with torch.no_grad():
         assert sft.part_loss(model.eval(), rows, path).loss == plain.part_loss(model, rows, path).loss

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tuitune.data.build import Prepared, build
-from tuitune.data.conversation import Conversation, Message
+from tuitune.data.conversation import Conversation, Document, Message
+from tuitune.data.examples import Example, Examples, Origins
 from tuitune.data.options import DataOptions
 from tuitune.data.report import BadRow, DataReport
 from tuitune.data.rows import IGNORED, Row, TokenRows
@@ -14,7 +15,11 @@ __all__ = [
     "Conversation",
     "DataOptions",
     "DataReport",
+    "Document",
+    "Example",
+    "Examples",
     "Message",
+    "Origins",
     "Prepared",
     "Row",
     "TokenRows",

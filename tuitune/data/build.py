@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tuitune.data.encode import Encoder
+from tuitune.data.examples import Examples
 from tuitune.data.options import Check, DataOptions, Progress, dataset_names
 from tuitune.data.report import DataReport
 from tuitune.data.rows import TokenRows
@@ -23,14 +24,15 @@ if TYPE_CHECKING:
 class Prepared:
     """Rows ready to be trained on, and what became of the others."""
 
-    train: TokenRows
-    evaluation: TokenRows | None
+    train: Examples
+    evaluation: Examples | None
     report: DataReport
     template_name: str
 
     def digest(self) -> str:
         """Return a short hash of the training rows, token by token."""
-        parts = (self.train.ids, self.train.labelled, self.train.offsets)
+        rows = self.train.rows
+        parts = (rows.ids, rows.labelled, rows.offsets)
         return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]
 
 
@@ -64,7 +66,8 @@ def build(
     if recipe.val_size:
         train, evaluation = split(train, recipe.val_size, recipe.seed)
     _count(report, train, evaluation)
-    return Prepared(train, evaluation, report, template.name)
+    held = None if evaluation is None else Examples.of(evaluation)
+    return Prepared(Examples.of(train), held, report, template.name)
 
 
 def _count(report: DataReport, train: TokenRows, evaluation: TokenRows | None) -> None:

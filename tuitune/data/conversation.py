@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "function", "observation"]
 
 
 class UnusableRow(Exception):
@@ -14,18 +15,42 @@ class UnusableRow(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message; `system` appears only where a caller talks to a template, never inside a Conversation."""
+    """One message; `system` appears only where a caller talks to a template, never inside a Conversation.
+
+    function: the model calls tools; its content is a JSON object {"name", "arguments"} or a list of such objects.
+    observation: what the tools answered. trained: whether an answer is learnt (a message's own `weight`).
+    """
 
     role: Role
     content: str
+    trained: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Turns of user and assistant, strictly in turn, ending with the assistant; `system` None means the template's."""
+    """Turns of user (or observation) and assistant (or function), strictly in turn; `system` None: the template's.
+
+    It ends with an answer, except where only a prompt is needed. rejected: the worse answer to the same prompt; the
+    last message is then the better one. desirable: kto's label of the last message. tools: a JSON list of functions,
+    "" for none. images, videos, audios: files in the order of their placeholders. columns: for reward functions.
+    """
 
     messages: tuple[Message, ...]
     system: str | None = None
+    tools: str = ""
+    rejected: Message | None = None
+    desirable: bool | None = None
+    images: tuple[str, ...] = ()
+    videos: tuple[str, ...] = ()
+    audios: tuple[str, ...] = ()
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Plain text to be learnt as it is (stage pt)."""
+
+    text: str
 
 
 def describe(value: object) -> str:

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from tuitune.errors import DataError
+
+# What a stage needs of a row.
+Kind = Literal["text", "answer", "pair", "label", "prompt"]
+KINDS: dict[str, Kind] = {
+    "pt": "text",
+    "sft": "answer",
+    "rm": "pair",
+    "dpo": "pair",
+    "orpo": "pair",
+    "simpo": "pair",
+    "kto": "label",
+    "ppo": "prompt",
+    "grpo": "prompt",
+    "rloo": "prompt",
+}
 
 Progress = Callable[[str, int, int | None], None]
 Check = Callable[[], None]
@@ -41,6 +56,32 @@ class DataOptions(Protocol):
     def name(self) -> str | None: ...
     @property
     def author(self) -> str | None: ...
+    @property
+    def stage(self) -> str: ...
+    @property
+    def truncation(self) -> str: ...
+    @property
+    def packing(self) -> bool | None: ...
+    @property
+    def mix_strategy(self) -> str: ...
+    @property
+    def interleave_probs(self) -> str | None: ...
+    @property
+    def streaming(self) -> bool: ...
+    @property
+    def buffer_size(self) -> int: ...
+    @property
+    def tool_format(self) -> str | None: ...
+    @property
+    def enable_thinking(self) -> bool | None: ...
+    @property
+    def preserve_thinking(self) -> bool: ...
+    @property
+    def media_dir(self) -> str | None: ...
+    @property
+    def tokenized_path(self) -> str | None: ...
+    @property
+    def overwrite_cache(self) -> bool: ...
     def locate(self, value: str) -> Path: ...
 
 

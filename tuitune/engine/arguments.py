@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from tuitune.run.directory import RunDir
 
 
-def training_arguments(recipe: Recipe, plan: Plan, run: RunDir) -> TrainingArguments:
-    """Return the arguments of a run; one "batch" of the Trainer is the rows of a whole optimizer step."""
+def training_arguments(recipe: Recipe, plan: Plan, run: RunDir, batches: int = 1) -> TrainingArguments:
+    """Return the arguments of a run; one "batch" of the Trainer is the rows of a whole optimizer step.
+
+    batches: how many times the recipe's rows of a step make one batch (ppo's buffer).
+    """
     arguments = TrainingArguments(
         output_dir=str(run.path),
         # The step is cut by us: see StepTrainer.
-        per_device_train_batch_size=recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps,
+        per_device_train_batch_size=recipe.rows_per_step * batches,
         gradient_accumulation_steps=1,
         per_device_eval_batch_size=recipe.per_device_eval_batch_size,
         remove_unused_columns=False,

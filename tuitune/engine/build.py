@@ -38,6 +38,7 @@ from tuitune.stages import stage
 
 if TYPE_CHECKING:
     from tuitune.data import Prepared
+    from tuitune.data.templates import Template
     from tuitune.fit.resolve import ModelSource
 
 
@@ -96,7 +97,7 @@ class Build:
         session.phase("load", folder.name)
         plan, model = self._load(source, folder)
         session.check()
-        args = training_arguments(recipe, plan, session.run)
+        args = training_arguments(recipe, plan, session.run, self.stage.batches_per_step)
         trainer = StepTrainer(
             model=model, args=args, recipe=recipe, method=self.method, stage=self.stage, session=session, plan=plan,
             restored=self.restored, tokenizer=tokenizer, train_rows=data.train, eval_rows=data.evaluation,
@@ -106,7 +107,13 @@ class Build:
             session, tokenizer, template, system=recipe.default_system, sampling=sampling_of(recipe)
         )
         self._settle(trainer, model, folder, tokenizer.pad_token_id or 0, data)
+        self._begin(trainer, template, data)
         return trainer
+
+    def _begin(self, trainer: StepTrainer, template: Template, data: Prepared) -> None:
+        if self.restored is not None:
+            self.stage.load(trainer.model, self.restored.path)
+        self.stage.begin(trainer.surroundings(template, sampling_of(self.recipe)), data.train, data.evaluation)
 
     def _model_folder(self) -> tuple[ModelSource, Path]:
         recipe = self.recipe
@@ -129,7 +136,7 @@ class Build:
         check_quantised(folder, Shaping.of(recipe), whole=recipe.whole)
         model = self._load_any_attention(folder, plan)
         self.method.attempt = self._attempt()
-        prepared = self.method.prepare(model, recipe)
+        prepared = self.stage.prepare(self.method.prepare(model, recipe))
         session.note(f"trains {count_of(prepared).words()}")
         # An adapter should name its base as others know it, and wherever they are.
         base = source.name if source.kind in ("hub", "cached") else str(folder.resolve())
@@ -173,7 +180,7 @@ class Build:
     def _settle(self, trainer: StepTrainer, model: Any, folder: Path, pad: int, data: Prepared) -> None:
         session, plan = self.session, trainer.plan
         base = model.get_base_model() if hasattr(model, "get_base_model") else model
-        longest = max(int(rows.lengths.max()) for rows in (data.train, data.evaluation) if rows is not None)
+        longest = max(rows.longest for rows in (data.train, data.evaluation) if rows is not None)
         with trainer.precision():
             path, why = self.method.path(model, self.recipe, pad) or paths.choose(
                 base, longest=longest, pad=pad, dropout=self.method.noise(self.recipe), autocast=plan.autocast_dtype,
@@ -218,6 +225,7 @@ class Build:
         run = self.session.run
         folder = manifest.temporary(run.path, trainer.state.global_step)
         self.method.save(trainer.model, str(folder))
+        self.stage.save(trainer.model, folder, exact=False)
         Shaping.of(self.recipe).save_beside(self.recipe, folder)
         trainer.processing_class.save_pretrained(str(folder))
         meta = {"kind": "final", "model": self.recipe.model_name_or_path}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import torch
@@ -24,8 +25,9 @@ class Meter:
     def _clear(self) -> None:
         self._steps = self._tokens = self._labelled = self._parts = 0
         self._seconds = 0.0
+        self._figures: dict[str, tuple[float, float]] = {}
 
-    def to_dict(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the running sums for a checkpoint."""
         return {
             "steps": self._steps,
@@ -33,13 +35,15 @@ class Meter:
             "labelled": self._labelled,
             "parts": self._parts,
             "seconds": self._seconds,
+            "figures": self._figures,
         }
 
-    def restore(self, sums: dict[str, float]) -> None:
+    def restore(self, sums: Mapping[str, Any]) -> None:
         """Go on from the sums of a checkpoint."""
         self._steps, self._tokens = int(sums["steps"]), int(sums["tokens"])
         self._labelled, self._parts = int(sums["labelled"]), int(sums["parts"])
         self._seconds = float(sums["seconds"])
+        self._figures = {name: (float(v), float(n)) for name, (v, n) in sums.get("figures", {}).items()}
 
     def add(self, result: StepResult, seconds: float) -> None:
         """Count one optimizer step that took `seconds`, replies and pauses not counted."""
@@ -48,6 +52,9 @@ class Meter:
         self._labelled += result.labelled
         self._parts += result.parts
         self._seconds += seconds
+        for name, (value, count) in result.figures.items():
+            before = self._figures.get(name, (0.0, 0.0))
+            self._figures[name] = (before[0] + float(value), before[1] + count)
 
     def logged(self, state: TrainerState, logs: dict[str, float], device: torch.device) -> events.StepLogged:
         """Return the event of the steps since the last call."""
@@ -65,6 +72,7 @@ class Meter:
             step_seconds=self._seconds / steps,
             memory=memory(device),
             parts=round(self._parts / steps),
+            metrics={name: value / max(count, 1e-9) for name, (value, count) in self._figures.items()},
         )
         self._clear()
         return event

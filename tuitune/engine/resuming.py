@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tuitune.engine.session import Session
     from tuitune.methods.base import Method
     from tuitune.recipe import Recipe
+    from tuitune.stages.base import Stage
 
 _OPTIMIZER_KEYS = ("weight_decay", "betas", "eps", "momentum", "dampening", "nesterov", "lr_decay", "alpha", "centered")
 
@@ -30,6 +31,7 @@ class Resuming(Trainer):
 
     session: Session
     method: Method
+    stage: Stage
     recipe: Recipe
     controls: Controls
     restored: Restored | None
@@ -110,10 +112,11 @@ class Resuming(Trainer):
                 f"the best checkpoint cannot be loaded: {best.reason}", "the result has the last weights instead"
             )
             return
-        if self.method.restore(self.model, Path(str(self.state.best_model_checkpoint))):
-            return
-        with self._same_types():
-            super()._load_best_model()
+        folder = Path(str(self.state.best_model_checkpoint))
+        if not self.method.restore(self.model, folder):
+            with self._same_types():
+                super()._load_best_model()
+        self.stage.load(self.model, folder, best=True)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """Restore both, then apply what the recipe has changed since: the saved states bring their old values."""

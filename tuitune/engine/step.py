@@ -9,9 +9,9 @@ does not. An out-of-memory error halves the cut and repeats the step from clean 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,22 +23,23 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
     from torch import Tensor, nn
 
-    from tuitune.data import Row
+    from tuitune.data import Example
     from tuitune.methods.base import StepAware
     from tuitune.models.paths import Path
-    from tuitune.stages.base import Stage
+    from tuitune.stages.base import Figure, Stage
 
 _OOM_PHRASES = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_NOT_SUPPORTED")
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """Mean loss of the step (on the device), and what it took."""
+    """Mean loss of the step (on the device), what it took, and the sums and counts of the stage's own figures."""
 
     loss: Tensor
     tokens: int
     labelled: int
     parts: int
+    figures: Mapping[str, Figure] = field(default_factory=dict)
 
 
 class Stepper:
@@ -69,7 +70,7 @@ class Stepper:
         self.tokens_per_batch = tokens_per_batch
         self.recomputing = False
 
-    def run(self, model: nn.Module, rows: Sequence[Row], aware: StepAware | None = None) -> StepResult:
+    def run(self, model: nn.Module, rows: Sequence[Example], aware: StepAware | None = None) -> StepResult:
         """Leave the gradient of the mean loss over `rows` in the parameters; TrainingError if a row does not fit.
 
         aware: an optimizer that wants to know of each backward pass.
@@ -89,11 +90,12 @@ class Stepper:
             rng.restore()
             self._smaller(rows, why)
 
-    def _attempt(self, model: nn.Module, rows: Sequence[Row], aware: StepAware | None) -> StepResult:
+    def _attempt(self, model: nn.Module, rows: Sequence[Example], aware: StepAware | None) -> StepResult:
         items = max(1, self._stage.items(rows))
-        parts = cut(rows, self._path, self.tokens_per_batch)
+        parts = cut(rows, self._stage, self._path, self.tokens_per_batch)
         total = torch.zeros((), dtype=torch.float64, device=self._accelerator.device)
         tokens = labelled = 0
+        figures: dict[str, Figure] = {}
         for i, part in enumerate(parts):
             self._before_part()
             last = i == len(parts) - 1
@@ -105,7 +107,8 @@ class Stepper:
                 self._accelerator.backward(done.loss / items if extra is None else done.loss / items + extra)
             total += done.loss.detach()
             tokens, labelled = tokens + done.tokens, labelled + done.labelled
-        return StepResult((total / items).float(), tokens, labelled, len(parts))
+            figures = added(figures, done.figures)
+        return StepResult((total / items).float(), tokens, labelled, len(parts), figures)
 
     def _clear(self, model: nn.Module) -> None:
         model.zero_grad(set_to_none=True)
@@ -113,9 +116,10 @@ class Stepper:
         if self._accelerator.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _smaller(self, rows: Sequence[Row], why: str) -> None:
-        longest = max(_size(self._path, [row]) for row in rows)
-        whole = _size(self._path, rows)
+    def _smaller(self, rows: Sequence[Example], why: str) -> None:
+        sizes = [_sizes(example, self._stage, self._path) for example in rows]
+        longest = max(self._path.combined(own, 0) for own in sizes)
+        whole = self._path.combined([size for own in sizes for size in own], 0)
         if self.tokens_per_batch > longest:
             self.tokens_per_batch = max(longest, min(self.tokens_per_batch, whole) // 2)
             self._warn(
@@ -139,27 +143,45 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in _OOM_PHRASES)
 
 
-def cut(rows: Sequence[Row], path: Path, tokens_per_batch: int) -> list[list[Row]]:
-    """Return the rows in few micro-batches of at most `tokens_per_batch` tokens: longest first, into the first that
-    has room.
+def cut(examples: Sequence[Example], stage: Stage, path: Path, tokens_per_batch: int) -> list[list[Example]]:
+    """Return the examples in few micro-batches of at most `tokens_per_batch` tokens: longest first, into the first
+    that has room.
 
-    A longer row stands alone. Rows without a labelled token have no gradient and are left out; if all are, one batch
-    remains.
+    A longer one stands alone. Examples without a labelled token have no gradient and are left out; if all are, one
+    batch remains.
     """
-    # Every row is measured once: this runs in every step, and comparing tokens for every try would be felt.
-    measured = [(size, row) for row in rows if (size := _size(path, [row]))]
-    shared = path.shared([row["input_ids"] for _, row in measured], [row["labels"] for _, row in measured])
-    parts: list[tuple[list[int], list[Row]]] = []
-    for size, row in sorted(measured, key=lambda each: -each[0]):
+    # Each is measured once: this runs in every step, and comparing tokens for every try would be felt.
+    measured = [(own, example) for example in examples if any(own := _sizes(example, stage, path))]
+    shared = _shared([example for _, example in measured], stage, path)
+    parts: list[tuple[list[int], list[Example]]] = []
+    for own, example in sorted(measured, key=lambda each: -path.combined(each[0], 0)):
         for sizes, part in parts:
-            if path.combined([*sizes, size], shared) <= tokens_per_batch:
-                sizes.append(size)
-                part.append(row)
+            if path.combined([*sizes, *own], shared) <= tokens_per_batch:
+                sizes.extend(own)
+                part.append(example)
                 break
         else:
-            parts.append(([size], [row]))
+            parts.append((list(own), [example]))
     return [part for _, part in parts]
 
 
-def _size(path: Path, rows: Sequence[Row]) -> int:
-    return path.size([row["input_ids"] for row in rows], [row["labels"] for row in rows])
+def added(figures: Mapping[str, Figure], more: Mapping[str, Figure]) -> dict[str, Figure]:
+    """Return sums and counts of both."""
+    total = dict(figures)
+    for name, (value, count) in more.items():
+        before = total.get(name)
+        total[name] = (value, count) if before is None else (before[0] + value, before[1] + count)
+    return total
+
+
+def _sizes(example: Example, stage: Stage, path: Path) -> list[int]:
+    return [size for group in stage.groups(example) for size in path.sizes(group)]
+
+
+def _shared(examples: Sequence[Example], stage: Stage, path: Path) -> int:
+    """Return the common beginning of all, where every example is made of lone sequences."""
+    groups = [group for example in examples for group in stage.groups(example)]
+    if any(len(group) > 1 for group in groups):
+        return 0
+    rows = [row for group in groups for row in group]
+    return path.shared([row["input_ids"] for row in rows], [row["labels"] for row in rows])

@@ -18,21 +18,25 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from tuitune.engine import checkpoint, evaluation
 from tuitune.engine.meter import Meter
+from tuitune.engine.order import Repeated
 from tuitune.engine.resuming import Resuming
 from tuitune.engine.rng import RngState
 from tuitune.engine.step import Stepper
 from tuitune.methods.base import StepAware
 from tuitune.models.shaping import Shaping
 from tuitune.run import events
+from tuitune.stages.base import Surroundings
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase, TrainingArguments
 
-    from tuitune.data import Row, TokenRows
+    from tuitune.data import Example, Examples
+    from tuitune.data.templates import Template
     from tuitune.engine.plan import Plan
     from tuitune.engine.session import Session
     from tuitune.methods.base import Method
+    from tuitune.models.generate import Sampling
     from tuitune.models.paths import Path as ModelPath
     from tuitune.recipe import Recipe
     from tuitune.stages.base import Stage
@@ -41,11 +45,11 @@ if TYPE_CHECKING:
 class _Opaque:
     """The rows of a step, in a type of its own: accelerate would walk through every token of a list."""
 
-    def __init__(self, rows: list[Row]) -> None:
+    def __init__(self, rows: list[Example]) -> None:
         self.rows = rows
 
 
-def collate(rows: list[Row]) -> dict[str, _Opaque]:
+def collate(rows: list[Example]) -> dict[str, _Opaque]:
     """Hand the rows of a step over as they are."""
     return {"rows": _Opaque(rows)}
 
@@ -67,8 +71,8 @@ class StepTrainer(Resuming):
         plan: Plan,
         restored: checkpoint.Restored | None,
         tokenizer: PreTrainedTokenizerBase,
-        train_rows: TokenRows,
-        eval_rows: TokenRows | None,
+        train_rows: Examples,
+        eval_rows: Examples | None,
         callbacks: list[TrainerCallback],
         data_digest: str = "",
     ) -> None:
@@ -97,7 +101,8 @@ class StepTrainer(Resuming):
         if callable(getattr(self.optimizer, "train", None)):
             self.optimizer.train()
         begun, away = time.monotonic(), self.controls.seconds_away
-        result = self.stepper.run(model, inputs["rows"].rows, self.step_aware)
+        examples = self.stage.before_step(inputs["rows"].rows, self.state.global_step + 1)
+        result = self.stepper.run(model, examples, self.step_aware)
         seconds = time.monotonic() - begun - (self.controls.seconds_away - away)
         self.meter.add(result, seconds)
         self.state.num_input_tokens_seen += result.tokens
@@ -110,6 +115,17 @@ class StepTrainer(Resuming):
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: Any) -> None:
         return None
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        times = self.stage.steps_per_batch
+        if times == 1:
+            return super()._get_train_sampler(train_dataset)
+        rows: Any = self.train_dataset if train_dataset is None else train_dataset
+        recipe = self.recipe
+        seed = recipe.seed if recipe.data_seed is None else recipe.data_seed
+        return Repeated(
+            len(rows), self.args.per_device_train_batch_size, times, seed=seed, shuffle=not recipe.disable_shuffling
+        )
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Return 0: transformers' formula is wrong for adapters and for rows without padding."""
@@ -163,13 +179,15 @@ class StepTrainer(Resuming):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Return the mean loss over all labelled tokens of the evaluation rows, and their accuracy if asked."""
+        """Return the mean loss over the evaluation rows, their accuracy if asked, and the stage's own figures."""
         rows = self.eval_dataset if eval_dataset is None else eval_dataset
         begun = time.monotonic()
-        loss, correct, items = evaluation.score(self, rows)
-        metrics = {f"{metric_key_prefix}_loss": loss / max(1, items)}
+        sums = evaluation.score(self, rows)
+        metrics = {f"{metric_key_prefix}_loss": sums.loss / max(1, sums.items)}
         if self.recipe.compute_accuracy:
-            metrics[f"{metric_key_prefix}_accuracy"] = correct / max(1, items)
+            metrics[f"{metric_key_prefix}_accuracy"] = sums.correct / max(1, sums.labelled)
+        for name, value in (sums.metrics() | self.stage.end_of_evaluation()).items():
+            metrics[f"{metric_key_prefix}_{name}"] = value
         extra = {k: v for k, v in metrics.items() if not k.endswith("_loss")}
         self.session.emit(
             events.EvalLogged(
@@ -208,8 +226,20 @@ class StepTrainer(Resuming):
         # Without training_args.bin: a pickle that nobody should have to load.
         assert output_dir is not None
         self.method.save(self.model, output_dir, exact=True)
+        self.stage.save(self.model, Path(output_dir), exact=True)
         Shaping.of(self.recipe).save_beside(self.recipe, Path(output_dir))
         self.processing_class.save_pretrained(output_dir)
+
+    def surroundings(self, template: Template, sampling: Sampling) -> Surroundings:
+        """Return what the stage may use of this run."""
+        session = self.session
+        assert self.model_path is not None
+        return Surroundings(
+            self.model, self.model_path, self.processing_class, template, self.recipe, sampling, session.run.path,
+            tokens_per_batch=lambda: self.stepper.tokens_per_batch, attend=lambda: self.controls.attend(self),
+            precision=self.precision, emit=session.emit, note=session.note, warn=session.warn,
+            progress=session.progress,
+        )  # fmt: skip
 
     def precision(self) -> contextlib.AbstractContextManager[object]:
         """Open the precision of training for a forward that does not go through the Trainer's own model call."""
@@ -240,6 +270,7 @@ class _Steps(TrainerCallback):
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._trainer.method.after_step(self._trainer.model, state.global_step + 1)
+        self._trainer.stage.after_step(state.global_step + 1)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._trainer.session.stepped(state.global_step, state.max_steps)

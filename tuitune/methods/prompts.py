@@ -25,11 +25,12 @@ from tuitune.models.paths import Head, PaddedPath
 from tuitune.text import clean_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor, nn
     from transformers import PreTrainedModel
 
+    from tuitune.data.rows import Row
     from tuitune.models.paths import Ids
     from tuitune.models.paths import Path as ModelPath
     from tuitune.recipe import Recipe
@@ -181,6 +182,11 @@ class _TextOnly(Head):
         """Run the model; return (batch, tokens of the text, width)."""
         return super().rows(model, inputs)[:, -inputs["input_ids"].shape[1] :]
 
+    def rows_and_hidden(self, model: nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Return both without those of the vectors."""
+        rows, hidden = super().rows_and_hidden(model, inputs)
+        return rows, rows if self.sliced else hidden[:, -inputs["input_ids"].shape[1] :]
+
 
 class _AfterVectors(PaddedPath):
     """Padded rows with `before` vectors in front of each, which are computed as tokens are."""
@@ -192,6 +198,10 @@ class _AfterVectors(PaddedPath):
     def size(self, rows: Ids, labels: Ids) -> int:
         """Return the tokens of the rectangle, the vectors among them."""
         return super().size(rows, labels) + len(labels) * self._before
+
+    def sizes(self, group: Sequence[Row]) -> list[int]:
+        """Return the width of each sequence, the vectors among it."""
+        return [width + self._before for width in super().sizes(group)]
 
 
 def has_network(encoder: nn.Module) -> bool:

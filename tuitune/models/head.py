@@ -20,6 +20,7 @@ from tuitune.models.losses import PLAIN, Anchor, Objective, divergence
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from tuitune.models.logprobs import TokenScores
     from tuitune.models.reference import Reference
 
 _SLICE_BYTES = {"cpu": 24 << 20, "cuda": 512 << 20}  # a CPU slice should stay in the last cache
@@ -55,7 +56,7 @@ class _HeadLoss(torch.autograd.Function):
         d_bias = torch.zeros_like(bias, dtype=exact) if bias is not None and wants[2] else None
         loss = hidden.new_zeros((), dtype=torch.float64)
         correct = torch.zeros((), dtype=torch.long, device=hidden.device)
-        for start, end in _slices(hidden, weight.shape[0], exact):
+        for start, end in slices(hidden, weight.shape[0], exact):
             h, t = hidden[start:end].to(dtype), targets[start:end]
             logits = h @ w.T
             logits = logits.to(exact) if bias is None else logits.to(exact) + bias
@@ -110,7 +111,8 @@ def _to_logits(
     return grad
 
 
-def _slices(hidden: Tensor, vocabulary: int, dtype: torch.dtype) -> Iterator[tuple[int, int]]:
+def slices(hidden: Tensor, vocabulary: int, dtype: torch.dtype) -> Iterator[tuple[int, int]]:
+    """Yield the rows of `hidden` in slices whose logits (n, vocabulary) of `dtype` stay small."""
     budget = _SLICE_BYTES.get(hidden.device.type, 128 << 20)
     rows = max(16, budget // (vocabulary * dtype.itemsize))
     for start in range(0, hidden.shape[0], rows):
@@ -224,6 +226,26 @@ class Head:
         with self._tap.opened():
             return model(**inputs).logits  # type: ignore[no-any-return]
 
+    def rows_and_hidden(self, model: nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Return `rows`, and the hidden states (batch, kept, H) that went into the head."""
+        if self._tap is not None:
+            rows = self.rows(model, inputs)
+            return rows, rows
+        caught: list[Tensor] = []
+        hook = _output_layer(model).register_forward_pre_hook(lambda _, args: caught.append(args[0]))
+        try:
+            return self.rows(model, inputs), caught[-1]
+        finally:
+            hook.remove()
+
+    def scores(self, rows: Tensor, targets: Tensor, temperature: float = 1.0) -> TokenScores:
+        """Return the log probabilities of targets (N,) given rows (N, width)."""
+        from tuitune.models.logprobs import plain_scores, token_scores
+
+        if self._tap is None:
+            return plain_scores(rows, targets, temperature)
+        return token_scores(rows, self._tap.head, targets, self._dtype, temperature)
+
     def loss(self, rows: Tensor, targets: Tensor, objective: Objective = PLAIN, anchor: Anchor | None = None) -> Scored:
         """Summed loss of rows (N, width) against targets (N,)."""
         if self._tap is None:
@@ -242,3 +264,9 @@ class Head:
             return None
         rows, linear = reference.rows(model, self, inputs)
         return Anchor(pick(rows), linear)
+
+
+def _output_layer(model: Any) -> nn.Module:
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    layer: nn.Module = base.get_output_embeddings()
+    return layer

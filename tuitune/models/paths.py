@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedModel
 
+    from tuitune.data.rows import Row
     from tuitune.models.flat import FlatBatch
+    from tuitune.models.logprobs import TokenScores
     from tuitune.models.reference import Reference
 
 Ids = Sequence[Sequence[int]]
@@ -44,10 +46,54 @@ class Score:
     correct: Tensor
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What a model says of N labelled tokens, sequence by sequence in the order given.
+
+    rows (N, width): hidden states before the head, or logits; hidden (N, H): always the hidden states; both of the
+    position before each token. targets (N,): the tokens. owner (N,): their sequence, counted from 0 over all groups.
+    sequences: how many there are. tokens: that went through the model.
+    """
+
+    rows: Tensor
+    hidden: Tensor
+    targets: Tensor
+    owner: Tensor
+    sequences: int
+    tokens: int
+    head: Head
+
+    def scores(self, temperature: float = 1.0) -> TokenScores:
+        """Return the log probability of each token (N,), with its gradient."""
+        return self.head.scores(self.rows, self.targets, temperature)
+
+    def sums(self, values: Tensor) -> Tensor:
+        """Return the sum of values (N,) over each sequence (sequences,), in float64: adding one by one rounds."""
+        total = torch.zeros(self.sequences, dtype=torch.float64, device=values.device)
+        return total.index_add(0, self.owner, values.double())
+
+    @property
+    def lengths(self) -> Tensor:
+        """Labelled tokens of each sequence, (sequences,)."""
+        return torch.bincount(self.owner, minlength=self.sequences)
+
+
 class Path(Protocol):
     """A way to compute the loss of several rows in one forward."""
 
     name: str
+
+    def sizes(self, group: Sequence[Row]) -> list[int]:
+        """Return the sizes that the sequences of a group have alone, for `combined`."""
+        ...
+
+    def read(self, model: nn.Module, groups: Sequence[Sequence[Row]]) -> Reading:
+        """Run the model over groups of sequences; the common beginning of a group is computed once where possible."""
+        ...
+
+    def on(self, head: Head) -> Path:
+        """Return this way for a model with another head (a frozen copy of the trained one)."""
+        ...
 
     def size(self, rows: Ids, labels: Ids) -> int:
         """Return the number of tokens that these rows make the model compute."""
@@ -106,6 +152,33 @@ class FlatPath:
     def combined(self, sizes: Sequence[int], shared: int) -> int:
         """Return the sum, the common beginning counted once."""
         return sum(sizes) - (len(sizes) - 1) * shared
+
+    def sizes(self, group: Sequence[Row]) -> list[int]:
+        """Return the tokens of the group, its common beginning counted once."""
+        lengths = [needed(row["labels"]) for row in group]
+        if len(group) < 2 or not self._share:
+            return lengths
+        trunk = common_beginning([row["input_ids"][:n] for row, n in zip(group, lengths, strict=True)])
+        return [sum(lengths) - (len(group) - 1) * trunk]
+
+    def read(self, model: nn.Module, groups: Sequence[Sequence[Row]]) -> Reading:
+        """Run the model over groups of sequences; raises ValueError if nothing is labelled."""
+        builder = FlatBuilder()
+        for group in groups:
+            builder.add([row["input_ids"] for row in group], [row["labels"] for row in group], share=self._share)
+        batch = builder.build(self._device, kernel=self._kernel)
+        rows = [row for group in groups for row in group]
+        with probe.flat_call():
+            batch.layout.group = self._group if model.training else 0
+            with self._noisy(model, [row["input_ids"] for row in rows], [needed(row["labels"]) for row in rows]):
+                out, hidden = self._head.rows_and_hidden(model, flat_inputs(batch))
+        picked = _labelled_rows(out[0], batch)
+        states = picked if hidden is out else _labelled_rows(hidden[0], batch)
+        return Reading(picked, states, batch.targets, batch.owner, batch.sequences, batch.tokens, self._head)
+
+    def on(self, head: Head) -> FlatPath:
+        """Return this way for a model with another head; it draws no noise."""
+        return FlatPath(head, self._device, share=self._share, kernel=self._kernel, group=self._group)
 
     def _trunk(self, rows: Ids, lengths: Sequence[int]) -> int:
         if not self._share or len(rows) < 2:
@@ -182,15 +255,28 @@ class PaddedPath:
         """Return the area of the rectangle."""
         return len(sizes) * max(sizes)
 
-    def score(
-        self,
-        model: nn.Module,
-        rows: Ids,
-        labels: Ids,
-        objective: Objective = PLAIN,
-        reference: Reference | None = None,
-    ) -> Score:
-        """Return the summed loss."""
+    def sizes(self, group: Sequence[Row]) -> list[int]:
+        """Return the width of each sequence."""
+        return [max(1, needed(row["labels"])) for row in group]
+
+    def read(self, model: nn.Module, groups: Sequence[Sequence[Row]]) -> Reading:
+        """Run the model over all sequences side by side."""
+        rows = [row for group in groups for row in group]
+        inputs, targets = self._rectangle([row["input_ids"] for row in rows], [row["labels"] for row in rows])
+        with self._noisy(model, [row["input_ids"] for row in rows]):
+            out, hidden = self._head.rows_and_hidden(model, inputs)
+        kept = targets != IGNORED
+        owner = kept.nonzero()[:, 0]
+        picked = out[kept]
+        states = picked if hidden is out else hidden[kept]
+        return Reading(picked, states, targets[kept], owner, len(rows), targets.numel(), self._head)
+
+    def on(self, head: Head) -> PaddedPath:
+        """Return this way for a model with another head; it draws no noise."""
+        return PaddedPath(head, self._device, self._pad)
+
+    def _rectangle(self, rows: Ids, labels: Ids) -> tuple[dict[str, Any], Tensor]:
+        """Return the keyword arguments of the model's forward, and the target of each position, both (rows, width)."""
         width = max(max(1, needed(mask)) for mask in labels)
         ids = torch.full((len(rows), width), self._pad)
         mask = torch.zeros(len(rows), width, dtype=torch.long)
@@ -201,12 +287,24 @@ class PaddedPath:
             following = torch.tensor(label[1 : n + 1])
             targets[i, : len(following)] = following
         inputs = {"input_ids": ids.to(self._device), "attention_mask": mask.to(self._device), "use_cache": False}
-        kept = (targets != IGNORED).to(self._device)
+        return inputs, targets.to(self._device)
+
+    def score(
+        self,
+        model: nn.Module,
+        rows: Ids,
+        labels: Ids,
+        objective: Objective = PLAIN,
+        reference: Reference | None = None,
+    ) -> Score:
+        """Return the summed loss."""
+        inputs, targets = self._rectangle(rows, labels)
+        kept = targets != IGNORED
         anchor = self._head.anchor(reference, model, inputs, lambda x: x[kept])
         with self._noisy(model, rows):
             hidden = self._head.rows(model, inputs)
-        scored = self._head.loss(hidden[kept], targets.to(self._device)[kept], objective, anchor)
-        return Score(scored.loss, ids.numel(), sum(map(labelled, labels)), scored.correct)
+        scored = self._head.loss(hidden[kept], targets[kept], objective, anchor)
+        return Score(scored.loss, targets.numel(), sum(map(labelled, labels)), scored.correct)
 
     def _noisy(self, model: nn.Module, rows: Ids) -> AbstractContextManager[None]:
         if self._noise is None or not model.training:

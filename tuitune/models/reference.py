@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -13,6 +13,9 @@ from tuitune.models.head import Head
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from tuitune.data.rows import Row
+    from tuitune.models.paths import Path, Reading
 
 Precision = Callable[[], AbstractContextManager[object]]
 
@@ -27,6 +30,10 @@ class Reference(Protocol):
         """
         ...
 
+    def reading(self, model: Any, path: Path, groups: Sequence[Sequence[Row]]) -> AbstractContextManager[Reading]:
+        """Open what it says of these sequences; `scores` are to be asked while that is open."""
+        ...
+
 
 class Itself:
     """The trained model itself; `before` lets it be what it was: its adapter is off while that is open."""
@@ -39,6 +46,12 @@ class Itself:
         with torch.no_grad(), self._precision(), in_evaluation(model), self._before(model):
             return head.rows(model, inputs), head.linear
 
+    @contextmanager
+    def reading(self, model: Any, path: Path, groups: Sequence[Sequence[Row]]) -> Iterator[Reading]:
+        """Read `model` as it was."""
+        with torch.no_grad(), self._precision(), in_evaluation(model), self._before(model):
+            yield path.read(model, groups)
+
 
 class FrozenCopy:
     """A second model in memory."""
@@ -50,3 +63,9 @@ class FrozenCopy:
         """Run the copy."""
         with torch.no_grad(), self._precision():
             return self._head.rows(self._model, inputs), self._head.linear
+
+    @contextmanager
+    def reading(self, model: Any, path: Path, groups: Sequence[Sequence[Row]]) -> Iterator[Reading]:
+        """Read the copy."""
+        with torch.no_grad(), self._precision():
+            yield path.on(self._head).read(self._model, groups)

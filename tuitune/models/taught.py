@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from tuitune.models.paths import Ids, Path, Score
+    from tuitune.data.rows import Row
+    from tuitune.models.head import Head
+    from tuitune.models.paths import Ids, Path, Reading, Score
     from tuitune.models.reference import Reference
 
 _AUXILIARY = 0.1  # weight of the routers' own loss
@@ -44,6 +46,22 @@ class TaughtPath:
     def combined(self, sizes: Sequence[int], shared: int) -> int:
         """Return the size of several rows from the sizes that each has alone."""
         return self._plain.combined(sizes, shared)
+
+    def sizes(self, group: Sequence[Row]) -> list[int]:
+        """Return the sizes that the sequences of a group have alone."""
+        return self._plain.sizes(group)
+
+    def read(self, model: nn.Module, groups: Sequence[Sequence[Row]]) -> Reading:
+        """Run the model; its routers learn nothing from it."""
+        try:
+            return self._plain.read(model, groups)
+        finally:
+            for layer in routed_layers(model):
+                layer.lessons.clear()
+
+    def on(self, head: Head) -> Path:
+        """Return the plain way for a model with another head: what does not learn is not taught."""
+        return self._plain.on(head)
 
     def score(
         self,

@@ -24,8 +24,10 @@ from tuitune.recipe.fields.matrix import MatrixOptions, own_optimizer
 from tuitune.recipe.fields.method import WHOLE, MethodOptions
 from tuitune.recipe.fields.model import ModelOptions
 from tuitune.recipe.fields.oft import OftOptions
+from tuitune.recipe.fields.online import OnlineOptions
 from tuitune.recipe.fields.optimizer import OptimizerOptions
 from tuitune.recipe.fields.precision import PrecisionOptions
+from tuitune.recipe.fields.preference import PreferenceOptions
 from tuitune.recipe.fields.quantization import QuantizationOptions
 from tuitune.recipe.fields.run import RunOptions
 from tuitune.recipe.fields.saving import SavingOptions
@@ -46,6 +48,8 @@ class Recipe(
     DataOptions,
     BatchOptions,
     LossOptions,
+    PreferenceOptions,
+    OnlineOptions,
     OptimizerOptions,
     GaloreOptions,
     ApolloOptions,

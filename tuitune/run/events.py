@@ -67,7 +67,10 @@ class Progress(Event):
 
 @dataclass(frozen=True, slots=True)
 class StepLogged(Event):
-    """The figures of one optimizer step, or of the steps since the last one logged; `memory` is in bytes."""
+    """The figures of one optimizer step, or of the steps since the last one logged; `memory` is in bytes.
+
+    metrics: the stage's own (`rewards/margins`, `kl`), by trl's names.
+    """
 
     step: int
     epoch: float = 0.0
@@ -82,6 +85,7 @@ class StepLogged(Event):
     memory: dict[str, int] = field(default_factory=dict)
     mfu: float | None = None
     parts: int = 1
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,21 @@ class EvalLogged(Event):
     loss: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled(Event):
+    """Answers that the weights gave to one prompt, to learn from (ppo, grpo, rloo) or at an evaluation.
+
+    rewards: of each answer. parts: each reward function's own, by name. reference: what the data says, if anything.
+    """
+
+    step: int
+    prompt: str = ""
+    answers: list[str] = field(default_factory=list)
+    rewards: list[float] = field(default_factory=list)
+    parts: dict[str, list[float]] = field(default_factory=dict)
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +206,7 @@ _ALL: tuple[type[Event], ...] = (
     Progress,
     StepLogged,
     EvalLogged,
+    Sampled,
     CheckpointSaved,
     ReplyStarted,
     ReplyFinished,

@@ -9,7 +9,18 @@ if TYPE_CHECKING:
     from tuitune.recipe import Recipe
     from tuitune.stages.base import Stage
 
-_STAGES = {"sft": ("tuitune.stages.sft", "Sft")}
+_STAGES = {
+    "sft": ("tuitune.stages.sft", "Sft"),
+    "pt": ("tuitune.stages.pt", "Pt"),
+    "rm": ("tuitune.stages.rm", "RewardModel"),
+    "dpo": ("tuitune.stages.preference", "Preference"),
+    "orpo": ("tuitune.stages.preference", "Preference"),
+    "simpo": ("tuitune.stages.preference", "Preference"),
+    "kto": ("tuitune.stages.kto", "Kto"),
+    "ppo": ("tuitune.stages.ppo", "Ppo"),
+    "grpo": ("tuitune.stages.grpo", "Grpo"),
+    "rloo": ("tuitune.stages.grpo", "Grpo"),
+}
 
 
 def stage(recipe: Recipe) -> Stage:

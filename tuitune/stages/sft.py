@@ -3,42 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from tuitune.models.flat import labelled
 from tuitune.models.losses import PLAIN, Name, Objective
 from tuitune.recipe.fields.losses import loss_name
-from tuitune.stages.base import Part
+from tuitune.stages.base import Part, Stage
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from tuitune.data import Row
+    from tuitune.data import Example
     from tuitune.models.paths import Path
-    from tuitune.models.reference import Reference
     from tuitune.recipe import Recipe
 
 
-class Sft:
+class Sft(Stage):
     """Next-token prediction on the labelled tokens; evaluation always measures plain likelihood."""
 
-    name = "sft"
+    name: ClassVar[str] = "sft"
 
     def __init__(self, recipe: Recipe | None = None) -> None:
+        if recipe is not None:
+            super().__init__(recipe)
         self._objective = objective(recipe) if recipe else PLAIN
-        self.reference: Reference | None = None
 
     @property
     def needs_reference(self) -> bool:
         """Whether `reference` must be set before a training."""
         return self._objective.anchored
 
-    def items(self, rows: Sequence[Row]) -> int:
+    def items(self, examples: Sequence[Example]) -> int:
         """Return the number of labelled tokens."""
-        return sum(labelled(row["labels"]) for row in rows)
+        return sum(labelled(row["labels"]) for example in examples for row in example.sequences)
 
-    def part_loss(self, model: nn.Module, rows: Sequence[Row], path: Path) -> Part:
-        """Return the summed loss of the labelled tokens of `rows`."""
+    def part_loss(self, model: nn.Module, examples: Sequence[Example], path: Path) -> Part:
+        """Return the summed loss of the labelled tokens of `examples`."""
+        rows = [row for example in examples for row in example.sequences]
         ids, labels = [row["input_ids"] for row in rows], [row["labels"] for row in rows]
         what, reference = (self._objective, self.reference) if model.training else (PLAIN, None)
         scored = path.score(model, ids, labels, what, reference)

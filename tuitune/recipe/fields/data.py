@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from tuitune.recipe.option import Options, Rule, option
+from tuitune.recipe.option import Options, Rule, When, option
 from tuitune.recipe.shapes import Flag, Names, Share, Text, Whole
 
 IDENTITY = frozenset({"identity", "identity_en", "identity_zh"})
@@ -49,12 +49,50 @@ class DataOptions(Options):
         "Leave padding out of the loss. TuiTune computes no padding, so nothing else is possible.",
         planned={False: "remove the key: there is no padding that could be learnt"},
     )
-    disable_shuffling: Flag = option(False, "Take the rows in the order of the files instead of shuffling each epoch.")
-    overwrite_cache: Flag = option(
-        False,
-        "Of LLaMA-Factory: read the data anew instead of from a cache.",
-        inert="there is no cache of tokenised data; rows are read anew for every run",
+    truncation: Literal["proportional", "left", "right"] = option(
+        "proportional",
+        "What a row loses that is longer than cutoff_len: prompt and answer in proportion, as LLaMA-Factory does, its "
+        "beginning, or its end.",
     )
+    packing: Flag | None = option(
+        None,
+        "Put several rows into one of cutoff_len tokens; they never see each other. Unset, for stage pt only, where "
+        "the texts follow one another.",
+        when=When("stage", ("sft", "pt")),
+    )
+    neat_packing: Flag = option(
+        False, "Of LLaMA-Factory: packing without rows seeing each other, as packing is here.",
+        when=When("stage", ("sft",)),
+    )  # fmt: skip
+    mix_strategy: Literal["concat", "interleave_under", "interleave_over", "interleave_once"] = option(
+        "concat",
+        "How several datasets become one: one after another, or drawn in turn until the first is used up (`under`), "
+        "until all are (`over`, short ones repeat) or until every row was there once (`once`).",
+    )
+    interleave_probs: Text | None = option(
+        None, "Probability of each dataset when they are drawn in turn, with commas; unset, in strict turn."
+    )
+    streaming: Flag = option(
+        False, "Read and tokenise rows while training, for data too large to prepare first. Needs max_steps."
+    )
+    buffer_size: Whole = option(
+        16384, "Rows that a streamed dataset is shuffled among.", unit="rows", ge=1, when=When("streaming", (True,))
+    )
+    tool_format: Text | None = option(
+        None, "How tools and their calls are written, such as qwen or llama3. Unset, as the template has it."
+    )
+    enable_thinking: Flag | None = option(
+        True,
+        "For templates of reasoning models: answers without thoughts begin with empty ones that are learnt (true), or "
+        "that belong to the prompt (false).",
+    )
+    preserve_thinking: Flag = option(False, "Keep the thoughts of earlier answers in the conversation.")
+    media_dir: Text | None = option(None, "Folder of the images that rows name. Unset, dataset_dir.")
+    tokenized_path: Text | None = option(
+        None, "Folder that keeps the tokenised data: written when it is not there, read when it is."
+    )
+    disable_shuffling: Flag = option(False, "Take the rows in the order of the files instead of shuffling each epoch.")
+    overwrite_cache: Flag = option(False, "Tokenise anew instead of taking what was kept of the same data.")
     preprocessing_batch_size: Whole = option(
         1000,
         "Of LLaMA-Factory: rows tokenised at once.",
@@ -95,12 +133,6 @@ RULES = (
     ),
     _twice("dataset"),
     _twice("eval_dataset"),
-    Rule(
-        ("dataset_dir",),
-        lambda r: r.dataset_dir == "ONLINE" or r.dataset_dir.startswith("REMOTE:"),
-        "data from a hub is not supported yet",
-        "download the files and name their folder",
-    ),
     Rule(
         ("train_on_prompt", "mask_history"),
         lambda r: r.train_on_prompt and r.mask_history,

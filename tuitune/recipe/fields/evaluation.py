@@ -42,6 +42,11 @@ class EvaluationOptions(Options):
         None, "Stop after so many evaluations without a better one.", unit="evaluations", ge=1
     )
     compute_accuracy: Flag = option(False, "Also report the share of tokens predicted right.", when=_EVALUATED)
+    predict_with_generate: Flag = option(
+        False,
+        "Also let the model answer the held-out prompts at every evaluation, and compare with the data's answers.",
+        when=(_EVALUATED, When("stage", ("sft",))),
+    )
 
 
 def _not_multiple(recipe: Recipe) -> bool:

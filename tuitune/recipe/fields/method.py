@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from tuitune.recipe.option import Options, Rule, When, option
 from tuitune.recipe.shapes import Flag, Names
 
-_STAGES = ("pt", "rm", "ppo", "dpo", "kto", "orpo", "simpo", "grpo", "rloo")
+Stage = Literal["sft", "pt", "rm", "dpo", "orpo", "simpo", "kto", "ppo", "grpo", "rloo"]
 
 # The families of methods, for the conditions of keys.
 WHOLE = ("full", "freeze")  # change the model's own weights
@@ -40,10 +40,12 @@ class MethodOptions(Options):
     GROUP: ClassVar[str] = "method"
     FIXED: ClassVar[bool] = True
 
-    stage: Literal["sft"] = option(
+    stage: Stage = option(
         "sft",
-        "What the model learns from: `sft` is supervised fine-tuning on prompts with answers.",
-        planned=dict.fromkeys(_STAGES, "use sft for now"),
+        "What the model learns from: `sft` prompts with answers, `pt` plain text, `dpo`, `orpo` and `simpo` pairs of a "
+        "better and a worse answer, `kto` answers marked good or bad, `rm` pairs, to become a judge; `ppo`, `grpo` and "
+        "`rloo` its own answers and their rewards.",
+        essential=True,
     )
     do_train: Flag = option(
         True,

@@ -18,7 +18,6 @@ ABSENT: dict[str, dict[str, object]] = {
     },
     "delayed or first evaluation": {"eval_delay": 0, "eval_on_start": False},
     "generating while evaluating": {
-        "predict_with_generate": False,
         "generation_max_length": None,
         "generation_num_beams": None,
         "generation_config": None,
