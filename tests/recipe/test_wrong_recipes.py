@@ -32,7 +32,6 @@ WRONG = [
     ("bf16: maybe", "bf16", "true or false", ""),
     ("bf16: 2", "bf16", "true or false", ""),
     ("finetuning_type: loar", "finetuning_type", "not one of: lora, full", "lora"),
-    ("stage: dpo", "stage", "not supported yet", "sft"),
     ("stage: sfft", "stage", "not one of", "sft"),
     ("lr_scheduler_type: cosin", "lr_scheduler_type", "not one of", "cosine"),
     ("optim: adamw_torch_fusd", "optim", "not one of", "adamw_torch_fused"),
@@ -42,12 +41,35 @@ WRONG = [
     ("flash_attn: fa3", "flash_attn", "not supported yet", "auto"),
     ("use_fast_tokenizer: false", "use_fast_tokenizer", "not supported yet", "remove"),
     ("do_train: false", "do_train", "not supported yet", "remove"),
-    ("packing: true", "packing", "packing rows into one is not supported yet", "remove"),
-    ("streaming: true", "streaming", "not supported yet", "remove"),
-    ("enable_thinking: false", "enable_thinking", "not supported yet", "remove"),
+    ("neat_packing: true\npacking: false", "neat_packing", "neat_packing packs", "keep one"),
+    ("pref_loss: sigmoyd\nstage: dpo", "pref_loss", "not one of", "sigmoid"),
+    ("stage: dpo\npref_loss: ipo\ndpo_label_smoothing: 0.1", "dpo_label_smoothing", "sigmoid and robust", "sigmoid"),
+    ("stage: orpo\npref_bco_weight: 1", "pref_bco_weight", "needs a reference", "pref_loss: sigmoid"),
+    ("stage: dpo\npref_loss: simpo\nld_alpha: 0.5", "ld_alpha", "losses with a reference", "remove"),
+    ("stage: dpo\npref_loss: orpo\npref_ftx: 1", "pref_ftx", "do not take it", "remove"),
+    ("stage: dpo\nref_model: x\nref_model_quantization_bit: 3", "ref_model_quantization_bit", "4 or 8", ""),
+    ("stage: dpo\nref_model_adapters: x", "ref_model_adapters", "no such model", "ref_model"),
+    (
+        "stage: dpo\nprecompute_ref_log_probs: true\nstreaming: true\nmax_steps: 5",
+        "precompute_ref_log_probs",
+        "cannot be asked beforehand",
+        "keep one",
+    ),
+    (
+        "stage: dpo\nfinetuning_type: full\nmixture_of_depths: convert",
+        "stage",
+        "learns its routers",
+        "remove",
+    ),
+    (
+        "mix_strategy: interleave_over\ninterleave_probs: 0.5, 0.5",
+        "interleave_probs",
+        "one probability for each data set",
+        "0.7, 0.3",
+    ),
+    ("interleave_probs: 1.0", "interleave_probs", "one after another", "interleave_over"),
     ("deepspeed: z3.json", "deepspeed", "DeepSpeed is not supported yet", "remove"),
     ("do_predict: true", "do_predict", "not supported yet", "remove"),
-    ("predict_with_generate: true", "predict_with_generate", "not supported yet", "remove"),
     ("kt_config: {kt_backend: auto}", "kt_config", "KTransformers is not supported yet", "remove"),
     ("dist_config: {name: fsdp2}", "dist_config", "v1 engine is not supported yet", "remove"),
     ("report_to: wandb", "report_to", "not supported yet", "none"),
@@ -119,8 +141,6 @@ WRONG = [
         "keep one",
     ),
     ("optim: adamw", "optim", "not one of", "did you mean adamw_torch?"),
-    ("dataset_dir: ONLINE", "dataset_dir", "from a hub is not supported yet", "download"),
-    ("dataset_dir: REMOTE:llamafactory/demo_data", "dataset_dir", "not supported yet", "download"),
     ("eval_dataset: a,a", "eval_dataset", "twice", "once"),
     ("eval_dataset: {a: 1}", "eval_dataset", "a name", "top level"),
     ("template: true", "template", "expected a text, found true", "quotes"),
@@ -263,7 +283,7 @@ def test_wrong_recipe_is_refused_in_words(lines: str, key: str, reason: str, hin
 
 
 def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
-    found = errors("lora_rank: 0", "colour: red", "bf16: perhaps", "stage: dpo", "use_galore: true")
+    found = errors("lora_rank: 0", "colour: red", "bf16: perhaps", "stage: dpoo", "use_galore: true")
     assert [problem.key for problem in found] == ["lora_rank", "colour", "bf16", "stage", "use_galore"]
     assert [problem.line for problem in found] == [3, 4, 5, 6, 7]
 
@@ -332,7 +352,7 @@ WARNED = [
     ("warmup_steps: 10\nlr_scheduler_type: constant", "warmup_steps", "applies when lr_scheduler_type"),
     ("warmup_ratio: 0.1", "warmup_ratio", "read as warmup_steps"),
     ("evaluation_strategy: no", "evaluation_strategy", "another name for eval_strategy"),
-    ("overwrite_cache: true", "overwrite_cache", "no cache"),
+    ("stage: orpo\nprecompute_ref_log_probs: true", "precompute_ref_log_probs", "ask no reference"),
     ("preprocessing_num_workers: 16", "preprocessing_num_workers", "own threads"),
     ("plot_loss: true", "plot_loss", "no picture"),
     ("ddp_timeout: 180000000", "ddp_timeout", "one device"),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from tuitune.recipe.option import Options, Rule, When, option
 from tuitune.recipe.shapes import Flag, Names, Share, Text, Whole
 
+if TYPE_CHECKING:
+    from tuitune.recipe.recipe import Recipe
+
+_SFT = When("stage", ("sft",))
 IDENTITY = frozenset({"identity", "identity_en", "identity_zh"})
 
 
@@ -42,8 +46,8 @@ class DataOptions(Options):
         ge=0,
         essential=True,
     )
-    train_on_prompt: Flag = option(False, "Learn the prompts too, not only the answers.")
-    mask_history: Flag = option(False, "In conversations of several turns, learn the last answer only.")
+    train_on_prompt: Flag = option(False, "Learn the prompts too, not only the answers.", when=_SFT)
+    mask_history: Flag = option(False, "In conversations of several turns, learn the last answer only.", when=_SFT)
     ignore_pad_token_for_loss: Flag = option(
         True,
         "Leave padding out of the loss. TuiTune computes no padding, so nothing else is possible.",
@@ -61,8 +65,7 @@ class DataOptions(Options):
         when=When("stage", ("sft", "pt")),
     )
     neat_packing: Flag = option(
-        False, "Of LLaMA-Factory: packing without rows seeing each other, as packing is here.",
-        when=When("stage", ("sft",)),
+        False, "Of LLaMA-Factory: packing without rows seeing each other, as packing is here.", when=_SFT
     )  # fmt: skip
     mix_strategy: Literal["concat", "interleave_under", "interleave_over", "interleave_once"] = option(
         "concat",
@@ -115,6 +118,23 @@ class DataOptions(Options):
     author: Text = option("the TuiTune team", "Who made the assistant, in the packaged identity data.")
 
 
+def probabilities(recipe: Recipe) -> tuple[float, ...] | None:
+    """Return the numbers of `interleave_probs`, () for what is none, None where it is unset."""
+    if recipe.interleave_probs is None:
+        return None
+    try:
+        return tuple(float(part) for part in recipe.interleave_probs.split(","))
+    except ValueError:
+        return ()
+
+
+def _unfit_probabilities(recipe: Recipe) -> bool:
+    found = probabilities(recipe)
+    return found is not None and (
+        len(found) != len(recipe.dataset) or not all(0 <= p < 1.0001 for p in found) or abs(sum(found) - 1) > 1e-3
+    )
+
+
 def _twice(key: str) -> Rule:
     return Rule(
         (key,),
@@ -143,6 +163,24 @@ RULES = (
         ("val_size", "eval_dataset"),
         lambda r: r.val_size > 0 and bool(r.eval_dataset),
         "val_size holds back rows for evaluation, but eval_dataset names some already",
+        "keep one of them",
+    ),
+    Rule(
+        ("interleave_probs", "dataset"),
+        _unfit_probabilities,
+        "must be one probability for each data set, together 1",
+        "such as 0.7, 0.3 for two",
+    ),
+    Rule(
+        ("interleave_probs", "mix_strategy"),
+        lambda r: r.interleave_probs is not None and r.mix_strategy == "concat",
+        "says how often to draw from each data set, but mix_strategy: concat takes one after another",
+        "set mix_strategy: interleave_over, or interleave_under",
+    ),
+    Rule(
+        ("neat_packing", "packing"),
+        lambda r: r.neat_packing and r.packing is False,
+        "neat_packing packs, packing: false does not",
         "keep one of them",
     ),
     Rule(

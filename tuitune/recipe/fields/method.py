@@ -42,9 +42,9 @@ class MethodOptions(Options):
 
     stage: Stage = option(
         "sft",
-        "What the model learns from: `sft` prompts with answers, `pt` plain text, `dpo`, `orpo` and `simpo` pairs of a "
-        "better and a worse answer, `kto` answers marked good or bad, `rm` pairs, to become a judge; `ppo`, `grpo` and "
-        "`rloo` its own answers and their rewards.",
+        "What the model learns from: `sft` prompts with answers, `pt` plain text, `dpo`, `orpo`, `simpo` and `rm` (a "
+        "judge) pairs of a better and a worse answer, `kto` answers marked good or bad, `ppo`, `grpo` and `rloo` "
+        "rewards for its own.",
         essential=True,
     )
     do_train: Flag = option(

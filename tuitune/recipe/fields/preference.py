@@ -94,4 +94,64 @@ def preference_loss(recipe: Recipe) -> str:
     return recipe.pref_loss if recipe.stage == "dpo" else recipe.stage
 
 
-RULES: tuple[Rule, ...] = ()
+def _without_reference(recipe: Recipe) -> bool:
+    return recipe.stage in PAIRED and preference_loss(recipe) in ("orpo", "simpo")
+
+
+RULES = (
+    Rule(
+        ("dpo_label_smoothing", "pref_loss"),
+        lambda r: r.stage == "dpo" and r.dpo_label_smoothing > 0 and r.pref_loss not in ("sigmoid", "robust"),
+        "is known to the losses sigmoid and robust only",
+        "set pref_loss: sigmoid, or remove it",
+    ),
+    Rule(
+        ("pref_bco_weight", "pref_loss", "stage"),
+        lambda r: r.pref_bco_weight > 0 and _without_reference(r),
+        "needs a reference, which orpo and simpo do not have",
+        "remove it, or set pref_loss: sigmoid",
+    ),
+    Rule(
+        ("ld_alpha", "pref_loss", "stage"),
+        lambda r: r.ld_alpha is not None and _without_reference(r),
+        "belongs to the losses with a reference; orpo and simpo take the mean over an answer's tokens anyway",
+        "remove it, or set pref_loss: sigmoid",
+    ),
+    Rule(
+        ("pref_ftx", "pref_loss"),
+        lambda r: r.pref_ftx > 0 and _without_reference(r),
+        "orpo and simpo do not take it: orpo has the plain loss in it already",
+        "remove it, or set pref_loss: sigmoid",
+    ),
+    Rule(
+        ("ref_model", "precompute_ref_log_probs", "pref_loss", "stage"),
+        lambda r: (r.ref_model is not None or r.precompute_ref_log_probs) and _without_reference(r),
+        "has no effect: orpo and simpo ask no reference",
+        "remove it",
+        level="warning",
+    ),
+    Rule(
+        ("ref_model_quantization_bit",),
+        lambda r: r.ref_model_quantization_bit not in (None, 4, 8),
+        "must be 4 or 8",
+        "4 needs least memory, 8 is closer to the model",
+    ),
+    Rule(
+        ("ref_model_adapters", "ref_model"),
+        lambda r: bool(r.ref_model_adapters) and r.ref_model is None,
+        "names adapters of a reference model, but no such model",
+        "set ref_model: the model that they belong to",
+    ),
+    Rule(
+        ("precompute_ref_log_probs", "streaming"),
+        lambda r: r.precompute_ref_log_probs and r.streaming,
+        "the reference cannot be asked beforehand about rows that are read while training",
+        "keep one of them",
+    ),
+    Rule(
+        ("stage", "mixture_of_depths"),
+        lambda r: r.stage not in ("sft", "pt") and bool(r.mixture_of_depths),
+        "mixture_of_depths learns its routers with stages sft and pt only",
+        "remove mixture_of_depths, or set stage: sft",
+    ),
+)
