@@ -16,6 +16,10 @@ FILES = {
     "identity": "identity_en.json",
     "identity_en": "identity_en.json",
     "identity_zh": "identity_zh.json",
+    "identity_pairs": "identity_pairs.json",
+    "identity_votes": "identity_votes.json",
+    "sums": "sums.json",
+    "glossary": "glossary.json",
 }
 _PLACE = re.compile(r"\{\{(name|author)\}\}")
 
@@ -48,4 +52,7 @@ def fill(talk: Conversation, name: str | None, author: str | None) -> Conversati
         return _PLACE.sub(value_of, text)
 
     messages = tuple(replace(message, content=filled(message.content)) for message in talk.messages)
-    return Conversation(messages, None if talk.system is None else filled(talk.system))
+    rejected = None if talk.rejected is None else replace(talk.rejected, content=filled(talk.rejected.content))
+    return replace(
+        talk, messages=messages, system=None if talk.system is None else filled(talk.system), rejected=rejected
+    )

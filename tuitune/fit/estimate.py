@@ -19,6 +19,8 @@ from tuitune.fit.methods import NotKnown
 from tuitune.fit.parts import ROLES, STANDING, Role, parts_of
 from tuitune.fit.precision import DeviceKind
 from tuitune.fit.shapes import ModelShape, likeness
+from tuitune.recipe.fields.online import ONLINE
+from tuitune.recipe.fields.preference import PAIRS, needs_reference
 
 if TYPE_CHECKING:
     from tuitune.recipe import Recipe
@@ -85,7 +87,7 @@ def estimate(
     load, why = _load(recipe, shape, kind, bf16_units, adapter)
     if load is None:
         return Estimate(None, free, total, notes=why)
-    row = min(longest or recipe.cutoff_len, recipe.cutoff_len) + load.trained.before
+    row = _row(recipe, longest) + load.trained.before
     cut = _cut(recipe, load, free, kind, row)
     tokens = max(row, min(cut.tokens, recipe.rows_per_step * row))
     parts = parts_of(recipe, load.model.shape, load, cut, tokens, kind)
@@ -110,7 +112,7 @@ def largest_batch(
     load, _ = _load(recipe, shape, kind, bf16_units, adapter)
     if load is None:
         return None
-    row = min(longest or recipe.cutoff_len, recipe.cutoff_len) + load.trained.before
+    row = _row(recipe, longest) + load.trained.before
     cut = _cut(recipe, load, free, kind, row)
 
     def fits(rows: int) -> bool:
@@ -136,6 +138,14 @@ def why_no_batch(found: Estimate) -> str:
     if held > found.free:
         return "not even an empty step fits: choose a smaller model, finetuning_type: lora or another device"
     return "not even one row fits with room to spare: lower cutoff_len or choose a smaller model"
+
+
+def _row(recipe: Recipe, longest: int | None) -> int:
+    """Return the most tokens that one row makes the model compute at once."""
+    row = min(longest or recipe.cutoff_len, recipe.cutoff_len)
+    if recipe.stage in ONLINE:
+        return row + recipe.max_new_tokens
+    return 2 * row if recipe.stage in PAIRS else row
 
 
 def _load(
@@ -179,6 +189,10 @@ def _notes(
 ) -> tuple[str, ...]:
     rows = recipe.rows_per_step
     notes = ["an estimate" if longest else f"an estimate, for rows of {recipe.cutoff_len:,} tokens (cutoff_len)"]
+    if recipe.stage in ONLINE:
+        notes[0] += f" and answers of {recipe.max_new_tokens:,} (max_new_tokens), without what sampling them takes"
+    if recipe.ref_model and needs_reference(recipe) and not recipe.precompute_ref_log_probs:
+        notes.append("ref_model is counted as a model of the same size")
     if tokens < rows * row:
         notes.append(f"at most {tokens:,} tokens at once: a step of {rows:,} such rows is cut, with the same gradient")
     if cut.recompute:

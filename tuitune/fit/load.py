@@ -13,6 +13,7 @@ from tuitune.fit.methods import NotKnown, Trained, trained
 from tuitune.fit.precision import DeviceKind, Precision, precision
 from tuitune.fit.shaped import Shaped, shaped
 from tuitune.fit.states import Held, held
+from tuitune.recipe.fields.preference import VALUED, needs_reference
 
 if TYPE_CHECKING:
     from tuitune.fit.shapes import ModelShape
@@ -49,6 +50,12 @@ def load_of(
     if not learning.blocks:
         raise NotKnown("nothing of this model would learn")
     weights, adapters = _weights(recipe, model, learning, formats)
+    head = _value_head(recipe, shape)
+    learning = replace(learning, blocks=(*learning.blocks, *head))
+    if recipe.whole:
+        weights += layers.elements(head) * formats.trained_bytes
+    else:
+        adapters += layers.elements(head) * formats.trained_bytes
     coming = held(recipe, learning.blocks, formats.trained_bytes, model.shape.head_dim or 0)
     return Load(formats, model, learning, weights + _copy(recipe, shape, formats), adapters, coming)
 
@@ -73,12 +80,26 @@ def _frozen_bytes(recipe: Recipe, formats: Precision) -> int:
     return formats.trained_bytes if recipe.finetuning_type == "full" else formats.weight_bytes
 
 
+def _value_head(recipe: Recipe, shape: ModelShape) -> tuple[Block, ...]:
+    """Return the head that rm and ppo train beside the model."""
+    if recipe.stage not in VALUED:
+        return ()
+    return (Block((1, shape.hidden_size or 0), name="v_head.summary.weight"), Block((1,), name="v_head.summary.bias"))
+
+
 def _copy(recipe: Recipe, shape: ModelShape, formats: Precision) -> int:
-    """Return the bytes of the model as it was, which ASFT holds on to; beside most adapters it is there anyway."""
-    moved = recipe.pissa_init or recipe.loftq_init
-    if not (recipe.use_asft_loss and (recipe.whole or moved)):
+    """Return the bytes of a reference model that stays in memory; beside most adapters it is there anyway.
+
+    A model of its own is counted as one of the same size.
+    """
+    if not needs_reference(recipe) or recipe.precompute_ref_log_probs:
         return 0
-    if recipe.quantization_bit is not None:
+    moved = recipe.stage == "sft" and (recipe.pissa_init or recipe.loftq_init)
+    if not (recipe.whole or moved or recipe.ref_model):
+        return 0
+    bits = recipe.ref_model_quantization_bit if recipe.ref_model else recipe.quantization_bit
+    if bits is not None:
         known = layers.modules(shape) or ()
-        return quantised.weight_bytes(recipe, known, bool(shape.tied), formats.compute_bytes)
+        asked = recipe.model_copy(update={"quantization_bit": bits})
+        return quantised.weight_bytes(asked, known, bool(shape.tied), formats.compute_bytes)
     return layers.elements(layers.whole(shape) or ()) * formats.compute_bytes

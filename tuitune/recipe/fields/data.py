@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tuitune.recipe.recipe import Recipe
 
 _SFT = When("stage", ("sft",))
-IDENTITY = frozenset({"identity", "identity_en", "identity_zh"})
+IDENTITY = frozenset({"identity", "identity_en", "identity_zh", "identity_pairs", "identity_votes"})
 
 
 class DataOptions(Options):
@@ -22,7 +22,7 @@ class DataOptions(Options):
     dataset: Names = option(
         (),
         "Datasets to train on, with commas: names from dataset_info.json, or files (json, jsonl, csv, parquet). "
-        "`identity` is a small set that TuiTune brings itself.",
+        "`identity`, `identity_pairs`, `identity_votes`, `sums` and `glossary` are small sets that TuiTune brings itself.",
         required=True,
         essential=True,
     )

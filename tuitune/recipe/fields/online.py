@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from tuitune.recipe import rewards
 from tuitune.recipe.option import Options, Rule, When, option
+from tuitune.recipe.rewards import RewardNames
 from tuitune.recipe.shapes import Flag, Names, Number, Text, Whole
 
 ONLINE = ("ppo", "grpo", "rloo")
@@ -37,10 +39,10 @@ class OnlineOptions(Options):
     reward_model_quantization_bit: Whole | None = option(
         None, "Bits that a full reward model's weights are loaded in: 4 or 8.", when=When("reward_model")
     )
-    reward_functions: Names = option(
+    reward_functions: RewardNames = option(
         (),
         "Built-in rewards, with commas: `exact` (the data's answer), `format` (thoughts, then an answer), `length`, "
-        "`pattern`.",
+        "`pattern`, `json`, `repetition`.",
         when=_ONLINE,
         essential=True,
     )
@@ -100,4 +102,4 @@ class OnlineOptions(Options):
     )  # fmt: skip
 
 
-RULES: tuple[Rule, ...] = ()
+RULES: tuple[Rule, ...] = rewards.RULES

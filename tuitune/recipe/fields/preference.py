@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 PAIRED = ("dpo", "orpo", "simpo")  # stages that learn from a better and a worse answer
 JUDGED = (*PAIRED, "kto")
+PAIRS = (*PAIRED, "rm")
+VALUED = ("rm", "ppo")  # stages that train a head for one number beside the model
 _DPO = When("stage", ("dpo",))
 _REFERENCE = When("stage", ("dpo", "kto", "ppo", "grpo", "rloo"))
 
@@ -87,6 +89,19 @@ class PreferenceOptions(Options):
         "memory.",
         when=When("stage", ("dpo", "kto")),
     )
+
+
+def needs_reference(recipe: Recipe) -> bool:
+    """Whether a training of this recipe asks a model that does not learn, as it was before or another one."""
+    match recipe.stage:
+        case "sft":
+            return recipe.use_asft_loss and recipe.asft_alpha > 0
+        case "dpo":
+            return recipe.pref_loss not in ("orpo", "simpo")
+        case "grpo" | "rloo":
+            return recipe.grpo_beta > 0
+        case stage:
+            return stage in ("kto", "ppo")
 
 
 def preference_loss(recipe: Recipe) -> str:
