@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 
 from tuitune.errors import TuiTuneError, UsageError
@@ -12,7 +13,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 # What most people begin with; the others follow by name.
-_USUAL = ("quickstart", "lora", "qlora", "dora", "full", "freeze", "galore", "badam")
+_USUAL = ("quickstart", "lora", "qlora", "dora", "full", "freeze", "galore", "badam", "pretrain", "dpo", "kto", "grpo")
 
 
 def presets() -> Path:
@@ -47,6 +48,14 @@ def preset(name: str) -> Path:
         near = difflib.get_close_matches(stem, list(known), n=1) or sorted(known)
         raise UsageError(f"there is no preset {name!r:.80}", f"did you mean {' or '.join(near)}?")
     return known[stem]
+
+
+def recipe_file(word: str | Path) -> Path:
+    """Return the file of that name; where there is none, the preset called so."""
+    path = Path(word)
+    if not path.exists() and os.sep not in str(word):
+        return all_presets().get(path.name.removesuffix(".yaml"), path)
+    return path
 
 
 def _folder(name: str) -> Path:

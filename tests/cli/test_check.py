@@ -24,7 +24,7 @@ def test_a_good_recipe_is_said_to_be_good(call: Call, recipe: Path) -> None:
 
 
 def test_every_problem_is_printed_with_its_place_and_errors_come_first(call: Call, recipe: Path) -> None:
-    recipe.write_text(GOOD + "overwrite_cache: true\nlora_rnk: 8\nmax_steps: soon\n")
+    recipe.write_text(GOOD + "preprocessing_num_workers: 4\nlora_rnk: 8\nmax_steps: soon\n")
     code, out, err = call("check", str(recipe), "learning_rate=-1")
     lines = err.splitlines()
     assert (code, out) == (2, "")
@@ -32,21 +32,21 @@ def test_every_problem_is_printed_with_its_place_and_errors_come_first(call: Cal
     assert "  error: line 6: lora_rnk: there is no such key (did you mean lora_rank?)" in lines
     assert any(line.startswith("  error: line 7: max_steps:") for line in lines)
     assert any(line.startswith("  error: learning_rate:") for line in lines)
-    assert lines[-1].startswith("  warning: line 5: overwrite_cache:")
+    assert lines[-1].startswith("  warning: line 5: preprocessing_num_workers:")
 
 
 def test_warnings_do_not_make_a_recipe_bad(call: Call, recipe: Path) -> None:
-    code, out, err = call("check", str(recipe), "overwrite_cache=true")
+    code, out, err = call("check", str(recipe), "preprocessing_num_workers=4")
     assert (code, out) == (0, "the recipe is good\n")
-    assert err.startswith("  warning: overwrite_cache: ")
+    assert err.startswith("  warning: preprocessing_num_workers: ")
 
 
 def test_json_is_one_object_per_problem_and_nothing_else(call: Call, recipe: Path) -> None:
-    code, out, err = call("check", str(recipe), "lora_rnk=8", "overwrite_cache=true", "nonsense", "--json")
+    code, out, err = call("check", str(recipe), "lora_rnk=8", "preprocessing_num_workers=4", "nonsense", "--json")
     found = [json.loads(line) for line in out.splitlines()]
     assert (code, err) == (2, "")
     assert {(one["key"], one["level"]) for one in found} == {
-        ("lora_rnk", "error"), ("overwrite_cache", "warning"), ("nonsense", "error"),
+        ("lora_rnk", "error"), ("preprocessing_num_workers", "warning"), ("nonsense", "error"),
     }  # fmt: skip
     assert next(one["hint"] for one in found if one["key"] == "lora_rnk") == "did you mean lora_rank?"
 

@@ -9,12 +9,16 @@ from pathlib import Path
 from tuitune.engine.asked import ADAPTERS, FILES, FOLDERS, MODEL, is_place
 from tuitune.errors import RecipeError
 from tuitune.recipe import Document, Problem
+from tuitune.resources import recipe_file
 
 
 def read(path: str | Path, settings: Sequence[str]) -> tuple[Document | None, list[Problem]]:
-    """Return the document with the overrides in it, None for an unreadable one, and all problems and warnings."""
+    """Return the document with the overrides in it, None for an unreadable one, and all problems and warnings.
+
+    path: a file, or the name of a preset.
+    """
     try:
-        document = Document.read(path)
+        document = Document.read(recipe_file(path))
     except RecipeError as error:
         return None, list(error.problems)
     found: list[Problem] = []
