@@ -15,6 +15,8 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Model", ("model",)),
     ("Data", ("data",)),
     ("Method", ("method", "lora", "oft", "freeze", "adapter", "quantisation")),
+    ("Preferences", ("preference",)),
+    ("Answers and rewards", ("online",)),
     ("Full training", ("galore", "apollo", "badam", "muon")),
     ("Loss and noise", ("loss",)),
     ("Shape of the model", ("structure",)),
