@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from platformdirs import user_cache_path
 
 # Set HYPOTHESIS_PROFILE=search to look for new examples; a check that decides what lands must not depend on luck.
 settings.register_profile("fixed", derandomize=True, deadline=None)
@@ -18,4 +20,15 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     """Keep runs and settings of tests out of the user's own; models already converted are used where they lie."""
     if "TUITUNE_HOME" not in os.environ:
         monkeypatch.setenv("TUITUNE_HOME", str(tmp_path_factory.mktemp("home")))
+    if "TUITUNE_CACHE" not in os.environ:
+        monkeypatch.setenv("TUITUNE_CACHE", str(_own_cache(tmp_path_factory.mktemp("cache"))))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def _own_cache(folder: Path) -> Path:
+    """Let a cache share models and their hashes with the user's own, and nothing else."""
+    for name in ("models", "hashes"):
+        real = user_cache_path("tuitune") / name
+        real.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(real)
+    return folder

@@ -29,6 +29,8 @@ class Given:
     stage: str = "sft"
     truncation: str = "proportional"
     packing: bool | None = None
+    neat_packing: bool = False
+    disable_shuffling: bool = False
     mix_strategy: str = "concat"
     interleave_probs: str | None = None
     streaming: bool = False

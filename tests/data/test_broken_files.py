@@ -36,7 +36,9 @@ FILES: dict[str, tuple[str, object, list[str]]] = {
     "truncated on line 3": ("json", '[\n{"instruction": "a"},\n{"instr', ["line 3, column"]),
     "object": ("json", {"data": [GOOD]}, ["holds an object, not an array"]),
     "number": ("json", "7", ["holds a number, not an array"]),
-    "jsonl named json": ("json", f"{json.dumps(GOOD)}\n{json.dumps(GOOD)}", ["line 2", "rename the file to .jsonl"]),
+    "json named jsonl": ("jsonl", f"[\n{json.dumps(GOOD)}\n]", ["begins with [", "Rename the file to .json."]),
+    "one line named jsonl": ("jsonl", TEXT, ["begins with [", "Rename the file to .json."]),
+    "two objects": ("json", f"{json.dumps(GOOD)} {json.dumps(GOOD)}", ["line 1", "something follows the first value"]),
     "trailing comma": ("json", f"[{json.dumps(GOOD)},]", ["line 1", "not valid JSON"]),
     "NaN": ("json", '[{"instruction": NaN}]', ["line 1", "not valid JSON"]),
     "deep nesting": ("json", "[" * 5000, ["not valid JSON"]),
@@ -44,12 +46,13 @@ FILES: dict[str, tuple[str, object, list[str]]] = {
     "utf-16 without mark": ("json", TEXT.encode("utf-16-le"), ["line 1: a NUL byte", "UTF-8"]),
     "utf-32": ("json", codecs.BOM_UTF32_LE + TEXT.encode("utf-32-le"), ["is UTF-32"]),
     "latin-1": ("json", '[\n"caf\xe9"]'.encode("latin-1"), ["line 2: byte 0xe9 is not UTF-8"]),
-    "latin-1 jsonl": ("jsonl", b'{"a": 1}\n{"b": "\xff"}', ["line 2: byte 0xff"]),
-    "raw NUL": ("jsonl", b'{"a": 1}\n{"b": "\0"}', ["line 2: a NUL byte"]),
+    "latin-1 jsonl": ("jsonl", b'{"b": "\xff"}', ["row 1: byte 0xff at column 8 is not UTF-8"]),
+    "raw NUL": ("jsonl", b'{"b": "\0"}', ["line 1: a NUL byte"]),
     "empty array": ("json", "[]", ["rows has no rows"]),
     "empty jsonl": ("jsonl", "\n\n", ["rows has no rows"]),
-    "csv": ("csv", "instruction,output\na,b\n", [".csv", "not supported yet"]),
-    "no ending": ("", TEXT, ["(no ending)", "not supported yet"]),
+    "unknown ending": ("xlsx", "instruction,output\na,b\n", [".xlsx", "are not read", "Use .json, .jsonl, .csv"]),
+    "no ending": ("", TEXT, ["(no ending)", "are not read"]),
+    "gzip": ("json", b"\x1f\x8b\x08\x00", ["is a gzip file, whatever its name says", "Unpack it"]),
 }
 
 # One bad row between two good ones: formatting, the row, what its reason must say.
@@ -88,9 +91,10 @@ ROWS: dict[str, tuple[str, object, str]] = {
     "no content": ("openai", {"messages": [{"role": "user"}]}, "message 1 has no 'content'"),
     "null content": ("openai", {"messages": [USER, {**ANSWER, "content": None}]}, "content of message 2 is null"),
     "empty content": ("openai", {"messages": [USER, {**ANSWER, "content": ""}]}, "content of message 2 is empty"),
-    "image part": ("openai", {"messages": [{"role": "user", "content": [{"type": "image"}]}]}, "(image)"),
-    "tool call": ("openai", {"messages": [USER, {**ANSWER, "tool_calls": [{"id": "a"}]}]}, "message 2 is a tool call"),
-    "tool role": ("openai", {"messages": [USER, ANSWER, {"role": "tool", "content": "x"}]}, "message 3 is a tool call"),
+    "image part": ("openai", {"messages": [{"role": "user", "content": [{"type": "image"}]}, ANSWER]}, "1 <image>"),
+    "unknown part": ("openai", {"messages": [{"role": "user", "content": [{"type": "form"}]}, ANSWER]}, "part (form)"),
+    "tool call": ("openai", {"messages": [USER, {**ANSWER, "tool_calls": [{"id": "a"}]}]}, "a call has no name"),
+    "tool role": ("openai", {"messages": [USER, ANSWER, {"role": "tool", "content": "x"}]}, "3, is from the tool"),
     "no answer": ("openai", {"messages": [USER]}, "there is no answer to train on"),
     "ends with the user": ("openai", {"messages": [USER, ANSWER, USER]}, "the last message, 3, is from the user"),
     "begins with the assistant": (
@@ -106,7 +110,7 @@ ROWS: dict[str, tuple[str, object, str]] = {
     ),
     "system alone": ("openai", {"messages": [{"role": "system", "content": "x"}]}, "nothing else"),
     "two bots": ("sharegpt", {"conversations": [HUMAN, GPT, GPT]}, "message 3 is from the assistant"),
-    "function call": ("sharegpt", {"conversations": [HUMAN, {"from": "function_call", "value": "{}"}]}, "tool call"),
+    "function call": ("sharegpt", {"conversations": [HUMAN, {"from": "function_call", "value": "{}"}]}, "call"),
     "no value": ("sharegpt", {"conversations": [{"from": "human"}]}, "message 1 has no 'value'"),
     "other tags": ("sharegpt", {"conversations": [USER, ANSWER]}, "message 1 has no 'from'; it has 'role', 'content'"),
 }
@@ -142,19 +146,24 @@ CATALOGS: dict[str, tuple[object, list[str]]] = {
         {"rows": {"file_name": "a.json", "formatting": "sharegpt", "tags": {"role_tag": "role"}}},
         ["tags does not name content_tag"],
     ),
-    "hub": ({"rows": {"hf_hub_url": "some/where"}}, ["hf_hub_url is not supported yet"]),
-    "modelscope": ({"rows": {"ms_hub_url": "some/where"}}, ["ms_hub_url is not supported yet"]),
-    "script": ({"rows": {"script_url": "x"}}, ["script_url is not supported yet"]),
-    "cloud": ({"rows": {"cloud_file_name": "s3://x"}}, ["cloud_file_name is not supported yet"]),
-    "ranking": ({"rows": {"file_name": "a.json", "ranking": True}}, ["ranking", "not supported yet"]),
-    "images": ({"rows": {"file_name": "a.json", "columns": {"images": "images"}}}, ["images are not supported yet"]),
-    "kto": ({"rows": {"file_name": "a.json", "columns": {"kto_tag": "label"}}}, ["KTO labels are not supported yet"]),
-    "tools": ({"rows": {"file_name": "a.json", "columns": {"tools": "tools"}}}, ["tool calls are not supported yet"]),
+    "modelscope": ({"rows": {"ms_hub_url": "some/where"}}, ["library modelscope is not installed", "pip install"]),
+    "modelers": ({"rows": {"om_hub_url": "some/where"}}, ["library openmind_hub is not installed", "pip install"]),
+    "script": ({"rows": {"script_url": "x"}}, ["script_url names a program of others", "file_name"]),
+    "cloud": ({"rows": {"cloud_file_name": "s3://x"}}, ["cloud_file_name names a bucket", "file_name"]),
+    "hub is a number": ({"rows": {"hf_hub_url": 7}}, ["hf_hub_url is a number"]),
+    "empty subset": ({"rows": {"hf_hub_url": "a/b", "subset": ""}}, ["subset is empty"]),
+    "ranking is text": ({"rows": {"file_name": "a.json", "ranking": "yes"}}, ["ranking is text", "true or false"]),
+    "ranking is 1": ({"rows": {"file_name": "a.json", "ranking": 1}}, ["ranking is a number"]),
+    "ranking alone": (
+        {"rows": {"file_name": "a.json", "ranking": True, "columns": {"prompt": "instruction"}}},
+        ["columns does not name chosen"],
+    ),
+    "no prompt": ({"rows": {"file_name": "a.json", "columns": {"images": "images"}}}, ["does not name prompt"]),
     "subset": ({"rows": {"file_name": "a.json", "subset": "x"}}, ["subset belongs to data sets of a hub"]),
     "split": ({"rows": {"file_name": "a.json", "split": "test"}}, ["split is 'test'"]),
     "num_samples": ({"rows": {"file_name": "a.json", "num_samples": 0}}, ["num_samples is 0"]),
     "missing file": ({"rows": {"file_name": "gone.json"}}, ["gone.json does not exist"]),
-    "file is a folder": ({"rows": {"file_name": "."}}, ["data is a directory"]),
+    "file is an empty folder": ({"rows": {"file_name": ".."}}, ["is a directory without data files"]),
     "NUL in the name": ({"rows": {"file_name": "a\0.json"}}, ["cannot be read"]),
 }
 
@@ -277,7 +286,7 @@ def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
 def test_the_file_is_a_directory(tmp_path: Path) -> None:
     data = folder(tmp_path, {}, {"rows": {"file_name": "rows.json"}})
     (data / "rows.json").mkdir()
-    assert "rows.json is a directory" in failure(Given(root=tmp_path))
+    assert "rows.json is a directory without data files" in failure(Given(root=tmp_path))
 
 
 def test_a_column_that_no_row_has_is_refused(tmp_path: Path) -> None:
@@ -302,7 +311,8 @@ def test_a_column_that_only_later_rows_have_is_fine(tmp_path: Path) -> None:
         ("rows,rows", "names rows twice"),
         ("rows,,more", "an empty name"),
         ("gone.jsonl", "gone.jsonl does not exist"),
-        ("gone.csv", "type .csv are not supported yet"),
+        ("gone.csv", "gone.csv does not exist"),
+        ("./gone", "gone does not exist"),
         ("gone", "there is no data set 'gone'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A hub on the loopback interface: enough of its interface for one model, and for its refusals."""
+"""A hub on the loopback interface: enough of its interface for one model or data set, and for its refusals."""
 
 from __future__ import annotations
 
@@ -18,9 +18,16 @@ _SLOW = 1_000_000
 
 @contextmanager
 def fake_hub(
-    repo: str, files: dict[str, bytes], refusals: dict[str, tuple[int, str]]
+    repo: str,
+    files: dict[str, bytes],
+    refusals: dict[str, tuple[int, str]],
+    kind: str = "models",
+    branches: dict[str, dict[str, bytes]] | None = None,
 ) -> Iterator[tuple[str, list[str]]]:
-    """Serve `repo`, refuse the names in `refusals` with a status and an error code; yield the address and a log."""
+    """Serve `repo`, refuse the names in `refusals` with a status and an error code; yield the address and a log.
+
+    branches: files of other revisions than the main one.
+    """
     log: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -36,29 +43,36 @@ def fake_hub(
             for name, (status, code) in refusals.items():
                 if name in path:
                     return self._send(status, b"{}", {"X-Error-Code": code, "X-Error-Message": "refused"}, body)
-            if path.startswith(f"/{repo}/resolve/"):
-                return self._file(path.split("/", 5)[5], body)
-            if path.startswith(f"/api/models/{repo}/revision/") and not path.endswith(("/main", COMMIT)):
+            files_at = f"/{repo}/resolve/" if kind == "models" else f"/{kind}/{repo}/resolve/"
+            for branch, inside in (branches or {}).items():
+                if path == f"/api/{kind}/{repo}/revision/{branch}":
+                    return self._info(inside, body)
+                if path.startswith(f"{files_at}{branch}/"):
+                    return self._bytes(inside[path.removeprefix(f"{files_at}{branch}/")], body)
+            if path.startswith(files_at):
+                return self._file(path.removeprefix(files_at).split("/", 1)[1], body)
+            if path.startswith(f"/api/{kind}/{repo}/revision/") and not path.endswith(("/main", COMMIT)):
                 return self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound"}, body)
-            if path.startswith(f"/api/models/{repo}/tree/"):
+            if path.startswith(f"/api/{kind}/{repo}/tree/"):
                 return self._send(
                     200, json.dumps([_entry(name, data) for name, data in files.items()]).encode(), {}, body
                 )
-            if path.startswith(f"/api/models/{repo}"):
-                siblings = [{"rfilename": name, "size": len(data)} for name, data in files.items()]
-                answer = {
-                    "id": repo,
-                    "modelId": repo,
-                    "sha": COMMIT,
-                    "siblings": siblings,
-                    "tags": [],
-                    "private": False,
-                }
-                return self._send(200, json.dumps(answer).encode(), {}, body)
+            if path.startswith(f"/api/{kind}/{repo}"):
+                return self._info(files, body)
             return self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"}, body)
 
+        def _info(self, files: dict[str, bytes], body: bool) -> None:
+            siblings = [{"rfilename": name, "size": len(data)} for name, data in files.items()]
+            answer = {"id": repo, "modelId": repo, "sha": COMMIT, "siblings": siblings, "tags": [], "private": False}
+            self._send(200, json.dumps(answer).encode(), {}, body)
+
         def _file(self, name: str, body: bool) -> None:
-            data = files[name]
+            if name in files:
+                self._bytes(files[name], body)
+            else:
+                self._send(404, b"{}", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT}, body)
+
+        def _bytes(self, data: bytes, body: bool) -> None:
             headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha1(data).hexdigest()}"'}
             self._send(200, data, headers, body)
 

@@ -66,7 +66,7 @@ def test_the_right_path_and_the_right_loss(name: str) -> None:
     path, why = paths.choose(mine, longest=30, pad=0, dropout=False, autocast=None)
     assert path.name == wanted, why
     assert bool(why) is (wanted == "padded")
-    assert path._head.sliced is whole_head
+    assert path.head.sliced is whole_head
     truth = padded_loss(plain, rows)
     truth.backward()
     score = path.score(mine, [r for r, _ in rows], [m for _, m in rows])

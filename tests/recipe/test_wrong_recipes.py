@@ -67,6 +67,22 @@ WRONG = [
         "one probability for each data set",
         "0.7, 0.3",
     ),
+    ("streaming: true", "streaming", "how many steps an epoch has", "max_steps"),
+    ("streaming: true\nmax_steps: 5\nmax_samples: 9", "streaming", "ends at max_steps", "remove max_samples"),
+    ("streaming: true\nmax_steps: 5\ntokenized_path: x", "streaming", "keeps no tokenised rows", "keep one"),
+    (
+        "streaming: true\nmax_steps: 5\nval_size: 0.1\neval_strategy: steps",
+        "streaming",
+        "a share of rows that nobody has counted",
+        "number of rows",
+    ),
+    ("streaming: true\nmax_steps: 5\nsave_strategy: epoch", "streaming", "has no epochs", "save_strategy: steps"),
+    (
+        "stage: grpo\nreward_functions: length\nstreaming: true\nmax_steps: 5",
+        "streaming",
+        "write their own",
+        "remove streaming",
+    ),
     ("interleave_probs: 1.0", "interleave_probs", "one after another", "interleave_over"),
     ("deepspeed: z3.json", "deepspeed", "DeepSpeed is not supported yet", "remove"),
     ("do_predict: true", "do_predict", "not supported yet", "remove"),
@@ -267,6 +283,44 @@ METHODS = [
 ]
 WRONG += METHODS
 
+# What judges a model's own answers.
+REWARDS = [
+    ("stage: grpo\nreward_functions: exct", "reward_functions", "'exct' is not one of: exact, format", "exact?"),
+    ("stage: grpo\nreward_functions: mine", "reward_functions", "'mine' is not one of", "reward_file"),
+    ("stage: grpo\nreward_functions: exact, exact", "reward_functions", "names exact twice", "reward_weights"),
+    ("stage: rloo\nreward_functions: pattern", "reward_functions", "nothing to look for", "reward_pattern"),
+    ("stage: grpo\nreward_functions: pattern\nreward_pattern: (a", "reward_pattern", "can be read", "brackets"),
+    ("stage: ppo\nreward_functions: exact\nreward_weights: 1, much", "reward_weights", "expected numbers", "0.2"),
+    ("stage: grpo\nreward_functions: exact\nreward_weights: 1, 2", "reward_weights", "one weight for each", "one for"),
+    ("stage: grpo\nreward_functions: exact\nnum_generations: 1", "num_generations", "at least 2", ""),
+    ("stage: grpo\nreward_functions: exact\ngrpo_loss: drgrpo", "grpo_loss", "not one of", "dr_grpo"),
+]
+WRONG += REWARDS
+
+# Who judges them.
+_PPO = "stage: ppo\nreward_model: r"
+JUDGES = [
+    ("stage: ppo", "stage", "nothing says what an answer is worth", "reward_model"),
+    ("stage: grpo", "stage", "nothing says what an answer is worth", "reward_functions"),
+    ("stage: ppo\nreward_functions: length\ndo_sample: false", "do_sample", "drawn at random", "remove"),
+    (f"{_PPO}\nfinetuning_type: full", "reward_model", "finetuning_type is not lora", "reward_model_type: full"),
+    (f"{_PPO}\npissa_init: true", "reward_model", "takes a part", "reward_model_type: full"),
+    (f"{_PPO}\nreward_model_type: api", "reward_model", "no address", "http://"),
+    ("stage: ppo\nreward_model: http://a/b", "reward_model", "address of a server", "reward_model_type: api"),
+    (f"{_PPO}\nreward_model_adapters: a", "reward_model_adapters", "whole reward model", "full"),
+    (f"{_PPO}\nreward_model_quantization_bit: 4", "reward_model_quantization_bit", "as they are", "full"),
+    (
+        f"{_PPO}\nreward_model_type: full\nreward_model_quantization_bit: 3",
+        "reward_model_quantization_bit",
+        "4 or 8",
+        "least memory",
+    ),
+    ("stage: ppo\nreward_functions: length\nshift_attn: true", "shift_attn", "full attention", "remove"),
+    ("stage: ppo\nreward_functions: length\nppo_lambda: 1.5", "ppo_lambda", "at most 1", ""),
+    ("stage: ppo\nreward_functions: length\nppo_target: 0", "ppo_target", "more than 0", ""),
+]
+WRONG += JUDGES
+
 
 @pytest.mark.parametrize(("lines", "key", "reason", "hint"), WRONG, ids=[case[0].split("\n")[0] for case in WRONG])
 def test_wrong_recipe_is_refused_in_words(lines: str, key: str, reason: str, hint: str) -> None:
@@ -370,6 +424,8 @@ WARNED = [
     ("flash_attn: fa2", "flash_attn", "read as auto"),
     ("trust_remote_code: true", "trust_remote_code", "run on this machine"),
     ("eval_dataset: x\ncutoff_len: 64", "eval_dataset", "never used"),
+    ("stage: grpo\nreward_functions: exact\nreward_pattern: a", "reward_pattern", "nothing looks for it"),
+    ("stage: grpo\nreward_functions: exact\nreward_length: 9", "reward_length", "no reward asks for a length"),
 ]
 
 

@@ -236,6 +236,24 @@ def plan(
 
 
 @app.command()
+def data(
+    recipe: RecipePath,
+    settings: Settings = None,
+    rows: Annotated[int, typer.Option("--rows", metavar="N", min=0, help="How many examples to show.")] = 2,
+    row: Annotated[
+        str | None, typer.Option("--row", metavar="ROW", help="Only this one: its number, or FILE:ROW.")
+    ] = None,
+    stage: Annotated[str | None, typer.Option("--stage", metavar="STAGE", help="As another stage sees them.")] = None,
+    evaluation: Annotated[bool, typer.Option("--eval", help="The rows held back for evaluation.")] = False,
+    json: Json = False,
+) -> int:
+    """Show which tokens a recipe would train on: what the data come to, what is wrong, examples token by token."""
+    from tuitune.cli.data import data as work
+
+    return work(recipe, settings or [], count=rows, row=row, stage=stage, evaluation=evaluation, as_json=json)
+
+
+@app.command()
 def schema() -> int:
     """Print the JSON schema of recipes, for editors."""
     from tuitune.cli.check import schema as work

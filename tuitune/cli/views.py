@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol, TextIO
@@ -22,6 +23,7 @@ from tuitune.text import clean_line
 
 _LEAST_GAP = 1.0  # seconds between two lines in a pipe ...
 _LINES = 200  # ... and for long runs so many lines for each doubling of their length, or about that
+_SAMPLES_GAP = 10.0  # seconds between two answers that a run learns from
 
 
 class View(Protocol):
@@ -48,6 +50,21 @@ def view_for(run: RunDir, stream: TextIO, *, as_json: bool = False) -> View:
         return JsonView(run, stream)
     console = screen(stream)
     return LiveView(run, console) if can_draw(console) else PlainView(run, console)
+
+
+class Remarks:
+    """What deserves a line of its own; of the answers that a run learns from only some, with their rewards."""
+
+    def __init__(self) -> None:
+        self._sampled_at = -math.inf
+
+    def of(self, event: events.Event) -> tuple[str, str] | None:
+        """Return the line and its style, or None."""
+        if isinstance(event, events.Sampled):
+            if 0 <= event.t - self._sampled_at < _SAMPLES_GAP:
+                return None
+            self._sampled_at = event.t
+        return words.remark(event)
 
 
 class JsonView:
@@ -77,6 +94,7 @@ class PlainView:
         self.picture, self._console = Picture(run.name), console
         self._shown: float | None = None
         self._skipped = False
+        self._remarks = Remarks()
 
     def show(self, found: Sequence[events.Event], state: State | None) -> None:
         """Print a line for each event that deserves one."""
@@ -96,7 +114,7 @@ class PlainView:
             case events.RunFinished() | events.RunFailed() if self._skipped:
                 self._step(event.t)
             case _:
-                if (words_and_style := words.remark(event)) is not None:
+                if (words_and_style := self._remarks.of(event)) is not None:
                     self.say(words_and_style[0])
 
     def _is_due(self, now: float) -> bool:
@@ -127,7 +145,7 @@ class LiveView:
 
     def __init__(self, run: RunDir, console: Console) -> None:
         self.picture, self._console = Picture(run.name), console
-        self._spinner = Spinner("dots")
+        self._spinner, self._remarks = Spinner("dots"), Remarks()
         self._state: State | None = None
         self._live = Live(
             self._draw(), console=console, auto_refresh=False, transient=True, redirect_stdout=False,
@@ -141,7 +159,7 @@ class LiveView:
         self.picture.look(state)
         for event in found:
             self.picture.take(event)
-            if (words_and_style := words.remark(event)) is not None:
+            if (words_and_style := self._remarks.of(event)) is not None:
                 self.say(*words_and_style)
         self._live.update(self._draw(), refresh=True)
 
@@ -179,8 +197,9 @@ class LiveView:
 
     def _figures(self) -> RenderableType:
         picture, parts = self.picture, words.figures(self.picture)
-        if picture.phase == "evaluate" and picture.todo:
-            parts = [f"evaluating {picture.done}/{picture.todo}", *parts]
+        doing = {"evaluate": "evaluating", "rollout": "answering"}.get(picture.phase)
+        if doing and picture.todo:
+            parts = [f"{doing} {picture.done}/{picture.todo}", *parts]
         return Text("  " + "  ".join(parts), no_wrap=True, overflow="ellipsis")
 
 

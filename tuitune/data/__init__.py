@@ -6,8 +6,9 @@ from tuitune.data.build import Prepared, build
 from tuitune.data.conversation import Conversation, Document, Message
 from tuitune.data.examples import Example, Examples, Origins
 from tuitune.data.options import DataOptions
-from tuitune.data.report import BadRow, DataReport
+from tuitune.data.report import BadRow, DataReport, Duplicate
 from tuitune.data.rows import IGNORED, Row, TokenRows
+from tuitune.data.streaming import Stream
 
 __all__ = [
     "IGNORED",
@@ -16,12 +17,14 @@ __all__ = [
     "DataOptions",
     "DataReport",
     "Document",
+    "Duplicate",
     "Example",
     "Examples",
     "Message",
     "Origins",
     "Prepared",
     "Row",
+    "Stream",
     "TokenRows",
     "build",
 ]

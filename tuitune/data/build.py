@@ -1,19 +1,27 @@
-"""The whole way from a recipe's data sets to token rows."""
+"""The whole way from a recipe's data sets to examples."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from tuitune.data.about import about_data
+from tuitune.data.arrange import Arranger
+from tuitune.data.cache import Shelf
+from tuitune.data.collect import PER, Collector
 from tuitune.data.encode import Encoder
 from tuitune.data.examples import Examples
+from tuitune.data.keep import Loaded
 from tuitune.data.options import Check, DataOptions, Progress, dataset_names
 from tuitune.data.report import DataReport
-from tuitune.data.rows import TokenRows
-from tuitune.data.sources import open_sources
-from tuitune.data.split import split
-from tuitune.data.templates import Template, choose
+from tuitune.data.sources import Source, open_sources
+from tuitune.data.streaming import Stream, streamed
+from tuitune.data.templates import Style, Template, choose
 from tuitune.errors import DataError
 
 if TYPE_CHECKING:
@@ -22,18 +30,45 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Rows ready to be trained on, and what became of the others."""
+    """Examples ready to be trained on, and what became of the other rows.
 
-    train: Examples
+    cached: the rows were tokenised by an earlier run.
+    """
+
+    train: Examples | Stream
     evaluation: Examples | None
     report: DataReport
-    template_name: str
+    template: Template
+    cached: bool = False
 
-    def digest(self) -> str:
-        """Return a short hash of the training rows, token by token."""
-        rows = self.train.rows
-        parts = (rows.ids, rows.labelled, rows.offsets)
-        return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]
+    @property
+    def template_name(self) -> str:
+        """The name of the template that wrote the rows."""
+        return self.template.name
+
+    def digest(self, check: Check = lambda: None) -> str:
+        """Return a short hash of the training rows, token by token; of a stream, of what it reads."""
+        if isinstance(self.train, Stream):
+            return self.train.digest
+        digest = hashlib.sha256()
+        for piece in _bytes_of(self.train):
+            check()
+            digest.update(piece)
+        return digest.hexdigest()[:16]
+
+
+def _bytes_of(examples: Examples) -> Iterator[memoryview]:
+    rows = examples.rows
+    for piece, _ in rows.pieces():
+        yield piece.ids.data
+    for piece, _ in rows.pieces():
+        yield piece.labelled.data
+    yield np.concatenate(([0], np.cumsum(rows.lengths))).data
+    # What most data sets do not have leaves their hash as it is.
+    if len(examples) != len(rows):
+        yield examples.starts.data
+    if examples.desirable is not None:
+        yield examples.desirable.data
 
 
 def build(
@@ -43,10 +78,12 @@ def build(
     template: Template | None = None,
     progress: Progress = lambda stage, done, total: None,
     check: Check = lambda: None,
+    warn: Callable[[str], None] = lambda message: None,
 ) -> Prepared:
     """Read, convert and tokenise what `recipe` names; raises DataError, and whatever `check` raises to cancel.
 
     `template` takes the place of the recipe's. Stages of `progress` are "read" (data sets) and "tokenise" (rows).
+    `warn` is told of unusable rows that a stream meets while it is trained on.
     """
     names = dataset_names(recipe.dataset, "dataset")
     if not names:
@@ -55,24 +92,93 @@ def build(
     if held_names and recipe.val_size:
         raise DataError("val_size and eval_dataset exclude each other", "Keep one of the two.")
     if template is None:
-        template = choose(recipe.template, tokenizer, recipe.default_system)
-    report = DataReport()
-    report.add_note(template.warning)
-    encoder = Encoder(recipe, tokenizer, template, report, progress, check)
+        template = choose(recipe.template, tokenizer, recipe.default_system, Style.of(recipe))
     sources = open_sources(names, recipe, progress, check)
-    held_sources = open_sources(held_names, recipe, progress, check)
-    train = encoder.encode(sources, "dataset")
-    evaluation = encoder.encode(held_sources, "eval_dataset") if held_sources else None
-    if recipe.val_size:
-        train, evaluation = split(train, recipe.val_size, recipe.seed)
-    _count(report, train, evaluation)
-    held = None if evaluation is None else Examples.of(evaluation)
-    return Prepared(Examples.of(train), held, report, template.name)
+    held = open_sources(held_names, recipe, progress, check)
+    report = DataReport()
+    for note in (template.warning, *(note for source in (*sources, *held) for note in source.notes)):
+        report.add_note(note)
+    encoder = Encoder(recipe, tokenizer, template, report, check)
+    work = _Work(recipe, encoder, progress, check)
+    if recipe.streaming:
+        return work.streamed(sources, held, template, warn)
+    shelf = Shelf.of(recipe, about_data(recipe, sources, held, tokenizer, template))
+    found = shelf.find()
+    made = found or shelf.make(lambda folder: work.all(sources, held, folder))
+    for note in shelf.notes:
+        made.report.add_note(note)
+    if found:
+        progress("tokenise", found.report.rows, found.report.rows)
+    return Prepared(made.train, made.evaluation, made.report, template, cached=found is not None)
 
 
-def _count(report: DataReport, train: TokenRows, evaluation: TokenRows | None) -> None:
-    report.rows = len(train)
-    report.evaluation_rows = 0 if evaluation is None else len(evaluation)
-    report.tokens = len(train.ids)
-    report.labelled_tokens = int(train.labelled.sum())
-    report.longest = int(train.lengths.max())
+@dataclass(frozen=True)
+class _Work:
+    """Encodes the data sets of one recipe."""
+
+    recipe: DataOptions
+    encoder: Encoder
+    progress: Progress
+    check: Check
+
+    def all(self, sources: Sequence[Source], held: Sequence[Source], folder: Path) -> Loaded:
+        """Return training and evaluation set; their arrays are files in `folder`."""
+        encoded, counts = self._encoded(sources, "dataset", folder / "rows")
+        arranger = Arranger(self.recipe, self.encoder.masking, self.check, folder)
+        train, evaluation = arranger.arranged(encoded, counts)
+        if held:
+            evaluation = self.evaluation(held, folder)
+        train = train.numbered()
+        evaluation = None if evaluation is None else evaluation.numbered(len(train))
+        self._count(len(encoded), train, evaluation)
+        return Loaded(train, evaluation, self.encoder.report)
+
+    def _count(self, read: int, train: Examples, evaluation: Examples | None) -> None:
+        report, rows = self.encoder.report, train.rows
+        report.examples, report.evaluation_examples = len(train), 0 if evaluation is None else len(evaluation)
+        # A pack has several rows, a text is cut into any number of pieces.
+        report.rows = read if self.encoder.kind == "text" else len(rows) // PER[self.encoder.kind]
+        report.evaluation_rows = report.evaluation_examples
+        lengths = rows.lengths
+        report.tokens, report.longest = int(lengths.sum()), int(lengths.max())
+        report.labelled_tokens = int(rows.labelled_counts.sum())
+
+    def streamed(
+        self, sources: Sequence[Source], held: Sequence[Source], template: Template, warn: Callable[[str], None]
+    ) -> Prepared:
+        """Return a stream, and the evaluation set in memory."""
+        evaluation = self.evaluation(held, None) if held else None
+        stream, first = streamed(self.recipe, self.encoder, sources, warn)
+        if first is not None:
+            evaluation = Arranger(self.recipe, self.encoder.masking, self.check).evaluation(first)
+        report = self.encoder.report
+        if evaluation is not None:
+            report.evaluation_rows = report.evaluation_examples = len(evaluation)
+        return Prepared(stream, evaluation, report, template)
+
+    def evaluation(self, held: Sequence[Source], folder: Path | None) -> Examples:
+        """Return the examples of eval_dataset."""
+        encoded, _ = self._encoded(held, "eval_dataset", None if folder is None else folder / "eval_rows")
+        return Arranger(self.recipe, self.encoder.masking, self.check, folder).evaluation(encoded)
+
+    def _encoded(self, sources: Sequence[Source], what: str, stem: Path | None) -> tuple[Examples, list[int]]:
+        """Return the usable rows of `sources` one after another, and how many each has; DataError if none is left."""
+        encoder, counts, read = self.encoder, [], 0
+        expected = [source.rows.expected for source in sources]
+        total = None if None in expected else sum(each or 0 for each in expected)
+        collector = Collector(encoder.kind, encoder.masking.late_end, stem)
+        encoder.first.clear()
+        for source in sources:
+            before, begun = len(collector), read
+            for done, items in encoder.batches((source, row) for row in source.rows):
+                collector.add(items)
+                read = begun + done
+                self.progress("tokenise", read, None if total is None else max(total, read + 1))
+            counts.append(len(collector) - before)
+        if not len(collector):
+            raise encoder.nothing_left(sources, read, what)
+        self.progress("tokenise", read, read)
+        for source, usable in zip(sources, counts, strict=True):
+            if not usable:
+                encoder.report.add_note(f"{what}: no row of {source.entry.name} ({source.file}) can be used")
+        return collector.done(encoder.report), counts

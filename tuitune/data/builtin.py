@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import resources
 
-from tuitune.data.catalog import Entry
+import orjson
+
 from tuitune.data.conversation import Conversation
-from tuitune.data.files import RawRow, decoded, parse_array
-from tuitune.data.guess import guess
+from tuitune.data.files import RawRow
 from tuitune.errors import DataError
 
 FILES = {
@@ -24,15 +26,28 @@ FILES = {
 _PLACE = re.compile(r"\{\{(name|author)\}\}")
 
 
-def read_builtin(name: str) -> tuple[Entry, str, list[RawRow]]:
-    """Return the entry, the file's name for people, and the rows of a packaged data set."""
-    file = FILES[name]
-    try:
-        content = resources.files(__package__).joinpath("builtin", file).read_bytes()
-    except OSError:
-        raise DataError(f"the packaged data set {file} is missing", "Install TuiTune again.") from None
-    rows = parse_array(decoded(content, file), file)
-    return replace(guess(rows, file), name=name), f"{file} (built in)", rows
+@dataclass(frozen=True)
+class PackagedRows:
+    """The rows of a packaged data set; see `tuitune.data.files.Rows`."""
+
+    name: str
+
+    @cached_property
+    def _rows(self) -> list[RawRow]:
+        file = FILES[self.name]
+        try:
+            content = resources.files(__package__).joinpath("builtin", file).read_bytes()
+        except OSError:
+            raise DataError(f"the packaged data set {file} is missing", "Install TuiTune again.") from None
+        return [RawRow(number, row, f"{file} (built in)") for number, row in enumerate(orjson.loads(content), 1)]
+
+    def __iter__(self) -> Iterator[RawRow]:
+        return iter(self._rows)
+
+    @property
+    def expected(self) -> int | None:
+        """How many there are."""
+        return len(self._rows)
 
 
 def fill(talk: Conversation, name: str | None, author: str | None) -> Conversation:

@@ -6,74 +6,23 @@ import difflib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from tuitune.data.conversation import describe
+from tuitune.data.entry import DEFAULT_COLUMNS, DEFAULT_TAGS, OPENAI_TAGS, PAIR, Entry, Formatting, Remote, Service
 from tuitune.data.files import decoded, read_bytes
 from tuitune.errors import DataError
 
 CATALOG = "dataset_info.json"
-Formatting = Literal["alpaca", "sharegpt", "openai"]
-
 _FORMATS: tuple[Formatting, ...] = ("alpaca", "sharegpt", "openai")
-_HUB_KEYS = ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name")
-_KEYS = (
-    *_HUB_KEYS,
-    "file_name",
-    "formatting",
-    "ranking",
-    "subset",
-    "split",
-    "folder",
-    "num_samples",
-    "columns",
-    "tags",
-)
-_TEXT_COLUMNS = ("prompt", "query", "response", "history", "messages", "system")
-_LATER_COLUMNS = {
-    "tools": "tool calls",
-    "images": "images",
-    "videos": "videos",
-    "audios": "audio",
-    "chosen": "preference pairs",
-    "rejected": "preference pairs",
-    "kto_tag": "KTO labels",
-}
+_SERVICES: dict[str, Service] = {"hf_hub_url": "hf", "ms_hub_url": "ms", "om_hub_url": "om"}
+_PLACES = (*_SERVICES, "script_url", "cloud_file_name", "file_name")
+_KEYS = (*_PLACES, "formatting", "ranking", "subset", "split", "folder", "num_samples", "columns", "tags")
+_COLUMNS = (
+    "prompt", "query", "response", "history", "messages", "system", "tools", "images", "videos", "audios", "chosen",
+    "rejected", "kto_tag",
+)  # fmt: skip
 _TAGS = ("role_tag", "content_tag", "user_tag", "assistant_tag", "observation_tag", "function_tag", "system_tag")
-_DEFAULT_COLUMNS = {"prompt": "instruction", "query": "input", "response": "output", "messages": "conversations"}
-DEFAULT_TAGS = {
-    "role_tag": "from",
-    "content_tag": "value",
-    "user_tag": "human",
-    "assistant_tag": "gpt",
-    "observation_tag": "observation",
-    "function_tag": "function_call",
-    "system_tag": "system",
-}
-OPENAI_TAGS = {
-    "role_tag": "role",
-    "content_tag": "content",
-    "user_tag": "user",
-    "assistant_tag": "assistant",
-    "observation_tag": "tool",
-    "function_tag": "function",
-    "system_tag": "system",
-}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One data set of the catalog; a column or tag that is absent is not read."""
-
-    name: str
-    file_name: str
-    formatting: Formatting
-    columns: Mapping[str, str]
-    tags: Mapping[str, str]
-    num_samples: int | None = None
-    named_columns: bool = False
 
 
 def read_catalog(directory: Path) -> dict[str, object]:
@@ -120,29 +69,25 @@ def parse_entry(name: str, raw: object, file: str) -> Entry:
     if not isinstance(raw, dict):
         raise DataError(f"{where} is {describe(raw)}, not an object")
     _known(raw, _KEYS, where)
-    _refuse_later(raw, where)
-    file_name = raw.get("file_name")
-    if not isinstance(file_name, str) or not file_name.strip():
-        raise DataError(f"{where} has no file_name", "Give the name of its .json or .jsonl file.")
+    remote = _remote(raw, where)
     formatting = raw.get("formatting", "alpaca")
     if formatting not in _FORMATS:
         raise DataError(f"{where}: formatting is {formatting!r}", f"Use one of {', '.join(_FORMATS)}.")
     # LLaMA-Factory's rule: once `columns` or `tags` is there, whatever it does not list is not read.
-    columns = _section(raw, "columns", (*_TEXT_COLUMNS, *_LATER_COLUMNS), where)
-    for key in columns or {}:
-        if key in _LATER_COLUMNS:
-            raise DataError(f"{where} has a column for {key}: {_LATER_COLUMNS[key]} are not supported yet")
+    columns = _section(raw, "columns", _COLUMNS, where)
     tags = _section(raw, "tags", _TAGS, where)
-    openai = formatting == "openai"
-    defaults = {"messages": "messages"} if openai else _DEFAULT_COLUMNS
+    ranking = _ranking(raw, columns, where)
+    default_tags = {} if formatting == "alpaca" else OPENAI_TAGS if formatting == "openai" else DEFAULT_TAGS
     entry = Entry(
         name=name,
-        file_name=file_name,
+        file_name="" if remote else _file_name(raw, where),
         formatting=formatting,
-        columns=defaults if columns is None else columns,
-        tags=(OPENAI_TAGS if openai else DEFAULT_TAGS) if tags is None else tags,
+        columns=DEFAULT_COLUMNS[formatting] | (PAIR if ranking else {}) if columns is None else columns,
+        tags=default_tags if tags is None else tags,
         num_samples=_count(raw.get("num_samples"), where),
         named_columns=columns is not None,
+        ranking=ranking,
+        remote=remote,
     )
     _needed(entry, where)
     return entry
@@ -156,17 +101,60 @@ def _known(raw: Mapping[str, object], keys: tuple[str, ...], where: str) -> None
             raise DataError(f"{where}: unknown key {key!r}", hint)
 
 
-def _refuse_later(raw: Mapping[str, object], where: str) -> None:
-    for key in _HUB_KEYS:
-        if raw.get(key) is not None:
-            raise DataError(f"{where}: {key} is not supported yet", "Download the file and give it as file_name.")
-    if raw.get("ranking") not in (None, False):
-        raise DataError(f"{where}: ranking (preference pairs) is not supported yet")
+def _file_name(raw: Mapping[str, object], where: str) -> str:
+    file_name = raw.get("file_name")
+    if not isinstance(file_name, str) or not file_name.strip():
+        raise DataError(f"{where} has no file_name", "Give the name of its file or folder, or hf_hub_url.")
     for key in ("subset", "folder"):
         if raw.get(key) is not None:
-            raise DataError(f"{where}: {key} belongs to data sets of a hub, which are not supported yet")
+            raise DataError(f"{where}: {key} belongs to data sets of a hub, not to a file", "Remove the key.")
     if raw.get("split", "train") != "train":
         raise DataError(f"{where}: split is {raw['split']!r}", "A file has only the split 'train'; remove the key.")
+    return file_name
+
+
+def _remote(raw: Mapping[str, object], where: str) -> Remote | None:
+    """Return where the entry lies on a hub, or None for a file; raises DataError for places that are not read."""
+    if raw.get("script_url") is not None:
+        raise DataError(
+            f"{where}: script_url names a program of others, and TuiTune runs none to read data",
+            "Run it yourself, save the rows as jsonl or parquet, and give that as file_name.",
+        )
+    if raw.get("cloud_file_name") is not None:
+        raise DataError(
+            f"{where}: cloud_file_name names a bucket of S3 or Google, which TuiTune has no access to",
+            "Copy the file here with their own tool (aws s3 cp, gsutil cp), and give it as file_name.",
+        )
+    # Hugging Face first, as LLaMA-Factory does unless told otherwise.
+    for key, service in _SERVICES.items():
+        repo = raw.get(key)
+        if repo is None:
+            continue
+        if not isinstance(repo, str) or not repo.strip():
+            raise DataError(f"{where}: {key} is {describe(repo)}, not a name", "Write organisation/name.")
+        texts = {key: _text(raw, key, where) for key in ("subset", "split", "folder")}
+        return Remote(service, repo, texts["subset"], texts["split"] or "train", texts["folder"])
+    return None
+
+
+def _text(raw: Mapping[str, object], key: str, where: str) -> str | None:
+    value = raw.get(key)
+    if value is not None and (not isinstance(value, str) or not value):
+        raise DataError(f"{where}: {key} is {describe(value) if value != '' else 'empty'}, not a name")
+    return value
+
+
+def _ranking(raw: Mapping[str, object], columns: Mapping[str, str] | None, where: str) -> bool:
+    value = raw.get("ranking")
+    if value is not None and not isinstance(value, bool):
+        raise DataError(f"{where}: ranking is {describe(value)}", "Use true or false.")
+    for key in PAIR if value else ():
+        if columns is not None and key not in columns:
+            raise DataError(
+                f"{where}: ranking is true, and columns does not name {key}",
+                "Name the columns of the better answer (chosen) and of the worse one (rejected).",
+            )
+    return bool(value)
 
 
 def _section(raw: Mapping[str, object], key: str, known: tuple[str, ...], where: str) -> dict[str, str] | None:
@@ -195,9 +183,11 @@ def _count(value: object, where: str) -> int | None:
 
 
 def _needed(entry: Entry, where: str) -> None:
-    """Refuse an entry whose columns or tags leave out what its format cannot do without."""
-    columns = ("prompt", "response") if entry.formatting == "alpaca" else ("messages",)
-    tags = () if entry.formatting == "alpaca" else ("role_tag", "content_tag", "user_tag", "assistant_tag")
+    """Refuse an entry whose columns or tags leave out what its form cannot do without, whatever the stage."""
+    alpaca = entry.formatting == "alpaca"
+    # The answers of pairs may be whole conversations.
+    columns = () if entry.pairs else ("prompt",) if alpaca else ("messages",)
+    tags = () if alpaca else ("role_tag", "content_tag", "user_tag", "assistant_tag")
     for key, section, names in ((columns, "columns", entry.columns), (tags, "tags", entry.tags)):
         for name in key:
             if name not in names:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "function", "observation"]
+
+# Stands between several replies of tools in one observation; of LLaMA-Factory, and right as it is for qwen's form.
+BETWEEN_REPLIES = "\n</tool_response>\n<tool_response>\n"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class UnusableRow(Exception):
@@ -17,8 +23,9 @@ class UnusableRow(Exception):
 class Message:
     """One message; `system` appears only where a caller talks to a template, never inside a Conversation.
 
-    function: the model calls tools; its content is a JSON object {"name", "arguments"} or a list of such objects.
-    observation: what the tools answered. trained: whether an answer is learnt (a message's own `weight`).
+    function: the model calls tools; its content is a JSON object {"name", "arguments"} or a list of such objects, with
+    what it says or thinks before the call in front (see `calls_of`). observation: what the tools answered, several
+    replies joined by BETWEEN_REPLIES. trained: whether an answer is learnt (a message's own `weight`).
     """
 
     role: Role
@@ -74,6 +81,41 @@ def text_of(value: object, what: str) -> str:
         raise UnusableRow(f"{what} is {describe(value)}, not text")
     if not value.strip():
         raise UnusableRow(f"{what} is empty")
-    if "\0" in value:
+    return sound(value, what)
+
+
+def sound(text: str, what: str) -> str:
+    """Return `text` if a tokenizer can read it; `what` names it in the reason."""
+    if "\0" in text:
         raise UnusableRow(f"{what} holds a NUL character")
-    return value
+    if not text.isascii() and _SURROGATE.search(text):
+        raise UnusableRow(f"{what} holds half of a surrogate pair, which is no character")
+    return text
+
+
+def calls_of(content: str) -> tuple[str, list[dict[str, Any]]]:
+    """Take a function message apart: the text before the calls, and the calls with `name` and `arguments`.
+
+    Raises ValueError, with the reason in words, where there are none.
+    """
+    reason = "it holds no JSON"
+    for match in re.finditer(r"[\[{]", content):
+        try:
+            value = json.loads(content[match.start() :])
+        except (ValueError, RecursionError):
+            continue
+        calls = value if isinstance(value, list) else [value]
+        reason = next(filter(None, map(_call_fault, calls)), "" if calls else "the list of calls is empty")
+        if not reason:
+            return content[: match.start()], calls
+    raise ValueError(reason)
+
+
+def _call_fault(call: object) -> str:
+    if not isinstance(call, dict):
+        return f"a call is {describe(call)}, not an object"
+    if not isinstance(call.get("name"), str) or not call["name"]:
+        return "a call has no name"
+    if not isinstance(call.get("arguments"), dict):
+        return f"the arguments of {call['name']!r} are {describe(call.get('arguments'))}, not an object"
+    return ""

@@ -1,35 +1,50 @@
-"""From sources to token rows: convert, render, tokenise in batches, cut, mask, and count what was left out."""
+"""From rows to token ids, a batch at a time: read, render, tokenise, cut, mask, and count what was left out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tuitune.data.builtin import fill
-from tuitune.data.conversation import Conversation, UnusableRow
-from tuitune.data.convert import convert
-from tuitune.data.options import Check, DataOptions, Progress
+from tuitune.data.conversation import Conversation, Document, UnusableRow
+from tuitune.data.kinds import ENCODERS, TOO_SHORT, Encoded, document
+from tuitune.data.options import KINDS, Check, DataOptions
 from tuitune.data.report import BadRow, DataReport
-from tuitune.data.rows import RowsBuilder, TokenRows
-from tuitune.data.sources import Source
-from tuitune.data.templates.base import Piece, Template, encode_texts, ids_of
+from tuitune.data.templates.base import encode_pieces, encode_texts
 from tuitune.data.templates.own import Unsplittable
-from tuitune.data.truncate import Masking, Turn, cut
+from tuitune.data.truncate import Masking
 from tuitune.errors import DataError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# A batch is about a tenth of a second of work, so that a cancelled run stops at once.
+    from tuitune.data.files import RawRow
+    from tuitune.data.sources import Source
+    from tuitune.data.templates.base import Template
+
+# A batch is less than a tenth of a second of work, so that a cancelled run stops at once.
 CHARACTERS = 100_000
 ROWS = 500
 REASONS = 3
-TOO_SHORT = "nothing is left to train on after cutting to cutoff_len"
-Batch = list[tuple[Source, int, Conversation]]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One usable row: where it stands, and what became of it."""
+
+    file: str
+    number: int
+    encoded: Encoded
+
+
+@dataclass(slots=True)
+class _Batch:
+    rows: list[tuple[Source, RawRow]]
+    said: list[Conversation | Document]
 
 
 class Encoder:
-    """Turn sources into TokenRows; one report gathers what happens to every row."""
+    """Turns rows of sources into token ids; `report` gathers what happens to every row."""
 
     def __init__(
         self,
@@ -37,105 +52,116 @@ class Encoder:
         tokenizer: PreTrainedTokenizerBase,
         template: Template,
         report: DataReport,
-        progress: Progress,
         check: Check,
     ) -> None:
-        self._options = options
-        self._tokenizer = tokenizer
-        self._template = template
-        self._report = report
-        self._progress = progress
-        self._check = check
-        self._first: list[BadRow] = []  # of the sources at hand, for the words of an error
-        self._masking = Masking(options.cutoff_len, options.train_on_prompt, options.mask_history)
+        self.report = report
+        self.kind = KINDS[options.stage]
+        self.masking = masking_of(options, tokenizer, template)
+        self.first: list[BadRow] = []  # of the data sets at hand, for the words of an error
+        self._tokenizer, self._template, self._check = tokenizer, template, check
+        self._bos = first_id(tokenizer) if self.kind == "text" else None
 
-    def encode(self, sources: Sequence[Source], what: str) -> TokenRows:
-        """Return the rows of `sources`, concatenated; raises DataError, with the first reasons, if none is left."""
-        total = sum(len(source.rows) for source in sources)
-        self._first.clear()
-        builder = RowsBuilder()
-        for done, batch in self._batches(sources):
-            self._check()
-            self._encode_batch(batch, builder)
-            self._progress("tokenise", done, total)
-        if not len(builder):
-            raise self._nothing_left(sources, total, what)
-        return builder.done()
+    def batches(self, rows: Iterable[tuple[Source, RawRow]]) -> Iterator[tuple[int, list[Item]]]:
+        """Yield how many rows have been read, and what the usable ones among the last few became."""
+        batch, characters, since, done = _Batch([], []), 0, 0, 0
+        for source, row in rows:
+            done, since = done + 1, since + 1
+            said = self._read(source, row)
+            if said is not None:
+                batch.rows.append((source, row))
+                batch.said.append(said)
+                characters += _characters(said)
+            if characters >= CHARACTERS or since >= ROWS:
+                yield done, self._encoded(batch)
+                batch, characters, since = _Batch([], []), 0, 0
+        yield done, self._encoded(batch)
 
-    def _batches(self, sources: Sequence[Source]) -> Iterator[tuple[int, Batch]]:
-        """Yield how many rows have been read, and the conversations among them."""
-        batch: Batch = []
-        done, characters, since = 0, 0, 0
-        for source in sources:
-            for row in source.rows:
-                done, since = done + 1, since + 1
-                talk = self._converted(source, row.number, row.value)
-                if talk is not None:
-                    batch.append((source, row.number, talk))
-                    characters += sum(len(message.content) for message in talk.messages)
-                if characters >= CHARACTERS or since >= ROWS:
-                    yield done, batch
-                    batch, characters, since = [], 0, 0
-        yield done, batch
-
-    def _converted(self, source: Source, number: int, value: object) -> Conversation | None:
+    def _read(self, source: Source, row: RawRow) -> Conversation | Document | None:
         try:
-            talk = convert(value, source.entry)
+            return source.read(row)
         except UnusableRow as reason:
-            self._bad(source, number, str(reason))
+            self._bad(row, str(reason), empty=_holds_nothing(row.value))
             return None
-        if source.fills_identity:
-            return fill(talk, self._options.name, self._options.author)
-        return talk
 
-    def _encode_batch(self, batch: Batch, builder: RowsBuilder) -> None:
-        rendered = self._render(batch)
-        texts = (
-            element
-            for pieces in rendered
-            if not isinstance(pieces, str)
-            for piece in pieces
-            for element in piece
-            if isinstance(element, str)
-        )
-        encoded = encode_texts(texts, self._tokenizer)
-        for (source, number, _), pieces in zip(batch, rendered, strict=True):
-            if isinstance(pieces, str):
-                self._bad(source, number, pieces)
+    def _encoded(self, batch: _Batch) -> list[Item]:
+        self._check()
+        found = []
+        outcomes = self._documents(batch) if self.kind == "text" else self._dialogues(batch)
+        for (_, row), outcome in zip(batch.rows, outcomes, strict=True):
+            if isinstance(outcome, str):
+                self._bad(row, outcome)
                 continue
-            ids = [ids_of(piece, encoded) for piece in pieces]
-            reason = self._add(list(zip(ids[::2], ids[1::2], strict=True)), builder)
-            if reason:
-                self._bad(source, number, reason)
+            self.report.truncated += outcome.lost > 0
+            self.report.lost_tokens += outcome.lost
+            self.report.dropped_turns += outcome.dropped_turns
+            found.append(Item(row.file, row.number, outcome))
+        return found
 
-    def _render(self, batch: Batch) -> list[list[Piece] | str]:
+    def _documents(self, batch: _Batch) -> Iterator[Encoded | str]:
+        texts = [said.text for said in batch.said if isinstance(said, Document)]
+        encoded = encode_texts(texts, self._tokenizer)
+        end = self._tokenizer.eos_token_id
+        return (document(encoded[text], self._bos, end) for text in texts)
+
+    def _dialogues(self, batch: _Batch) -> Iterator[Encoded | str]:
+        talks = [said for said in batch.said if isinstance(said, Conversation)]
         try:
-            return self._template.pieces([talk for _, _, talk in batch], self._tokenizer)
+            pieces = encode_pieces(self._template.pieces(talks, self._tokenizer), self._tokenizer)
         except Unsplittable as error:
-            source, number, _ = batch[error.place]
-            raise DataError(f"{source.file}, row {number}: {error.message}", error.hint) from None
+            row = batch.rows[error.place][1]
+            raise DataError(f"{row.file}, row {row.number}: {error.message}", error.hint) from None
+        encode = ENCODERS[self.kind]
+        for talk, ids in zip(talks, pieces, strict=True):
+            yield ids if isinstance(ids, str) else encode(talk, ids, self.masking)
 
-    def _add(self, turns: list[Turn], builder: RowsBuilder) -> str:
-        """Append one row, or return why it cannot be trained on."""
-        row = cut(turns, self._masking)
-        if not any(row.labelled):
-            return f"{TOO_SHORT} {self._masking.cutoff_len}"
-        self._report.truncated += row.truncated
-        self._report.dropped_turns += row.dropped_turns
-        builder.add(row.ids, row.labelled)
-        return ""
+    def _bad(self, row: RawRow, reason: str, *, empty: bool = False) -> None:
+        self.report.add_bad(row.file, row.number, reason, empty=empty)
+        if len(self.first) < REASONS:
+            self.first.append(BadRow(row.file, row.number, reason))
 
-    def _bad(self, source: Source, number: int, reason: str) -> None:
-        self._report.add_bad(source.file, number, reason)
-        if len(self._first) < REASONS:
-            self._first.append(BadRow(source.file, number, reason))
-
-    def _nothing_left(self, sources: Sequence[Source], total: int, what: str) -> DataError:
+    def nothing_left(self, sources: Sequence[Source], total: int, what: str) -> DataError:
+        """Return the error for data of which no row can be used, with the first reasons."""
         names = ", ".join(source.entry.name for source in sources)
         if total == 0:
             return DataError(f"{what}: {names} has no rows", f"Look into {', '.join(s.file for s in sources)}.")
-        cut_away = all(TOO_SHORT in bad.reason for bad in self._first)
+        cut_away = all(TOO_SHORT in bad.reason for bad in self.first)
         return DataError(
-            f"{what}: none of the {total} rows of {names} can be used: {'; '.join(map(str, self._first))}",
+            f"{what}: none of the {total} rows of {names} can be used: {'; '.join(map(str, self.first))}",
             "Raise cutoff_len." if cut_away else "Mend the rows, or name the right columns in dataset_info.json.",
         )
+
+
+def masking_of(options: DataOptions, tokenizer: PreTrainedTokenizerBase, template: Template) -> Masking:
+    """Return what a recipe says of labels and length; raises DataError for what the template cannot do."""
+    late = None if KINDS[options.stage] in ("text", "prompt") else template.late_end(tokenizer)
+    if late is not None and options.train_on_prompt:
+        raise DataError(
+            f"template {template.name} ends answers late (efficient_eos of LLaMA-Factory), so prompts cannot be learnt",
+            "Remove train_on_prompt, or use another template.",
+        )
+    return Masking(options.cutoff_len, options.train_on_prompt, options.mask_history, options.truncation, late)
+
+
+def first_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """Return the id that this tokenizer begins a text with, if it does."""
+    ids: list[int] = tokenizer("a", verbose=False)["input_ids"]
+    begin = tokenizer.bos_token_id
+    return int(begin) if begin is not None and ids[:1] == [begin] else None
+
+
+def _characters(said: Conversation | Document) -> int:
+    if isinstance(said, Document):
+        return len(said.text)
+    # A system text or tools are mostly those of the row before, and tokenised once.
+    return sum([len(message.content) for message in said.messages]) + (
+        len(said.rejected.content) if said.rejected else 0
+    )
+
+
+def _holds_nothing(value: object) -> bool:
+    """Whether there is no text in a row at all."""
+    if isinstance(value, dict):
+        return all(map(_holds_nothing, value.values()))
+    if isinstance(value, list):
+        return all(map(_holds_nothing, value))
+    return value is None or (isinstance(value, str) and not value.strip())

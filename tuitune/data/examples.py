@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tuitune.data.rows import Row, TokenRows
+from tuitune.data.columns import Kept
+from tuitune.data.rows import Row, TokenRows, blocks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +23,7 @@ class Example:
 
     sft, pt: one sequence, or the sequences of a pack. Preferences: the chosen one, then the rejected one. kto: the
     answer, then another example's answer to this prompt (for the KL term). Prompts: the prompt, nothing labelled.
-    index: its place among the examples read, which stays when they are split or shuffled. desirable: kto's label.
+    index: a number that no other example of the training and the evaluation set has. desirable: kto's label.
     columns: what reward functions may look at.
     """
 
@@ -109,7 +110,7 @@ class Examples:
         return int(self.rows.lengths.max()) if len(self.rows) else 0
 
     def select(self, places: Sequence[int] | NDArray[np.int64]) -> Examples:
-        """Return the examples at `places`, in that order, as new storage."""
+        """Return the examples at `places`, in that order; their tokens are not copied."""
         chosen = np.asarray(places, dtype=np.int64)
         counts = np.diff(self.starts)[chosen]
         starts = np.concatenate(([0], np.cumsum(counts, dtype=np.int64))).astype(np.int64)
@@ -117,6 +118,23 @@ class Examples:
         return Examples(
             self.rows.select(rows), starts, self.indices[chosen],
             None if self.desirable is None else self.desirable[chosen],
-            None if self.columns is None else [self.columns[place] for place in chosen],
+            _selected(self.columns, chosen),
             None if self.origins is None else self.origins.select(chosen),
         )  # fmt: skip
+
+    def numbered(self, first: int = 0) -> Examples:
+        """Return the same with indices that count from `first`."""
+        return replace(self, indices=np.arange(first, first + len(self), dtype=np.int64))
+
+    def pieces(self) -> Iterator[tuple[Examples, int]]:
+        """Yield all examples a few million tokens at a time, their rows stored by themselves, and the first's place."""
+        offsets = np.concatenate(([0], np.cumsum(self.rows.lengths)))[self.starts]
+        for first, last in blocks(offsets):
+            some = self.select(np.arange(first, last))
+            yield replace(some, rows=some.rows.part(0, len(some.rows))), first
+
+
+def _selected(columns: Sequence[Columns] | None, chosen: NDArray[np.int64]) -> Sequence[Columns] | None:
+    if columns is None or isinstance(columns, Kept):
+        return None if columns is None else columns.select(chosen)
+    return [columns[place] for place in chosen]

@@ -63,6 +63,10 @@ class DataOptions(Protocol):
     @property
     def packing(self) -> bool | None: ...
     @property
+    def neat_packing(self) -> bool: ...
+    @property
+    def disable_shuffling(self) -> bool: ...
+    @property
     def mix_strategy(self) -> str: ...
     @property
     def interleave_probs(self) -> str | None: ...
@@ -83,6 +87,13 @@ class DataOptions(Protocol):
     @property
     def overwrite_cache(self) -> bool: ...
     def locate(self, value: str) -> Path: ...
+
+
+def packs(options: DataOptions) -> bool:
+    """Return whether several rows share an example: unless the recipe says otherwise, in pre-training alone."""
+    kind = KINDS[options.stage]
+    asked = True if options.neat_packing and kind == "answer" else options.packing
+    return kind == "text" if asked is None else asked and kind in ("text", "answer")
 
 
 def dataset_names(value: str | Sequence[str] | None, key: str) -> list[str]:

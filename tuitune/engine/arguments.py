@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from transformers import TrainingArguments
 
+from tuitune.recipe.fields.figures import greater_is_better
+
 if TYPE_CHECKING:
     from tuitune.engine.plan import Plan
     from tuitune.recipe import Recipe
@@ -60,13 +62,15 @@ def training_arguments(recipe: Recipe, plan: Plan, run: RunDir, batches: int = 1
         eval_steps=recipe.eval_steps,
         load_best_model_at_end=recipe.load_best_model_at_end,
         metric_for_best_model=recipe.metric_for_best_model,
-        greater_is_better=recipe.greater_is_better,
+        greater_is_better=greater_is_better(recipe),
         # Randomness and order.
         seed=recipe.seed,
         data_seed=recipe.data_seed,
         train_sampling_strategy="sequential" if recipe.disable_shuffling else "random",
         dataloader_num_workers=0,
         dataloader_pin_memory=False,
+        # accelerate would look for tensors in the rows of a stream.
+        accelerator_config={"dispatch_batches": False},
         ddp_timeout=int(recipe.ddp_timeout),
         run_name=recipe.run_name,
         # Signals belong to the host; its handler only asks for a stop.

@@ -10,7 +10,7 @@ from tuitune.recipe import Recipe, load
 from tuitune.run.directory import RunDir
 from tuitune.run.origin import Origin
 
-FOLDERS = ("dataset_dir", "cache_dir", "resume_from_checkpoint")
+FOLDERS = ("dataset_dir", "tokenized_path", "cache_dir", "resume_from_checkpoint")
 FILES = ("dataset", "eval_dataset")
 ADAPTERS = "adapter_name_or_path"
 MODEL = "model_name_or_path"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
@@ -14,22 +14,21 @@ from tuitune.engine import checkpoint
 from tuitune.engine.arguments import training_arguments
 from tuitune.engine.control import Controls
 from tuitune.engine.plan import Plan, choose_device, other_versions, resume_plan, settle, slow_precision, unpaged
-from tuitune.engine.reference import reference_of
+from tuitune.engine.reference import Trained, reference_of
 from tuitune.engine.session import Halt, Session
 from tuitune.engine.step import Stepper
 from tuitune.engine.trainer import StepTrainer
-from tuitune.errors import ModelError
 from tuitune.fit.machine import cpu, usable_cores
 from tuitune.fit.models import resolve
 from tuitune.methods import method
 from tuitune.methods.base import Attempt
 from tuitune.methods.counting import count_of
-from tuitune.models import paths
+from tuitune.models import paths, valued
 from tuitune.models.generate import Sampling
-from tuitune.models.load import load_tokenizer, refuses_attention
+from tuitune.models.load import load_tokenizer
 from tuitune.models.prepare import prepare
 from tuitune.models.quantise import check as check_quantised
-from tuitune.models.shaping import Shaping, load_shaped
+from tuitune.models.shaping import Shaping, load_any_attention
 from tuitune.recipe import Recipe, resolved
 from tuitune.recipe.fields.structure import group_size
 from tuitune.run import manifest
@@ -37,7 +36,7 @@ from tuitune.run.files import write_atomic
 from tuitune.stages import stage
 
 if TYPE_CHECKING:
-    from tuitune.data import Prepared
+    from tuitune.data import Examples, Prepared
     from tuitune.data.templates import Template
     from tuitune.fit.resolve import ModelSource
 
@@ -48,11 +47,13 @@ class Build:
     def __init__(self, session: Session, recipe: Recipe, restored: checkpoint.Restored | None) -> None:
         self.session, self.recipe, self.restored = session, recipe, restored
         self.method, self.stage = method(recipe.finetuning_type), stage(recipe)
+        self._training: StepTrainer | None = None
 
     def train(self) -> tuple[str, dict[str, float]]:
         """Do everything; return the final folder and the metrics of the end. Raises Halt when stopped."""
         trainer = self._trainer()
         path = str(self.restored.path) if self.restored else None
+        self._training = trainer
         try:
             result = trainer.train(resume_from_checkpoint=path)
         except Halt as halt:
@@ -84,11 +85,11 @@ class Build:
         )  # fmt: skip
         template = choose_template(recipe.template, tokenizer, recipe.default_system)
         data = build_data(
-            recipe, tokenizer, template=template, check=session.check,
+            recipe, tokenizer, template=template, check=self._attend, warn=session.warn,
             progress=lambda what, done, total: session.progress("tokenize", done, total),
         )  # fmt: skip
         self._tell(data)
-        digest = data.digest()
+        digest = data.digest(session.check)
         if self.restored is not None and self.restored.own.get("data", digest) != digest:
             session.warn(
                 "not bit-equal: the rows are not those that the run began with",
@@ -113,7 +114,16 @@ class Build:
     def _begin(self, trainer: StepTrainer, template: Template, data: Prepared) -> None:
         if self.restored is not None:
             self.stage.load(trainer.model, self.restored.path)
-        self.stage.begin(trainer.surroundings(template, sampling_of(self.recipe)), data.train, data.evaluation)
+        # A stream has no places; stages that need them refuse streaming.
+        train = cast("Examples", data.train)
+        self.stage.begin(trainer.surroundings(template, sampling_of(self.recipe)), train, data.evaluation)
+
+    def _attend(self) -> None:
+        """Obey the inbox, also while a stream is read in the middle of training."""
+        if self._training is None:
+            self.session.check()
+        else:
+            self._training.attend()
 
     def _model_folder(self) -> tuple[ModelSource, Path]:
         recipe = self.recipe
@@ -134,7 +144,10 @@ class Build:
         # This order gives the adapter and the row order of a plain Trainer with the same seed (reference/README).
         set_seed(recipe.seed)
         check_quantised(folder, Shaping.of(recipe), whole=recipe.whole)
-        model = self._load_any_attention(folder, plan)
+        model = load_any_attention(
+            folder, Shaping.of(recipe), dtype=plan.torch_dtype, device=plan.device,
+            trust_remote_code=recipe.trust_remote_code, note=session.warn,
+        )  # fmt: skip
         self.method.attempt = self._attempt()
         prepared = self.stage.prepare(self.method.prepare(model, recipe))
         session.note(f"trains {count_of(prepared).words()}")
@@ -150,19 +163,6 @@ class Build:
             self.restored.path if self.restored else None, session.check, session.phase,
             lambda done, total: session.progress("init", done, total), session.note,
         )  # fmt: skip
-
-    def _load_any_attention(self, folder: Path, plan: Plan) -> Any:
-        shaping = Shaping.of(self.recipe)
-        settings: dict[str, Any] = {
-            "dtype": plan.torch_dtype, "device": plan.device, "trust_remote_code": self.recipe.trust_remote_code,
-        }  # fmt: skip
-        try:
-            return load_shaped(folder, shaping, **settings, note=self.session.warn)
-        except ModelError as error:
-            if not refuses_attention(error):
-                raise
-        self.session.warn("this model does not take our attention function; its own is used, with padded rows")
-        return load_shaped(folder, shaping, **settings, attention="eager", note=self.session.warn)
 
     def _first_plan(self) -> Plan:
         plan = choose_device(self.recipe, self.recipe.threads or usable_cores())
@@ -181,6 +181,7 @@ class Build:
         session, plan = self.session, trainer.plan
         base = model.get_base_model() if hasattr(model, "get_base_model") else model
         longest = max(rows.longest for rows in (data.train, data.evaluation) if rows is not None)
+        longest += self.stage.longer_by
         with trainer.precision():
             path, why = self.method.path(model, self.recipe, pad) or paths.choose(
                 base, longest=longest, pad=pad, dropout=self.method.noise(self.recipe), autocast=plan.autocast_dtype,
@@ -188,7 +189,11 @@ class Build:
                 neftune=self.recipe.neftune_noise_alpha or 0.0,
             )  # fmt: skip
             if self.stage.needs_reference:
-                self.stage.reference = reference_of(model, folder, self.recipe, plan, trainer.precision, session.note)
+                self.stage.reference = reference_of(
+                    Trained(
+                        model, folder, self.recipe, plan, trainer.processing_class, longest, trainer.precision, session
+                    )
+                )
         if why:
             session.warn(f"rows are padded for this model: {why}", "same gradient, more work")
         if not plan.tokens_per_batch:
@@ -214,6 +219,8 @@ class Build:
     def _tell(self, data: Prepared) -> None:
         report, warn = data.report, self.session.warn
         rows = report.rows + report.evaluation_rows
+        if data.cached:
+            self.session.note(f"{rows} rows that an earlier run has tokenised (overwrite_cache: true makes them anew)")
         for note in report.notes:
             warn(note)
         if report.bad_count:
@@ -224,7 +231,8 @@ class Build:
     def _final(self, trainer: StepTrainer) -> Path:
         run = self.session.run
         folder = manifest.temporary(run.path, trainer.state.global_step)
-        self.method.save(trainer.model, str(folder))
+        with valued.apart(trainer.model):
+            self.method.save(trainer.model, str(folder))
         self.stage.save(trainer.model, folder, exact=False)
         Shaping.of(self.recipe).save_beside(self.recipe, folder)
         trainer.processing_class.save_pretrained(str(folder))

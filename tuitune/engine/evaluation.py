@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import torch
 from tuitune.engine.step import added, cut
 
 if TYPE_CHECKING:
-    from tuitune.data import Examples
+    from tuitune.data import Example, Examples
     from tuitune.engine.trainer import StepTrainer
     from tuitune.stages.base import Figure
 
@@ -25,6 +26,12 @@ class Measured:
     labelled: int = 0
     figures: dict[str, Figure] = field(default_factory=dict)
 
+    def add(self, more: Measured) -> None:
+        """Add those of other examples."""
+        self.loss, self.items = self.loss + more.loss, self.items + more.items
+        self.correct, self.labelled = self.correct + more.correct, self.labelled + more.labelled
+        self.figures = added(self.figures, more.figures)
+
     def metrics(self) -> dict[str, float]:
         """Return the means of the stage's own figures."""
         return {name: float(value) / max(count, 1e-9) for name, (value, count) in self.figures.items()}
@@ -33,23 +40,25 @@ class Measured:
 @torch.no_grad()
 def score(trainer: StepTrainer, rows: Examples) -> Measured:
     """Return what the examples come to; the inbox is obeyed in between."""
-    path, stage = trainer.model_path, trainer.stage
-    assert path is not None
     size = trainer.args.per_device_eval_batch_size
     trainer.model.eval()
     sums = Measured()
     try:
         for start in range(0, len(rows), size):
-            end = min(start + size, len(rows))
-            examples = stage.evaluation_examples([rows[i] for i in range(start, end)])
-            for part in cut(examples, stage, path, trainer.stepper.tokens_per_batch):
-                trainer.controls.attend(trainer)
-                done = stage.part_loss(trainer.model, part, path)
-                sums.loss += float(done.loss)
-                sums.items += stage.items(part)
-                sums.correct, sums.labelled = sums.correct + int(done.correct), sums.labelled + done.labelled
-                sums.figures = added(sums.figures, done.figures)
-            trainer.session.progress("evaluate", end, len(rows))
+            examples = [rows[i] for i in range(start, min(start + size, len(rows)))]
+            sums.add(trainer.stepper.surviving(trainer.model, lambda some=examples: _some(trainer, some)))  # type: ignore[misc]
+            trainer.session.progress("evaluate", start + len(examples), len(rows))
     finally:
         trainer.model.train()
+    return sums
+
+
+def _some(trainer: StepTrainer, examples: Sequence[Example]) -> Measured:
+    path, stage = trainer.model_path, trainer.stage
+    assert path is not None
+    examples, sums = stage.evaluation_examples(examples), Measured()
+    for part in cut(examples, stage, path, trainer.stepper.tokens_per_batch):
+        trainer.controls.attend(trainer)
+        done = stage.part_loss(trainer.model, part, path)
+        sums.add(Measured(float(done.loss), stage.items(part), int(done.correct), done.labelled, dict(done.figures)))
     return sums

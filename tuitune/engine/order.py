@@ -1,11 +1,17 @@
-"""The order of prompts for stages that make several optimizer steps of one batch."""
+"""The order of examples where it is not the Trainer's own: several optimizer steps of one batch, and streams."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import IterableDataset, Sampler
+
+from tuitune.data.streaming import Stream
+
+if TYPE_CHECKING:
+    from tuitune.data import Example, Examples
 
 
 class Repeated(Sampler[int]):
@@ -35,3 +41,25 @@ class Repeated(Sampler[int]):
             batch = [order[place % self._count] for place in range(start, start + self._batch)]
             for _ in range(self._times):
                 yield from batch
+
+
+class Endless(IterableDataset["Example"]):
+    """A stream of examples as torch knows one: without a length, so that the Trainer counts steps instead of epochs.
+
+    A resumed run passes over as many batches as were trained on; the stream is the same every time.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    @classmethod
+    def of(cls, rows: Examples | Stream) -> Examples | Endless:
+        """Return a stream as an iterable data set, and other rows as they are."""
+        return cls(rows) if isinstance(rows, Stream) else rows
+
+    def __iter__(self) -> Iterator[Example]:
+        return iter(self._stream)
+
+    def epochs(self, count: int) -> float:
+        """Return how many passes over the data `count` examples are."""
+        return self._stream.epochs(count)

@@ -12,7 +12,9 @@ from transformers import Trainer
 
 from tuitune.engine import changes, rates
 from tuitune.engine.rng import RngState
-from tuitune.errors import RunError
+from tuitune.errors import RunError, TrainingError
+from tuitune.models import valued
+from tuitune.recipe.fields.figures import LOSS, bare
 from tuitune.run import manifest
 
 if TYPE_CHECKING:
@@ -94,16 +96,23 @@ class Resuming(Trainer):
         return metrics
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        name = f"eval_{bare(self.args.metric_for_best_model or LOSS)}"
+        if name not in metrics:
+            raise TrainingError(
+                f"metric_for_best_model: this evaluation has no {name}", f"it has {', '.join(sorted(metrics))}"
+            )
         best = super()._determine_best_metric(metrics, trial)
         if best and self.args.load_best_model_at_end:
             self.control.should_save = True  # what shall be loaded at the end must exist
         return best or self.controls.save_wanted
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        if self.method.restore(self.model, Path(resume_from_checkpoint)):
-            return
-        with self._same_types():
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        # A value head is no part of the saved model; the stage brings it back.
+        with valued.apart(self.model):
+            if self.method.restore(self.model, Path(resume_from_checkpoint)):
+                return
+            with self._same_types():
+                super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _load_best_model(self) -> None:
         best = manifest.verify(Path(str(self.state.best_model_checkpoint)))
@@ -113,9 +122,10 @@ class Resuming(Trainer):
             )
             return
         folder = Path(str(self.state.best_model_checkpoint))
-        if not self.method.restore(self.model, folder):
-            with self._same_types():
-                super()._load_best_model()
+        with valued.apart(self.model):
+            if not self.method.restore(self.model, folder):
+                with self._same_types():
+                    super()._load_best_model()
         self.stage.load(self.model, folder, best=True)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:

@@ -12,12 +12,15 @@ import gc
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
 from tuitune.engine.rng import RngState
 from tuitune.errors import TrainingError
+from tuitune.models.oom import is_out_of_memory as is_out_of_memory
+from tuitune.stages.cut import cut as cut
+from tuitune.stages.cut import sizes_of
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -28,7 +31,9 @@ if TYPE_CHECKING:
     from tuitune.models.paths import Path
     from tuitune.stages.base import Figure, Stage
 
-_OOM_PHRASES = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_NOT_SUPPORTED")
+T = TypeVar("T")
+_FEW = 16  # tokens
+_HINT = "lower cutoff_len, choose a smaller model, or free memory on the device"
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,25 @@ class Stepper:
             rng.restore()
             self._smaller(rows, why)
 
+    def surviving(self, model: nn.Module, work: Callable[[], T]) -> T:
+        """Return what `work` does without gradients; when memory runs out it is done again, with half of the tokens at
+        once. Raises TrainingError when even a few tokens do not fit.
+        """
+        rng = RngState.capture(self._accelerator.device)
+        while True:
+            try:
+                return work()
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                why = f"{type(error).__name__}: {error}"
+            self._clear(model)
+            rng.restore()
+            if self.tokens_per_batch < _FEW:
+                raise TrainingError(f"there is no memory left ({why})", _HINT)
+            self.tokens_per_batch //= 2
+            self._warn(f"out of memory: from now on at most {self.tokens_per_batch} tokens at once ({why})")
+
     def _attempt(self, model: nn.Module, rows: Sequence[Example], aware: StepAware | None) -> StepResult:
         items = max(1, self._stage.items(rows))
         parts = cut(rows, self._stage, self._path, self.tokens_per_batch)
@@ -117,8 +141,9 @@ class Stepper:
             torch.cuda.empty_cache()
 
     def _smaller(self, rows: Sequence[Example], why: str) -> None:
-        sizes = [_sizes(example, self._stage, self._path) for example in rows]
-        longest = max(self._path.combined(own, 0) for own in sizes)
+        pieces = [piece for example in rows for piece in self._stage.pieces(example, self._path, 1)]
+        longest = max(self._path.combined(sizes_of(piece, self._stage, self._path), 0) for piece in pieces)
+        sizes = [sizes_of(example, self._stage, self._path) for example in rows]
         whole = self._path.combined([size for own in sizes for size in own], 0)
         if self.tokens_per_batch > longest:
             self.tokens_per_batch = max(longest, min(self.tokens_per_batch, whole) // 2)
@@ -130,39 +155,7 @@ class Stepper:
             self.recomputing = True
             self._warn(f"out of memory: activations are recomputed from now on, same gradient ({why})")
         else:
-            raise TrainingError(
-                f"one row of {longest} tokens does not fit into memory",
-                "lower cutoff_len, choose a smaller model, or free memory on the device",
-            )
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says that memory ran out, in any of torch's ways of saying it."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in _OOM_PHRASES)
-
-
-def cut(examples: Sequence[Example], stage: Stage, path: Path, tokens_per_batch: int) -> list[list[Example]]:
-    """Return the examples in few micro-batches of at most `tokens_per_batch` tokens: longest first, into the first
-    that has room.
-
-    A longer one stands alone. Examples without a labelled token have no gradient and are left out; if all are, one
-    batch remains.
-    """
-    # Each is measured once: this runs in every step, and comparing tokens for every try would be felt.
-    measured = [(own, example) for example in examples if any(own := _sizes(example, stage, path))]
-    shared = _shared([example for _, example in measured], stage, path)
-    parts: list[tuple[list[int], list[Example]]] = []
-    for own, example in sorted(measured, key=lambda each: -path.combined(each[0], 0)):
-        for sizes, part in parts:
-            if path.combined([*sizes, *own], shared) <= tokens_per_batch:
-                sizes.extend(own)
-                part.append(example)
-                break
-        else:
-            parts.append((list(own), [example]))
-    return [part for _, part in parts]
+            raise TrainingError(f"one row of {longest} tokens does not fit into memory", _HINT)
 
 
 def added(figures: Mapping[str, Figure], more: Mapping[str, Figure]) -> dict[str, Figure]:
@@ -172,16 +165,3 @@ def added(figures: Mapping[str, Figure], more: Mapping[str, Figure]) -> dict[str
         before = total.get(name)
         total[name] = (value, count) if before is None else (before[0] + value, before[1] + count)
     return total
-
-
-def _sizes(example: Example, stage: Stage, path: Path) -> list[int]:
-    return [size for group in stage.groups(example) for size in path.sizes(group)]
-
-
-def _shared(examples: Sequence[Example], stage: Stage, path: Path) -> int:
-    """Return the common beginning of all, where every example is made of lone sequences."""
-    groups = [group for example in examples for group in stage.groups(example)]
-    if any(len(group) > 1 for group in groups):
-        return 0
-    rows = [row for group in groups for row in group]
-    return path.shared([row["input_ids"] for row in rows], [row["labels"] for row in rows])

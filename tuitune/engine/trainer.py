@@ -18,11 +18,12 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from tuitune.engine import checkpoint, evaluation
 from tuitune.engine.meter import Meter
-from tuitune.engine.order import Repeated
+from tuitune.engine.order import Endless, Repeated
 from tuitune.engine.resuming import Resuming
 from tuitune.engine.rng import RngState
 from tuitune.engine.step import Stepper
 from tuitune.methods.base import StepAware
+from tuitune.models import valued
 from tuitune.models.shaping import Shaping
 from tuitune.run import events
 from tuitune.stages.base import Surroundings
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase, TrainingArguments
 
-    from tuitune.data import Example, Examples
+    from tuitune.data import Example, Examples, Stream
     from tuitune.data.templates import Template
     from tuitune.engine.plan import Plan
     from tuitune.engine.session import Session
@@ -71,7 +72,7 @@ class StepTrainer(Resuming):
         plan: Plan,
         restored: checkpoint.Restored | None,
         tokenizer: PreTrainedTokenizerBase,
-        train_rows: Examples,
+        train_rows: Examples | Stream,
         eval_rows: Examples | None,
         callbacks: list[TrainerCallback],
         data_digest: str = "",
@@ -85,7 +86,7 @@ class StepTrainer(Resuming):
         self.evaluation_due = False
         self.data_digest = data_digest
         super().__init__(
-            model=model, args=args, data_collator=collate, train_dataset=train_rows, eval_dataset=eval_rows,
+            model=model, args=args, data_collator=collate, train_dataset=Endless.of(train_rows), eval_dataset=eval_rows,
             processing_class=tokenizer, callbacks=[*callbacks, _Steps(self)],
         )  # fmt: skip
         for unwanted in (PrinterCallback, ProgressCallback):
@@ -101,7 +102,8 @@ class StepTrainer(Resuming):
         if callable(getattr(self.optimizer, "train", None)):
             self.optimizer.train()
         begun, away = time.monotonic(), self.controls.seconds_away
-        examples = self.stage.before_step(inputs["rows"].rows, self.state.global_step + 1)
+        rows, step = inputs["rows"].rows, self.state.global_step + 1
+        examples = self.stepper.surviving(model, lambda: self.stage.before_step(rows, step))
         result = self.stepper.run(model, examples, self.step_aware)
         seconds = time.monotonic() - begun - (self.controls.seconds_away - away)
         self.meter.add(result, seconds)
@@ -188,7 +190,7 @@ class StepTrainer(Resuming):
             metrics[f"{metric_key_prefix}_accuracy"] = sums.correct / max(1, sums.labelled)
         for name, value in (sums.metrics() | self.stage.end_of_evaluation()).items():
             metrics[f"{metric_key_prefix}_{name}"] = value
-        extra = {k: v for k, v in metrics.items() if not k.endswith("_loss")}
+        extra = {k: v for k, v in metrics.items() if k != f"{metric_key_prefix}_loss"}
         self.session.emit(
             events.EvalLogged(
                 self.state.global_step, self.state.epoch or 0.0, metrics[f"{metric_key_prefix}_loss"], extra,
@@ -225,7 +227,8 @@ class StepTrainer(Resuming):
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         # Without training_args.bin: a pickle that nobody should have to load.
         assert output_dir is not None
-        self.method.save(self.model, output_dir, exact=True)
+        with valued.apart(self.model):
+            self.method.save(self.model, output_dir, exact=True)
         self.stage.save(self.model, Path(output_dir), exact=True)
         Shaping.of(self.recipe).save_beside(self.recipe, Path(output_dir))
         self.processing_class.save_pretrained(output_dir)
@@ -236,10 +239,17 @@ class StepTrainer(Resuming):
         assert self.model_path is not None
         return Surroundings(
             self.model, self.model_path, self.processing_class, template, self.recipe, sampling, session.run.path,
-            tokens_per_batch=lambda: self.stepper.tokens_per_batch, attend=lambda: self.controls.attend(self),
+            tokens_per_batch=lambda: self.stepper.tokens_per_batch, attend=self.attend, phase=session.phase,
             precision=self.precision, emit=session.emit, note=session.note, warn=session.warn,
-            progress=session.progress,
+            progress=session.progress, step=lambda: self.state.global_step,
         )  # fmt: skip
+
+    def attend(self) -> None:
+        """Obey the inbox; before the optimizer is there, only a stop."""
+        if self.optimizer is None:
+            self.session.check()
+        else:
+            self.controls.attend(self)
 
     def precision(self) -> contextlib.AbstractContextManager[object]:
         """Open the precision of training for a forward that does not go through the Trainer's own model call."""
@@ -273,6 +283,8 @@ class _Steps(TrainerCallback):
         self._trainer.stage.after_step(state.global_step + 1)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if isinstance(self._trainer.train_dataset, Endless):
+            state.epoch = self._trainer.train_dataset.epochs(state.global_step * args.per_device_train_batch_size)
         self._trainer.session.stepped(state.global_step, state.max_steps)
         self._trainer.at_boundary()
         if self._trainer.controls.save_wanted:

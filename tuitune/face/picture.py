@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from tuitune.run import State, events
 
 _KEPT = 0.9  # of the former pace after one step
+_AT_WORK = ("train", "evaluate", "rollout")  # rollout: the model answers, to learn from that
 
 
 @dataclass
@@ -16,6 +17,7 @@ class Picture:
     """The present of one attempt; times are unix seconds, `pace` is seconds per step."""
 
     name: str
+    stage: str = ""
     attempt: int = 0
     start_step: int = 0
     started: float = field(default_factory=time.time)
@@ -76,7 +78,8 @@ class Picture:
         self.logged, self.step = event, max(self.step, event.step)
 
     def _begin(self, event: events.RunStarted) -> None:
-        self.attempt, self.start_step, self.started = event.attempt, event.step, event.t
+        self.stage, self.attempt = event.stage, event.attempt
+        self.start_step, self.started = event.step, event.t
         self.step, self.total = event.step, event.total_steps or self.total
         self.training_since = self.end = self.logged = self.pace = None
         self.paused = False
@@ -84,7 +87,7 @@ class Picture:
     @property
     def training(self) -> bool:
         """Whether optimizer steps are being made, rather than prepared."""
-        return self.training_since is not None and self.phase in ("train", "evaluate")
+        return self.training_since is not None and self.phase in _AT_WORK
 
     def elapsed(self, now: float | None = None) -> float:
         """Return the seconds since the attempt began."""

@@ -6,12 +6,16 @@ import math
 import shlex
 from typing import TYPE_CHECKING
 
+from tuitune.face import figures as own
 from tuitune.face.picture import Picture
 from tuitune.run import events
 from tuitune.run.directory import RunDir
 
 if TYPE_CHECKING:
     from tuitune.recipe import Recipe
+
+
+_QUOTED = 60  # characters of a prompt or an answer in a line
 
 
 def number(value: float, form: str = ".4f") -> str:
@@ -51,13 +55,23 @@ def figures(picture: Picture) -> list[str]:
     """Return what was logged last, one short text per figure, the important ones first."""
     logged, found = picture.logged, []
     if logged is not None:
-        found = [f"loss {number(logged.loss)}", f"lr {number(logged.learning_rate, '.2e')}"]
+        known = {own.LOSS: logged.loss, **logged.metrics}
+        names = dict.fromkeys([own.main(picture.stage), own.LOSS, *own.telling(picture.stage, known)])
+        found = [f"{own.word(name)} {number(known[name])}" for name in names if name in known]
+        found.append(f"lr {number(logged.learning_rate, '.2e')}")
         if logged.grad_norm is not None:
             found.append(f"grad {number(logged.grad_norm, '.3g')}")
         found.append(f"{logged.tokens_per_second:,.0f} tok/s")
     if picture.evaluated is not None:
-        found.append(f"eval {number(picture.evaluated.loss)}")
+        found.append(f"eval {evaluated(picture.evaluated, picture.stage)}")
     return found
+
+
+def evaluated(event: events.EvalLogged, stage: str) -> str:
+    """Return the one figure of an evaluation that counts: its loss, or `reward 0.41`."""
+    name = own.main(stage)
+    value = event.metrics.get(own.EVAL + name)
+    return number(event.loss) if value is None else f"{own.word(name)} {number(value)}"
 
 
 def remark(event: events.Event) -> tuple[str, str] | None:
@@ -72,6 +86,8 @@ def remark(event: events.Event) -> tuple[str, str] | None:
         case events.EvalLogged(step=step, loss=loss, metrics=metrics):
             more = "".join(f", {name.removeprefix('eval_')} {number(value)}" for name, value in metrics.items())
             return f"step {step}: eval loss {number(loss)}{more}", "cyan"
+        case events.Sampled():
+            return sampled(event), "dim"
         case events.RunStarted(step=step, resumed_from=str()):
             return f"goes on from step {step}", ""
         case events.Paused(step=step):
@@ -81,6 +97,22 @@ def remark(event: events.Event) -> tuple[str, str] | None:
         case events.CommandDone(command="set_learning_rate", message=message):
             return message, ""
     return None
+
+
+def sampled(event: events.Sampled) -> str:
+    """Return answers to a prompt in a line: how many, what they are worth, the prompt and the best of them."""
+    worth = [value for value in event.rewards if math.isfinite(value)]
+    low, high = min(worth, default=math.nan), max(worth, default=math.nan)
+    rewards = f"reward {number(high, '.3g')}" + (f" to {number(low, '.3g')}" if low < high else "")
+    count = f"{len(event.answers)} answers" if len(event.answers) != 1 else "1 answer"
+    best = event.answers[event.rewards.index(high)] if worth and len(event.rewards) == len(event.answers) else ""
+    said = f": {_begin(best)}" if best else ""
+    return f"step {event.step}: {count}, {rewards}, to {_begin(event.prompt)}{said}"
+
+
+def _begin(text: str) -> str:
+    line = " ".join(text.split())
+    return repr(line if len(line) <= _QUOTED else line[: _QUOTED - 1] + "…")
 
 
 def ending(run: RunDir, picture: Picture) -> list[str]:

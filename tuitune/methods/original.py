@@ -39,6 +39,25 @@ def original(model: Any) -> Iterator[None]:
         yield
 
 
+class Beginning:
+    """What the trained parameters of a model were when this was made; opened, the model is that again.
+
+    For an adapter that was trained before: switched off, it would not be the model that the run began with.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._kept = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+
+    @contextmanager
+    def __call__(self, model: Any) -> Iterator[None]:
+        """Let `model` be what it was, while open."""
+        with ExitStack() as stack:
+            for name, parameter in model.named_parameters():
+                if name in self._kept:
+                    _set(stack, parameter, "data", self._kept[name])
+            yield
+
+
 def _at_start(model: Any, point: StartPoint, stack: ExitStack) -> None:
     """Put every adapter to its start, the others and modules trained whole out of the way; `stack` brings them back."""
     from peft.tuners.lora import LoraLayer

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from peft import PeftConfig, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, TaskType, get_peft_model
+from peft import (
+    PeftConfig,
+    PrefixTuningConfig,
+    PromptEncoderConfig,
+    PromptLearningConfig,
+    PromptTuningConfig,
+    TaskType,
+    get_peft_model,
+)
 from safetensors.torch import load_file, save_file
 
 from tuitune.errors import ModelError
@@ -80,14 +88,8 @@ class Prompted(Adapter):
 
     def path(self, model: Any, recipe: Recipe, pad: int) -> tuple[ModelPath, str]:
         """Return padded rows through peft's own forward, which lays the vectors before each of them."""
-        base = model.get_base_model()
-        probe.settle_padded(base, probe.rows_alone(base))
-        device = next(base.parameters()).device
-        dtype = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
-        noise = Noise.on(base, recipe.neftune_noise_alpha or 0.0)
-        before = model.active_peft_config.num_virtual_tokens if self.embedded else 0
         what = "vectors" if self.embedded else "keys and values"
-        path = _AfterVectors(_TextOnly(HeadTap.on(base), dtype), device, pad, noise, before=before)
+        path = padded(model, pad, recipe.neftune_noise_alpha or 0.0)
         return path, f"{recipe.finetuning_type} lays learnt {what} before every row"
 
 
@@ -202,6 +204,23 @@ class _AfterVectors(PaddedPath):
     def sizes(self, group: Sequence[Row]) -> list[int]:
         """Return the width of each sequence, the vectors among it."""
         return [width + self._before for width in super().sizes(group)]
+
+
+def padded(model: Any, pad: int, neftune: float = 0.0) -> ModelPath:
+    """Return padded rows through the forward of peft's model, which lays its vectors before each of them."""
+    base = model.get_base_model()
+    probe.settle_padded(base, probe.rows_alone(base))
+    device = next(base.parameters()).device
+    dtype = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
+    config = model.active_peft_config
+    before = 0 if isinstance(config, PrefixTuningConfig) else config.num_virtual_tokens
+    head = _TextOnly(HeadTap.on(base), dtype)
+    return _AfterVectors(head, device, pad, Noise.on(base, neftune), before=before)
+
+
+def lays_before(model: Any) -> bool:
+    """Whether the model has an adapter that stands before every text."""
+    return isinstance(getattr(model, "active_peft_config", None), PromptLearningConfig)
 
 
 def has_network(encoder: nn.Module) -> bool:

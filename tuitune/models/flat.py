@@ -141,10 +141,11 @@ class FlatBuilder:
     def add(self, sequences: Sequence[Sequence[int]], labels: Sequence[Sequence[int]], *, share: bool = True) -> None:
         """Add one group: token ids of each sequence and its labels (unshifted; IGNORED where nothing is learned)."""
         bodies = [ids[: needed(mask)] for ids, mask in zip(sequences, labels, strict=True)]
-        trunk = common_beginning(bodies) if share and len(bodies) > 1 else 0
+        laid = [body for body in bodies if body]  # a sequence without a labelled token is not computed
+        trunk = common_beginning(laid) if share and len(laid) > 1 else 0
         begin = len(self._ids)
         if trunk:
-            self._lay(bodies[0][:trunk], 0, (0, 0))
+            self._lay(laid[0][:trunk], 0, (0, 0))
         for ids, mask, body in zip(sequences, labels, bodies, strict=True):
             at = len(self._ids)
             if len(body) > trunk:

@@ -238,13 +238,13 @@ class Head:
         finally:
             hook.remove()
 
-    def scores(self, rows: Tensor, targets: Tensor, temperature: float = 1.0) -> TokenScores:
+    def scores(self, rows: Tensor, targets: Tensor, temperature: float = 1.0, *, entropy: bool = True) -> TokenScores:
         """Return the log probabilities of targets (N,) given rows (N, width)."""
         from tuitune.models.logprobs import plain_scores, token_scores
 
         if self._tap is None:
-            return plain_scores(rows, targets, temperature)
-        return token_scores(rows, self._tap.head, targets, self._dtype, temperature)
+            return plain_scores(rows, targets, temperature, entropy=entropy)
+        return token_scores(rows, self._tap.head, targets, self._dtype, temperature, entropy=entropy)
 
     def loss(self, rows: Tensor, targets: Tensor, objective: Objective = PLAIN, anchor: Anchor | None = None) -> Scored:
         """Summed loss of rows (N, width) against targets (N,)."""

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TokenScores:
-    """Of N tokens: log probability (with gradient), whether each was the likeliest, and the entropy before it."""
+    """Of N tokens: log probability (with gradient), whether each was the likeliest, and the entropy before it.
+
+    entropy is empty, (0,), where it was not asked for: it costs a look at the whole vocabulary.
+    """
 
     values: Tensor
     correct: Tensor
@@ -28,7 +31,7 @@ class TokenScores:
 
 
 class _TokenScores(torch.autograd.Function):
-    """values, correct, entropy = f(hidden (N, H), weight (V, H), bias (V) or None, targets (N))."""
+    """values, correct, entropy = f(hidden (N, H), weight (V, H), bias (V) or None, targets (N), ...)."""
 
     @staticmethod
     def forward(
@@ -39,10 +42,12 @@ class _TokenScores(torch.autograd.Function):
         targets: Tensor,
         dtype: torch.dtype,
         temperature: float,
+        with_entropy: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         exact = torch.promote_types(hidden.dtype, torch.float32)
         kept = torch.empty_like(hidden, dtype=exact) if ctx.needs_input_grad[0] else None
-        values, entropy = hidden.new_empty(len(hidden), dtype=exact), hidden.new_empty(len(hidden), dtype=exact)
+        values = hidden.new_empty(len(hidden), dtype=exact)
+        entropy = hidden.new_empty(len(hidden) if with_entropy else 0, dtype=exact)
         correct = torch.empty(len(hidden), dtype=torch.bool, device=hidden.device)
         w = weight.to(dtype)
         for start, end in slices(hidden, weight.shape[0], exact):
@@ -50,10 +55,12 @@ class _TokenScores(torch.autograd.Function):
             logits = _logits(hidden[start:end], w, bias, exact, temperature)
             correct[start:end] = logits.argmax(-1) == t
             lse = logits.logsumexp(-1)
-            chosen = logits.gather(1, t[:, None])[:, 0]
-            values[start:end] = chosen - lse
+            values[start:end] = logits.gather(1, t[:, None])[:, 0] - lse
+            if kept is None and not with_entropy:
+                continue
             p = (logits - lse[:, None]).exp_()
-            entropy[start:end] = lse - (p * logits).sum(-1)
+            if with_entropy:
+                entropy[start:end] = lse - logits.mul_(p).sum(-1)
             if kept is not None:
                 low = exact if dtype == torch.float16 else dtype
                 kept[start:end] = (_minus(p, t).to(low) @ weight.to(low)).to(exact) / temperature
@@ -70,7 +77,7 @@ class _TokenScores(torch.autograd.Function):
         d_weight = d_bias = None
         if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
             d_weight, d_bias = _of_weights(g, hidden, weight, bias, targets, ctx.dtype, ctx.temperature)
-        return d_hidden, d_weight, d_bias, None, None, None
+        return d_hidden, d_weight, d_bias, None, None, None, None
 
 
 def _logits(h: Tensor, w: Tensor, bias: Tensor | None, exact: torch.dtype, temperature: float) -> Tensor:
@@ -97,14 +104,21 @@ def _of_weights(
     for start, end in slices(hidden, weight.shape[0], exact):
         grad = _minus(_logits(hidden[start:end], w, bias, exact, t).softmax(-1), targets[start:end])
         grad *= g[start:end, None] / t
-        d_weight += (grad.T.to(low) @ hidden[start:end].to(low)).to(exact)
+        h = hidden[start:end].to(low)
+        d_weight.addmm_(grad.T, h) if low == exact else d_weight.add_(grad.T.to(low) @ h)
         if d_bias is not None:
             d_bias += grad.sum(0)
     return d_weight.to(weight.dtype), None if d_bias is None or bias is None else d_bias.to(bias.dtype)
 
 
 def token_scores(
-    hidden: Tensor, head: nn.Linear, targets: Tensor, dtype: torch.dtype | None = None, temperature: float = 1.0
+    hidden: Tensor,
+    head: nn.Linear,
+    targets: Tensor,
+    dtype: torch.dtype | None = None,
+    temperature: float = 1.0,
+    *,
+    entropy: bool = True,
 ) -> TokenScores:
     """Return those of targets (N,) under `head(hidden) / temperature`, hidden (N, H); dtype: of the products."""
     apply: Any = _TokenScores.apply
@@ -112,15 +126,15 @@ def token_scores(
     bias: Tensor | None = head.bias
     if not torch.is_grad_enabled():
         hidden, weight, bias = hidden.detach(), weight.detach(), None if bias is None else bias.detach()
-    return TokenScores(*apply(hidden, weight, bias, targets, dtype or weight.dtype, temperature))
+    return TokenScores(*apply(hidden, weight, bias, targets, dtype or weight.dtype, temperature, entropy))
 
 
-def plain_scores(logits: Tensor, targets: Tensor, temperature: float = 1.0) -> TokenScores:
+def plain_scores(logits: Tensor, targets: Tensor, temperature: float = 1.0, *, entropy: bool = True) -> TokenScores:
     """The same from ready logits (N, V), by autograd."""
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
     lse = logits.logsumexp(-1)
     values = logits.gather(1, targets[:, None])[:, 0] - lse
     with torch.no_grad():
-        entropy = lse - (logits.softmax(-1) * logits).sum(-1)
+        spread = lse - (logits.softmax(-1) * logits).sum(-1) if entropy else lse.new_empty(0)
         correct = logits.argmax(-1) == targets
-    return TokenScores(values, correct, entropy)
+    return TokenScores(values, correct, spread.detach())

@@ -63,9 +63,9 @@ class Reading:
     tokens: int
     head: Head
 
-    def scores(self, temperature: float = 1.0) -> TokenScores:
-        """Return the log probability of each token (N,), with its gradient."""
-        return self.head.scores(self.rows, self.targets, temperature)
+    def scores(self, temperature: float = 1.0, *, entropy: bool = True) -> TokenScores:
+        """Return the log probability of each token (N,), with its gradient; entropy: whether that is wanted too."""
+        return self.head.scores(self.rows, self.targets, temperature, entropy=entropy)
 
     def sums(self, values: Tensor) -> Tensor:
         """Return the sum of values (N,) over each sequence (sequences,), in float64: adding one by one rounds."""
@@ -79,9 +79,10 @@ class Reading:
 
 
 class Path(Protocol):
-    """A way to compute the loss of several rows in one forward."""
+    """A way to compute the loss of several rows in one forward; `head` is the end of it."""
 
     name: str
+    head: Head
 
     def sizes(self, group: Sequence[Row]) -> list[int]:
         """Return the sizes that the sequences of a group have alone, for `combined`."""
@@ -138,12 +139,12 @@ class FlatPath:
         group: int = 0,
         noise: Noise | None = None,
     ) -> None:
-        self._head, self._device, self._share, self._kernel = head, device, share, kernel
+        self.head, self._device, self._share, self._kernel = head, device, share, kernel
         self._group, self._noise = group, noise
 
     def size(self, rows: Ids, labels: Ids) -> int:
         """Return the tokens of the flat row."""
-        return self.combined([needed(mask) for mask in labels], self.shared(rows, labels))
+        return self.combined([n for mask in labels if (n := needed(mask))], self.shared(rows, labels))
 
     def shared(self, rows: Ids, labels: Ids) -> int:
         """Return the length of the common beginning, 0 where sharing it is not worth the while."""
@@ -156,35 +157,35 @@ class FlatPath:
     def sizes(self, group: Sequence[Row]) -> list[int]:
         """Return the tokens of the group, its common beginning counted once."""
         lengths = [needed(row["labels"]) for row in group]
-        if len(group) < 2 or not self._share:
-            return lengths
-        trunk = common_beginning([row["input_ids"][:n] for row, n in zip(group, lengths, strict=True)])
-        return [sum(lengths) - (len(group) - 1) * trunk]
+        trunk = self._trunk([row["input_ids"] for row in group], lengths)
+        return [self.combined([n for n in lengths if n], trunk)] if trunk else lengths
 
     def read(self, model: nn.Module, groups: Sequence[Sequence[Row]]) -> Reading:
         """Run the model over groups of sequences; raises ValueError if nothing is labelled."""
         builder = FlatBuilder()
         for group in groups:
-            builder.add([row["input_ids"] for row in group], [row["labels"] for row in group], share=self._share)
+            ids, labels = [row["input_ids"] for row in group], [row["labels"] for row in group]
+            builder.add(ids, labels, share=bool(self.shared(ids, labels)))
         batch = builder.build(self._device, kernel=self._kernel)
         rows = [row for group in groups for row in group]
         with probe.flat_call():
             batch.layout.group = self._group if model.training else 0
             with self._noisy(model, [row["input_ids"] for row in rows], [needed(row["labels"]) for row in rows]):
-                out, hidden = self._head.rows_and_hidden(model, flat_inputs(batch))
+                out, hidden = self.head.rows_and_hidden(model, flat_inputs(batch))
         picked = _labelled_rows(out[0], batch)
         states = picked if hidden is out else _labelled_rows(hidden[0], batch)
-        return Reading(picked, states, batch.targets, batch.owner, batch.sequences, batch.tokens, self._head)
+        return Reading(picked, states, batch.targets, batch.owner, batch.sequences, batch.tokens, self.head)
 
     def on(self, head: Head) -> FlatPath:
         """Return this way for a model with another head; it draws no noise."""
         return FlatPath(head, self._device, share=self._share, kernel=self._kernel, group=self._group)
 
     def _trunk(self, rows: Ids, lengths: Sequence[int]) -> int:
-        if not self._share or len(rows) < 2:
+        bodies = [row[:n] for row, n in zip(rows, lengths, strict=True) if n]  # where nothing is read nothing is laid
+        if not self._share or len(bodies) < 2:
             return 0
-        trunk = common_beginning([row[:n] for row, n in zip(rows, lengths, strict=True)])
-        return trunk if (len(rows) - 1) * trunk > _WORTH_SHARING * sum(lengths) else 0
+        trunk = common_beginning(bodies)
+        return trunk if (len(bodies) - 1) * trunk > _WORTH_SHARING * sum(lengths) else 0
 
     def score(
         self,
@@ -205,11 +206,11 @@ class FlatPath:
         batch = builder.build(self._device, kernel=self._kernel)
         inputs = flat_inputs(batch)
         with probe.flat_call():
-            anchor = self._head.anchor(reference, model, inputs, lambda x: _labelled_rows(x[0], batch))
+            anchor = self.head.anchor(reference, model, inputs, lambda x: _labelled_rows(x[0], batch))
             batch.layout.group = self._group if model.training else 0
             with self._noisy(model, rows, computed):
-                hidden = self._head.rows(model, inputs)[0]
-        scored = self._head.loss(_labelled_rows(hidden, batch), batch.targets, objective, anchor)
+                hidden = self.head.rows(model, inputs)[0]
+        scored = self.head.loss(_labelled_rows(hidden, batch), batch.targets, objective, anchor)
         return Score(scored.loss, batch.tokens, len(batch.targets), scored.correct)
 
     def _noisy(self, model: nn.Module, rows: Ids, computed: Sequence[int]) -> AbstractContextManager[None]:
@@ -241,7 +242,7 @@ class PaddedPath:
     name = "padded"
 
     def __init__(self, head: Head, device: torch.device, pad: int, noise: Noise | None = None) -> None:
-        self._head, self._device, self._pad, self._noise = head, device, pad, noise
+        self.head, self._device, self._pad, self._noise = head, device, pad, noise
 
     def size(self, rows: Ids, labels: Ids) -> int:
         """Return the tokens of the rectangle."""
@@ -264,12 +265,12 @@ class PaddedPath:
         rows = [row for group in groups for row in group]
         inputs, targets = self._rectangle([row["input_ids"] for row in rows], [row["labels"] for row in rows])
         with self._noisy(model, [row["input_ids"] for row in rows]):
-            out, hidden = self._head.rows_and_hidden(model, inputs)
+            out, hidden = self.head.rows_and_hidden(model, inputs)
         kept = targets != IGNORED
         owner = kept.nonzero()[:, 0]
         picked = out[kept]
         states = picked if hidden is out else hidden[kept]
-        return Reading(picked, states, targets[kept], owner, len(rows), targets.numel(), self._head)
+        return Reading(picked, states, targets[kept], owner, len(rows), targets.numel(), self.head)
 
     def on(self, head: Head) -> PaddedPath:
         """Return this way for a model with another head; it draws no noise."""
@@ -300,10 +301,10 @@ class PaddedPath:
         """Return the summed loss."""
         inputs, targets = self._rectangle(rows, labels)
         kept = targets != IGNORED
-        anchor = self._head.anchor(reference, model, inputs, lambda x: x[kept])
+        anchor = self.head.anchor(reference, model, inputs, lambda x: x[kept])
         with self._noisy(model, rows):
-            hidden = self._head.rows(model, inputs)
-        scored = self._head.loss(hidden[kept], targets[kept], objective, anchor)
+            hidden = self.head.rows(model, inputs)
+        scored = self.head.loss(hidden[kept], targets[kept], objective, anchor)
         return Score(scored.loss, targets.numel(), sum(map(labelled, labels)), scored.correct)
 
     def _noisy(self, model: nn.Module, rows: Ids) -> AbstractContextManager[None]:

@@ -21,8 +21,12 @@ def prepare(
     check: Check = lambda: None,
     trust_remote_code: bool = False,
     cache_dir: str | Path | None = None,
+    weights: bool = True,
 ) -> Path:
-    """Return a local folder with the model of `source`; raise ModelError with what to do when it cannot be had."""
+    """Return a local folder with the model of `source`; raise ModelError with what to do when it cannot be had.
+
+    Without `weights` those of a model on the hub stay there: the folder is good for the tokenizer only.
+    """
     try:
         if source.kind == "embedded":
             return prepare_embedded(progress=progress, check=check)
@@ -44,4 +48,6 @@ def prepare(
         "cache_dir": str(cache_dir) if cache_dir is not None else None,
         "trust_remote_code": trust_remote_code,
     }
+    if source.kind == "hub":
+        arguments["weights"] = weights
     return Path(run_task(source.kind, arguments, progress=progress, check=check))

@@ -1,4 +1,4 @@
-"""The model as it was before training, asked about the same texts: what ASFT holds on to."""
+"""A model that does not learn, asked about the same texts: the trained one as it was before, a copy, or another one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ Precision = Callable[[], AbstractContextManager[object]]
 
 
 class Reference(Protocol):
-    """A model that does not learn."""
+    """A model that does not learn; `digest` says which one, for those who keep its numbers."""
+
+    digest: str
 
     def rows(self, model: Any, head: Head, inputs: dict[str, Any]) -> tuple[Tensor, nn.Linear | None]:
         """Return its hidden states (batch, kept, width) and the head over them, or logits and None.
@@ -31,15 +33,20 @@ class Reference(Protocol):
         ...
 
     def reading(self, model: Any, path: Path, groups: Sequence[Sequence[Row]]) -> AbstractContextManager[Reading]:
-        """Open what it says of these sequences; `scores` are to be asked while that is open."""
+        """Open what it says of these sequences; `scores` are to be asked while that is open.
+
+        Tokens and sequences are those of `path.read(model, groups)`, in the same order. Nothing is ever dropped.
+        """
         ...
 
 
 class Itself:
     """The trained model itself; `before` lets it be what it was: its adapter is off while that is open."""
 
-    def __init__(self, before: Callable[[Any], AbstractContextManager[None]], precision: Precision) -> None:
-        self._before, self._precision = before, precision
+    def __init__(
+        self, before: Callable[[Any], AbstractContextManager[None]], precision: Precision, digest: str = ""
+    ) -> None:
+        self._before, self._precision, self.digest = before, precision, digest
 
     def rows(self, model: Any, head: Head, inputs: dict[str, Any]) -> tuple[Tensor, nn.Linear | None]:
         """Run `model` as it was."""
@@ -54,10 +61,12 @@ class Itself:
 
 
 class FrozenCopy:
-    """A second model in memory."""
+    """A second model in memory; `path`: its own way, where it is not a copy of the trained one."""
 
-    def __init__(self, model: Any, head: Head, precision: Precision) -> None:
-        self._model, self._head, self._precision = model, head, precision
+    def __init__(
+        self, model: Any, head: Head, precision: Precision, *, path: Path | None = None, digest: str = ""
+    ) -> None:
+        self._model, self._head, self._precision, self._path, self.digest = model, head, precision, path, digest
 
     def rows(self, model: Any, head: Head, inputs: dict[str, Any]) -> tuple[Tensor, nn.Linear | None]:
         """Run the copy."""
@@ -68,4 +77,24 @@ class FrozenCopy:
     def reading(self, model: Any, path: Path, groups: Sequence[Sequence[Row]]) -> Iterator[Reading]:
         """Read the copy."""
         with torch.no_grad(), self._precision():
-            yield path.on(self._head).read(self._model, groups)
+            yield (self._path or path.on(self._head)).read(self._model, groups)
+
+
+class Later:
+    """A reference that is loaded when it is asked for the first time; where its numbers are kept it never is."""
+
+    def __init__(self, load: Callable[[], Reference], digest: str) -> None:
+        self._load, self.digest = load, digest
+        self._loaded: Reference | None = None
+
+    def _there(self) -> Reference:
+        self._loaded = self._loaded or self._load()
+        return self._loaded
+
+    def rows(self, model: Any, head: Head, inputs: dict[str, Any]) -> tuple[Tensor, nn.Linear | None]:
+        """Ask it."""
+        return self._there().rows(model, head, inputs)
+
+    def reading(self, model: Any, path: Path, groups: Sequence[Sequence[Row]]) -> AbstractContextManager[Reading]:
+        """Read it."""
+        return self._there().reading(model, path, groups)

@@ -112,3 +112,19 @@ def load_shaped(
 
         model = settle(model, shaping.mixture_of_depths, shaping.mod_capacity)
     return model
+
+
+def load_any_attention(
+    folder: Path, shaping: Shaping, *, note: Note, dtype: torch.dtype, device: str, trust_remote_code: bool = False
+) -> PreTrainedModel:
+    """Load and shape with our attention, or with the model's own where it takes no other. Raises ModelError."""
+    from tuitune.models.load import refuses_attention
+
+    settings: dict[str, Any] = {"dtype": dtype, "device": device, "trust_remote_code": trust_remote_code}
+    try:
+        return load_shaped(folder, shaping, **settings, note=note)
+    except ModelError as error:
+        if not refuses_attention(error):
+            raise
+    note("this model does not take our attention function; its own is used, with padded rows")
+    return load_shaped(folder, shaping, **settings, attention="eager", note=note)

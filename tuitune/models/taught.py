@@ -33,7 +33,7 @@ class TaughtPath:
 
     def __init__(self, plain: Path) -> None:
         self._plain = plain
-        self.name = plain.name
+        self.name, self.head = plain.name, plain.head
 
     def size(self, rows: Ids, labels: Ids) -> int:
         """Return the number of tokens that these rows make the model compute."""

@@ -6,29 +6,41 @@ names and the file that LLaMA-Factory uses.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tuitune.errors import ModelError
+from tuitune.models.flat import IGNORED
+from tuitune.text import clean_line
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from tuitune.data.rows import Row
+    from tuitune.models.paths import Path as ModelPath
+    from tuitune.models.paths import Reading
 
 NAME = "v_head"
 FILE = "value_head.safetensors"
 
 
 class ValueHead(nn.Module):
-    """hidden (..., H) -> (...,) in float32, or float64 for such a model."""
+    """hidden (..., H) -> (...,) in float32, or float64 for such a model; begins as in Stiennon et al. (arXiv
+    2009.01325, appendix B), so that scores are about 1 apart.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.summary = nn.Linear(width, 1)
-        nn.init.normal_(self.summary.weight, std=0.2)
+        nn.init.normal_(self.summary.weight, std=1 / math.sqrt(width + 1))
         nn.init.zeros_(self.summary.bias)
 
     def forward(self, hidden: Tensor) -> Tensor:
@@ -42,10 +54,16 @@ class ValueHead(nn.Module):
 def attach(model: Any) -> Any:
     """Give the model a new head that learns; it becomes `model.v_head`."""
     first = next(model.parameters())
-    head = ValueHead(int(model.config.get_text_config().hidden_size))
     kind = torch.float64 if first.dtype == torch.float64 else torch.float32
-    model.add_module(NAME, head.to(device=first.device, dtype=kind))
+    model.add_module(NAME, ValueHead(_width(model)).to(device=first.device, dtype=kind))
     return model
+
+
+def _width(model: Any) -> int:
+    """Return the width of the hidden states that go into the model's own head; in OPT it is not the layers'."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    layer = base.get_output_embeddings()
+    return int(getattr(layer, "in_features", None) or base.config.get_text_config().hidden_size)
 
 
 def head_of(model: Any) -> ValueHead:
@@ -55,6 +73,20 @@ def head_of(model: Any) -> ValueHead:
     return head
 
 
+@contextmanager
+def apart(model: Any) -> Iterator[None]:
+    """Take the head off while open, so that the model is saved and loaded as one that never had it."""
+    head = model._modules.pop(NAME, None)
+    try:
+        yield
+    finally:
+        if head is not None:
+            model._modules[NAME] = head
+
+
+# Files
+
+
 def save(model: Any, folder: Path) -> None:
     """Write the head beside the model's own files."""
     tensors = {f"{NAME}.{key}": value.detach().cpu().contiguous() for key, value in head_of(model).state_dict().items()}
@@ -62,9 +94,48 @@ def save(model: Any, folder: Path) -> None:
 
 
 def load(model: Any, folder: Path) -> None:
-    """Read the head's weights; raises ModelError for a folder without them."""
+    """Read the weights of the model's head; raises ModelError where they are missing or of another model."""
+    head = head_of(model)
+    found = read_head(folder)
+    if found.summary.in_features != head.summary.in_features:
+        raise ModelError(
+            f"the value head in {folder} is for hidden states of width {found.summary.in_features}, this model's have "
+            f"{head.summary.in_features}",
+            "it belongs to another model",
+        )
+    head.load_state_dict(found.state_dict())
+
+
+def read_head(folder: Path) -> ValueHead:
+    """Return the head that lies in `folder`, frozen, on the CPU. Raises ModelError."""
     file = folder / FILE
     if not file.is_file():
         raise ModelError(f"{folder} has no {FILE}: it is no reward model", "train one with stage: rm")
-    head, tensors = head_of(model), load_file(str(file))
-    head.load_state_dict({key.removeprefix(f"{NAME}."): value for key, value in tensors.items()})
+    try:
+        tensors = {key.removeprefix(f"{NAME}."): value for key, value in load_file(str(file)).items()}
+        weight = tensors["summary.weight"]
+        head = ValueHead(int(weight.shape[1])).to(torch.promote_types(weight.dtype, torch.float32))
+        head.load_state_dict(tensors)
+    except (OSError, SafetensorError, KeyError, IndexError, RuntimeError) as error:
+        raise ModelError(f"{file} cannot be read as a value head: {clean_line(repr(error))[:200]}") from error
+    return head.requires_grad_(False)
+
+
+# Scores
+
+
+def closing(ids: Sequence[int]) -> Row:
+    """Return a row whose one read position is the last token of `ids`.
+
+    The model is read before a labelled token, so one is put behind; it never goes through the model.
+    """
+    return {"input_ids": [*ids, ids[-1]], "labels": [*[IGNORED] * len(ids), ids[-1]]}
+
+
+def last(model: Any, path: ModelPath, groups: Sequence[Sequence[Row]], head: ValueHead) -> tuple[Tensor, Reading]:
+    """Return the head's number at the last token of every sequence (sequences,), group by group, in one forward.
+
+    groups: rows of which only the ids count; those of a group share the computation of their common beginning.
+    """
+    reading = path.read(model, [[closing(row["input_ids"]) for row in group] for group in groups])
+    return head(reading.hidden), reading

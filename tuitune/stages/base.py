@@ -53,7 +53,9 @@ class Surroundings:
 
     tokens_per_batch: most tokens at once, at this moment. attend: obeys the inbox (may raise to stop), to be called
     between pieces of work of a second. precision: opens that of training. emit: writes to the journal; note: a line
-    into its log; warn: what the user should know. progress(phase, done, total). folder: the run's own.
+    into its log; warn: what the user should know. phase(name, detail): long
+    work begins; progress(phase, done, total): how far it is. folder: the run's own. step: optimizer
+    steps made so far.
     """
 
     model: Any
@@ -70,6 +72,8 @@ class Surroundings:
     note: Callable[[str], None] = _nothing
     warn: Callable[..., None] = _nothing
     progress: Callable[[str, int, int | None], None] = _nothing
+    phase: Callable[[str, str], None] = _nothing
+    step: Callable[[], int] = lambda: 0
 
 
 class Stage:
@@ -99,9 +103,18 @@ class Stage:
         """How many times `rows_per_step` examples make one batch of the data set."""
         return 1
 
+    @property
+    def longer_by(self) -> int:
+        """How many tokens a stage puts behind the longest sequence of the data (its own answers)."""
+        return 0
+
     def groups(self, example: Example) -> list[Sequence[Row]]:
         """Return the sequences of an example; those of one group share the computation of their common beginning."""
         return [(row,) for row in example.sequences]
+
+    def pieces(self, example: Example, path: Path, most: int) -> Sequence[Example]:
+        """Return the examples that stand for one of more than `most` tokens: itself, where it cannot be divided."""
+        return (example,)
 
     def items(self, examples: Sequence[Example]) -> int:
         """Return the loss denominator of a whole optimizer step."""
@@ -121,7 +134,10 @@ class Stage:
         """Make ready before the first step, also after a resume (then `load` has been called)."""
 
     def before_step(self, examples: Sequence[Example], step: int) -> Sequence[Example]:
-        """Return what optimizer step `step` (from 1) learns from: the examples, or what was made of them."""
+        """Return what optimizer step `step` (from 1) learns from: the examples, or what was made of them.
+
+        Called anew, with fewer tokens at once, when memory runs out in it: remember things only at its end.
+        """
         return examples
 
     def after_step(self, step: int) -> None:

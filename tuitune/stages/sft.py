@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 from tuitune.models.flat import labelled
 from tuitune.models.losses import PLAIN, Name, Objective
 from tuitune.recipe.fields.losses import loss_name
-from tuitune.stages.base import Part, Stage
+from tuitune.stages.base import Part, Stage, Surroundings
+from tuitune.stages.predict import Predictions
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from tuitune.data import Example
+    from tuitune.data import Example, Examples
     from tuitune.models.paths import Path
     from tuitune.recipe import Recipe
 
@@ -27,6 +28,7 @@ class Sft(Stage):
         if recipe is not None:
             super().__init__(recipe)
         self._objective = objective(recipe) if recipe else PLAIN
+        self._predictions: Predictions | None = None
 
     @property
     def needs_reference(self) -> bool:
@@ -44,6 +46,15 @@ class Sft(Stage):
         what, reference = (self._objective, self.reference) if model.training else (PLAIN, None)
         scored = path.score(model, ids, labels, what, reference)
         return Part(scored.loss, scored.tokens, scored.labelled, scored.correct)
+
+    def begin(self, around: Surroundings, train: Examples, evaluation: Examples | None) -> None:
+        """Make ready to answer the held-out prompts, where the recipe wants it."""
+        if self.recipe.predict_with_generate and evaluation is not None:
+            self._predictions = Predictions(around, evaluation)
+
+    def end_of_evaluation(self) -> dict[str, float]:
+        """Answer the held-out prompts and return how like the data's answers that is."""
+        return {} if self._predictions is None else self._predictions.measure()
 
 
 def objective(recipe: Recipe) -> Objective:

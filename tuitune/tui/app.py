@@ -16,10 +16,12 @@ from tuitune.face.asking import missing
 from tuitune.fit import misfits
 from tuitune.monitor import Sampler
 from tuitune.recipe import Problem, Recipe
+from tuitune.recipe.fields.online import ONLINE
 from tuitune.run import RunDir, events
 from tuitune.run.places import home
 from tuitune.tui.actions import keymap_problems
 from tuitune.tui.control import Control
+from tuitune.tui.datalook import DataLook
 from tuitune.tui.draft import Draft
 from tuitune.tui.fitting import Fitting
 from tuitune.tui.hangup import install_signals
@@ -29,6 +31,7 @@ from tuitune.tui.keys import KeysLine
 from tuitune.tui.leave import Leave
 from tuitune.tui.messages import AdapterChosen, AskDevice, ChatWith, ModelChosen
 from tuitune.tui.palette import Actions
+from tuitune.tui.panes.answers import AnswersPane
 from tuitune.tui.panes.chat import ChatPane
 from tuitune.tui.panes.fitbar import FitBar
 from tuitune.tui.panes.gpu import GpuPane
@@ -38,6 +41,7 @@ from tuitune.tui.panes.models import ModelPane
 from tuitune.tui.partners import Partners
 from tuitune.tui.recipes import RecipeActions
 from tuitune.tui.running import RunActions
+from tuitune.tui.screens.data import DataScreen
 from tuitune.tui.settings import Settings
 from tuitune.tui.status import Status
 from tuitune.tui.theme import load_themes, role_defaults
@@ -79,8 +83,9 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
         Binding("ctrl+t", "recipe_text", "YAML or form", id="recipe.text", priority=True),
         Binding("f8", "recipe_problem", "Next problem", id="recipe.problem", tooltip="go to what is wrong"),
         Binding("ctrl+n", "recipe_preset", "Presets", id="recipe.preset", tooltip="begin from a preset"),
-        Binding("f3", "recipe_open", "Open a recipe", id="recipe.open"),
+        Binding("ctrl+l", "recipe_open", "Open a recipe", id="recipe.open"),
         Binding("f5", "recipe_save", "Save the recipe", id="recipe.save"),
+        Binding("f3", "data", "Data", id="screen.data", tooltip="which tokens are trained on"),
         Binding("f4", "run_pick", "Runs", id="screen.runs", tooltip="look at another run"),
         Binding("ctrl+o", "jump", "Jump", id="app.jump", priority=True, tooltip="one letter to any place"),
         Binding("f1,question_mark", "help_here", "Help", id="app.help", tooltip="help for this pane"),
@@ -103,6 +108,7 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
         self.partners = Partners(recipe=draft.recipe, run=lambda: self.control.run, live=lambda: self.control.live)
         self.sampler = sampler or Sampler()
         self.fitting = Fitting(self.sampler)
+        self.datalook = DataLook(self)
         self.beginning = self.ending = False
         self._trouble, self._warned_of_gpu = "", False
         self._named: tuple[str, ...] = ()
@@ -175,6 +181,8 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
             loss.show(view, recipe)
             self.keep_liked(loss, chat)
             screen.query_one(LogPane).show(view)
+            screen.query_one(AnswersPane).show(view)
+            screen.offer_answers(view is not None and (len(view.samples) > 0 or view.picture.stage in ONLINE))
             for pane in screen.query(GpuPane):
                 pane.show(sample, device=recipe.device if recipe is not None else "auto")
         self._keys()
@@ -210,8 +218,9 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
         first = ("^r", what, "run_toggle")
         if live and view is not None and view.status == "preparing":
             first = ("f9", "cancel", "run_stop")
-        for line in self._everywhere(KeysLine):
-            line.show([first, *_KEYS])
+        for screen in self.screen_stack:
+            for line in screen.query(KeysLine):
+                line.show(screen.keys if isinstance(screen, DataScreen) else [first, *_KEYS])
 
     def note_focus(self) -> None:
         """Take notice of keys going elsewhere."""
@@ -278,6 +287,13 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
             bench.action_pane("chat")
 
     # -- other screens -----------------------------------------------------------------------------------------
+
+    def action_data(self) -> None:
+        """Show the data of the recipe, or go back."""
+        if isinstance(self.screen, DataScreen):
+            self.pop_screen()
+        else:
+            self.push_screen(DataScreen())
 
     def action_jump(self) -> None:
         """Show a letter at every place."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tuitune.face.figures import EVAL, LOSS
 from tuitune.run import events
 
 SMOOTHING = 0.9
@@ -15,12 +16,17 @@ SMOOTHING = 0.9
 
 @dataclass(frozen=True, slots=True)
 class EvalPoint:
-    """One evaluation, and where it stands on each axis."""
+    """One evaluation, and where it stands on each axis; metrics: its own figures, named as those of a step."""
 
     step: int
     seconds: float
     tokens: float
     loss: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def of(self, name: str) -> float:
+        """Return its loss or one of its figures, nan where it has none."""
+        return self.loss if name == LOSS else self.metrics.get(name, math.nan)
 
 
 def _numbers() -> array[float]:
@@ -31,7 +37,8 @@ def _numbers() -> array[float]:
 class Curves:
     """One entry per logged step; what was not measured is nan. `tokens` and `seconds` count from the first step on.
 
-    `cuts` grows when entries are taken back, as an attempt that starts from an earlier step does.
+    `metrics` are the stage's own, by name. `cuts` grows when entries are taken back, as an attempt that starts from an
+    earlier step does. `main` names the column that is smoothed.
     """
 
     step: array[float] = field(default_factory=_numbers)
@@ -42,12 +49,15 @@ class Curves:
     lr: array[float] = field(default_factory=_numbers)
     grad: array[float] = field(default_factory=_numbers)
     speed: array[float] = field(default_factory=_numbers)
+    metrics: dict[str, array[float]] = field(default_factory=dict)
     evals: list[EvalPoint] = field(default_factory=list)
     cuts: int = 0
+    main: str = LOSS
 
     def __post_init__(self) -> None:
         self._smoothing = SMOOTHING
         self._average = Average(SMOOTHING)
+        self._smoothed: array[float] | None = None
 
     def __len__(self) -> int:
         return len(self.step)
@@ -63,11 +73,16 @@ class Curves:
         )  # fmt: skip
         for column, value in figures:
             column.append(value)
+        for name in event.metrics.keys() - self.metrics.keys():
+            self.metrics[name] = array("d", [nan]) * (len(self) - 1)
+        for name, column in self.metrics.items():
+            column.append(event.metrics.get(name, nan))
 
     def add_eval(self, event: events.EvalLogged, seconds: float) -> EvalPoint:
         """Append an evaluation and return it."""
         tokens = self.tokens[-1] if self.tokens else 0.0
-        point = EvalPoint(event.step, seconds, tokens, event.loss)
+        figures = {name.removeprefix(EVAL): value for name, value in event.metrics.items()}
+        point = EvalPoint(event.step, seconds, tokens, event.loss, figures)
         self.evals.append(point)
         return point
 
@@ -84,7 +99,23 @@ class Curves:
     @property
     def columns(self) -> tuple[array[float], ...]:
         """All columns that are filled with each step."""
-        return self.step, self.seconds, self.tokens, self.epoch, self.loss, self.lr, self.grad, self.speed
+        own = self.metrics.values()
+        return self.step, self.seconds, self.tokens, self.epoch, self.loss, self.lr, self.grad, self.speed, *own
+
+    def column(self, name: str) -> array[float]:
+        """Return a column by its name: one of the stage's own, or `loss`, `smooth`, `lr`, `grad`, `speed`."""
+        found: array[float] | None = self.metrics.get(name)
+        return getattr(self, name) if found is None else found
+
+    @property
+    def shown(self) -> str:
+        """The name of `values`: what `main` says; the loss until there is such a column."""
+        return self.main if self.main in self.metrics else LOSS
+
+    @property
+    def values(self) -> array[float]:
+        """The column that `main` names; the loss until there is one."""
+        return self.metrics.get(self.main, self.loss)
 
     @property
     def smoothing(self) -> float:
@@ -99,8 +130,10 @@ class Curves:
 
     @property
     def smooth(self) -> array[float]:
-        """The smoothed loss, a nan where the loss is not finite."""
-        return self._average.of(self.loss)
+        """The smoothed `values`, a nan where those are not finite."""
+        if self.values is not self._smoothed:
+            self._smoothed, self._average = self.values, Average(self._smoothing)
+        return self._average.of(self.values)
 
 
 class Average:

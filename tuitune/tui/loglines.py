@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from tuitune.face import words
+from tuitune.face import figures, words
 from tuitune.run import events
 from tuitune.text import clean, clean_line
 from tuitune.tui.kit.units import binary, fixed, lasting, nonfinite, scientific
@@ -44,6 +44,7 @@ class Teller:
 
     def __init__(self) -> None:
         self._forget(rising=False)
+        self._stage = ""
 
     def _forget(self, *, rising: bool | None) -> None:
         self._phase: events.PhaseStarted | None = None
@@ -55,7 +56,7 @@ class Teller:
         self._paused_at: float | None = None
 
     def lines(self, event: events.Event, best: float | None) -> list[LogLine]:
-        """Return the lines that an event deserves, oldest first; `best` is the least evaluation loss before it."""
+        """Return the lines that an event deserves, oldest first; `best` is the best evaluation before it."""
         match event:
             case events.RunStarted():
                 return self._started(event)
@@ -75,12 +76,13 @@ class Teller:
             case events.RunFinished() | events.RunFailed():
                 ended = self._end_phase(event.t)
                 return [*ended, _finished(event) if isinstance(event, events.RunFinished) else _failed(event)]
-        line = _line(event, best)
+        line = _evaluated(event, best, self._stage) if isinstance(event, events.EvalLogged) else _line(event)
         return [line] if line else []
 
     def _started(self, event: events.RunStarted) -> list[LogLine]:
         # An attempt knows nothing of the one before.
         self._forget(rising=False if event.step == 0 else None)
+        self._stage = event.stage
         whole = f"attempt {event.attempt}, {clean_line(event.model)}, {event.stage} {event.method}, process {event.pid}"
         if event.step or event.resumed_from:
             where = f"\nfrom {clean(event.resumed_from)}" if event.resumed_from else ""
@@ -136,10 +138,8 @@ class Teller:
         return LogLine(event.t, f"loss {nonfinite(event.loss)}", f"at step {event.step:,}", "error", more)
 
 
-def _line(event: events.Event, best: float | None) -> LogLine | None:
+def _line(event: events.Event) -> LogLine | None:
     match event:
-        case events.EvalLogged():
-            return _evaluated(event, best)
         case events.CheckpointSaved(step=step, bytes=count):
             note = binary(count) + (" best" if event.best else "")
             more = f"checkpoint-{step} saved in {lasting(event.seconds)}, {binary(count)}\n{clean(event.path)}"
@@ -156,11 +156,18 @@ def _line(event: events.Event, best: float | None) -> LogLine | None:
     return None
 
 
-def _evaluated(event: events.EvalLogged, best: float | None) -> LogLine:
-    note = BEST if best is not None and event.loss < best else ""
-    figures = "".join(f"\n{clean_line(name)} {words.number(value)}" for name, value in event.metrics.items())
-    more = f"evaluation at step {event.step:,}: loss {words.number(event.loss)}, {lasting(event.seconds)}{figures}"
-    return LogLine(event.t, f"eval {fixed(event.loss)}", note, "eval" if math.isfinite(event.loss) else "error", more)
+def _evaluated(event: events.EvalLogged, best: float | None, stage: str) -> LogLine:
+    main = figures.main(stage)
+    known = {name.removeprefix(figures.EVAL): value for name, value in event.metrics.items()}
+    main = main if main in known else figures.LOSS
+    value = known.get(main, event.loss)
+    better = best is not None and (value < best if main == figures.LOSS else value > best)
+    name = "" if main == figures.LOSS else f"{figures.word(main)} "
+    more = [f" {figures.word(each)} {fixed(known[each], 2)}" for each in figures.telling(stage, known) if each != main]
+    text = f"eval {name}{fixed(value)}{''.join(more[:1] if name else more)}"
+    every = "".join(f"\n{clean_line(name)} {words.number(value)}" for name, value in event.metrics.items())
+    full = f"evaluation at step {event.step:,}: loss {words.number(event.loss)}, {lasting(event.seconds)}{every}"
+    return LogLine(event.t, text, BEST if better else "", "eval" if math.isfinite(value) else "error", full)
 
 
 def _answered(event: events.ReplyFinished) -> LogLine:

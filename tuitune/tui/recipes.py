@@ -15,6 +15,7 @@ from tuitune.tui.asking import Ask, Choice, Picker, PickItem
 from tuitune.tui.files import OpenFile, SaveFile, presets
 from tuitune.tui.panes.recipe import RecipePane
 from tuitune.tui.recipefile import SaveRefused
+from tuitune.tui.screens.data import DataScreen
 from tuitune.tui.screens.yaml import YamlScreen
 from tuitune.tui.workbench import Workbench
 
@@ -125,7 +126,7 @@ class RecipeActions:
         app = self._app
         if isinstance(app.screen, YamlScreen):
             app.pop_screen()
-        elif isinstance(app.screen, Workbench):
+        elif isinstance(app.screen, Workbench | DataScreen):
             app.push_screen(YamlScreen())
 
     def action_recipe_problem(self) -> None:

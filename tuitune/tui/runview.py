@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tuitune.errors import TuiTuneError
+from tuitune.face import figures
 from tuitune.face.picture import Picture
 from tuitune.recipe import Recipe, load
 from tuitune.run import JournalReader, RunDir, State, events, liveness
 from tuitune.run.state import Liveness
 from tuitune.tui.curves import SMOOTHING, Curves, EvalPoint
 from tuitune.tui.loglines import BEST, LogLine, Teller
+from tuitune.tui.samples import Samples
 
 __all__ = ["Curves", "EvalPoint", "LogLine", "Phase", "RunView", "Status"]
 
@@ -63,6 +65,7 @@ class RunView:
         self.lines: deque[LogLine] = deque(maxlen=_MOST_LINES)
         self.phases: list[Phase] = []
         self.begin: int | None = None  # the step that the first attempt started from
+        self.samples = Samples()
         self._teller = Teller()
         # On the clock of the training, loading and pauses take no time: `_base` seconds at the unix time `_origin`.
         self._base, self._origin, self._paused_at = 0.0, 0.0, math.nan
@@ -96,6 +99,8 @@ class RunView:
     def _take(self, event: events.Event) -> None:
         if isinstance(event, events.RunStarted):
             self.curves.take_back(event.step)
+            self.curves.main = figures.main(event.stage)
+            self.samples.take_back(event.step)
             self.phases = []
             self.begin = event.step if self.begin is None else self.begin
         best = self._best() if isinstance(event, events.EvalLogged) else None
@@ -110,6 +115,8 @@ class RunView:
                 self.curves.add(event, self._seconds(event.t))
             case events.EvalLogged():
                 self.curves.add_eval(event, self._seconds(event.t))
+            case events.Sampled():
+                self.samples.add(event)
             case events.PhaseStarted(phase=phase, detail=detail):
                 self._end_phase(event.t)
                 self.phases.append(Phase(phase, detail, event.t))
@@ -120,7 +127,9 @@ class RunView:
                 self._end_phase(event.t)
 
     def _best(self) -> float | None:
-        return min((point.loss for point in self.curves.evals if math.isfinite(point.loss)), default=None)
+        main = figures.main(self.picture.stage)
+        known = [value for point in self.curves.evals if math.isfinite(value := point.of(main))]
+        return (min if main == figures.LOSS else max)(known, default=None)
 
     def _end_phase(self, now: float) -> None:
         if self.phases and self.phases[-1].ended is None:

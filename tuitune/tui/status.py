@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from textual.events import Click
 from textual.message import Message
 
-from tuitune.face import words
+from tuitune.face import figures, words
 from tuitune.monitor import DeviceSample
 from tuitune.recipe import Recipe
 from tuitune.text import clean_line
@@ -71,11 +71,10 @@ class Status(Drawn):
         return row + (R("ink", f"   {words.duration(left)} left") if left is not None else [])
 
     def _loss(self) -> Row:
-        smooth = self._view.curves.smooth if self._view is not None else []
-        if not smooth:
+        if self._view is None or not (smooth := self._view.curves.smooth):
             return []
         value = f"{smooth[-1]:.3f}" if math.isfinite(smooth[-1]) else str(smooth[-1])
-        return R("quiet", "loss ", "smooth b", value)
+        return R("quiet", f"{figures.word(self._view.curves.shown)} ", "smooth b", value)
 
     def _machine(self, *, short: bool) -> Row:
         device = self._device
@@ -114,6 +113,12 @@ class Tabs(Drawn):
         """Mark a tab."""
         self._chosen = chosen
         self.redraw()
+
+    def offer(self, tabs: Sequence[tuple[str, str, str]]) -> None:
+        """Show other tabs."""
+        if tabs != self._tabs:
+            self._tabs = tabs
+            self.redraw()
 
     def rows(self, width: int, height: int) -> list[Row]:
         """Return the line."""

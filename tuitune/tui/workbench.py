@@ -14,6 +14,7 @@ from textual.widget import Widget
 
 from tuitune.tui.keys import KeysLine
 from tuitune.tui.kit.pane import DrawnPane, Pane
+from tuitune.tui.panes.answers import AnswersPane
 from tuitune.tui.panes.chat import ChatPane
 from tuitune.tui.panes.fitbar import FitBar
 from tuitune.tui.panes.gpu import GpuPane
@@ -33,7 +34,9 @@ TABS = (
     ("chat", "4", "Chat"),
     ("gpu", "5", "GPU"),
     ("log", "6", "Log"),
+    ("answers", "7", "Answers"),
 )
+_BELOW = ("chat", "answers")  # share the place below the curve
 
 
 class Workbench(Screen[None]):
@@ -55,12 +58,13 @@ class Workbench(Screen[None]):
         super().__init__()
         self._tab = "loss"
         self._zoomed = False
+        self._below = "chat"
 
     def compose(self) -> ComposeResult:
         """Lay out the panes; what is seen where is told by classes and the style sheet."""
         app = self.app
         yield Status(app.draft)
-        yield Tabs(TABS)
+        yield Tabs(TABS[:-1])
         with Horizontal(id="bench"):
             with Vertical(id="left", classes="col"):
                 yield ModelPane(classes="models place")
@@ -71,6 +75,7 @@ class Workbench(Screen[None]):
             with Vertical(id="hero", classes="col"):
                 yield LossPane(classes="loss place")
                 yield ChatPane(app.partners, classes="chat place")
+                yield AnswersPane(classes="answers place")
             with Vertical(id="right", classes="col"):
                 yield GpuPane(classes="gpu place")
                 yield LogPane(classes="log place")
@@ -116,7 +121,9 @@ class Workbench(Screen[None]):
 
     def _arrange(self) -> None:
         one = self.narrow or self._zoomed
+        self._below = self._tab if self._tab in _BELOW else self._below
         self.set_class(one, "-one")
+        self.set_class(self._below == "answers", "-answers")
         for place in self.query(".place"):
             place.set_class(place.has_class(self._tab), "-active")
         for column in self.query(".col"):
@@ -125,6 +132,10 @@ class Workbench(Screen[None]):
         if self.size.width < 136 and self._tab == "log" and not one:
             self._show_alone("log")
         self.query_one(Tabs).show(self._tab)
+
+    def offer_answers(self, there: bool) -> None:
+        """Show the tab of the answers where the run has some, or will."""
+        self.query_one(Tabs).offer(TABS if there or self._tab == "answers" else TABS[:-1])
 
     def _show_alone(self, name: str) -> None:
         # With two columns the log has no place of its own: it waits behind its key.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from tuitune.recipe.fields.streaming import STREAMING
 from tuitune.recipe.option import Options, Rule, When, option
 from tuitune.recipe.shapes import Flag, Names, Share, Text, Whole
 
@@ -145,6 +146,7 @@ def _twice(key: str) -> Rule:
 
 
 RULES = (
+    *STREAMING,
     Rule(
         ("dataset",),
         lambda r: not r.dataset,

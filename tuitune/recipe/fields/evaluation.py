@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from tuitune.recipe.fields.figures import ACCURACY, FIGURES, LIKENESS, bare, known, reports
 from tuitune.recipe.fields.logging import Strategy
+from tuitune.recipe.fields.online import ONLINE
 from tuitune.recipe.option import Options, Rule, When, option
 from tuitune.recipe.shapes import Flag, Share, Text, Whole
 
@@ -12,8 +14,6 @@ if TYPE_CHECKING:
     from tuitune.recipe.recipe import Recipe
 
 _EVALUATED = When("eval_strategy", ("steps", "epoch"))
-_LOSS = ("loss", "eval_loss")
-_ACCURACY = ("accuracy", "eval_accuracy")
 
 
 class EvaluationOptions(Options):
@@ -33,10 +33,12 @@ class EvaluationOptions(Options):
     )
     load_best_model_at_end: Flag = option(False, "Finish with the best checkpoint's weights instead of the last ones.")
     metric_for_best_model: Text | None = option(
-        None, "What the best checkpoint is best in: `loss` (unset), or `accuracy` with compute_accuracy."
+        None,
+        "What the best checkpoint is best in: `loss` (unset), `accuracy` with compute_accuracy, or a figure of the "
+        "stage, such as `rewards/accuracies` of rm and dpo or `reward` of grpo.",
     )
     greater_is_better: Flag | None = option(
-        None, "Whether more of metric_for_best_model is better. Unset, false for a loss and true otherwise."
+        None, "Whether more of metric_for_best_model is better. Unset, false for loss and KL and true for all others."
     )
     early_stopping_steps: Whole | None = option(
         None, "Stop after so many evaluations without a better one.", unit="evaluations", ge=1
@@ -96,16 +98,33 @@ RULES = (
         "give both the same value",
     ),
     Rule(
-        ("metric_for_best_model", "compute_accuracy"),
-        lambda r: r.metric_for_best_model in _ACCURACY and not r.compute_accuracy,
+        ("metric_for_best_model", "compute_accuracy", "stage"),
+        lambda r: bare(r.metric_for_best_model or "") == ACCURACY and r.stage not in ONLINE and not r.compute_accuracy,
         "accuracy is not computed",
         "set compute_accuracy: true",
     ),
     Rule(
-        ("metric_for_best_model",),
-        lambda r: r.metric_for_best_model not in (None, *_LOSS, *_ACCURACY),
-        "is not a figure that an evaluation reports",
-        "use loss, or accuracy with compute_accuracy: true",
+        ("metric_for_best_model", "predict_with_generate", "stage"),
+        lambda r: r.stage == "sft" and bare(r.metric_for_best_model or "") in LIKENESS and not r.predict_with_generate,
+        "compares answers with the data's, and none are asked for",
+        "set predict_with_generate: true",
+    ),
+    Rule(
+        ("predict_with_generate", "train_on_prompt", "stage"),
+        lambda r: r.stage == "sft" and r.predict_with_generate and r.train_on_prompt,
+        "the prompts end where the learnt tokens begin, and with train_on_prompt all tokens are learnt",
+        "leave one of the two out",
+    ),
+    *(
+        Rule(
+            ("metric_for_best_model", "stage"),
+            lambda r, stage=stage: (  # type: ignore[misc]
+                r.stage == stage and r.metric_for_best_model is not None and not reports(r, r.metric_for_best_model)
+            ),
+            f"is not a figure that an evaluation of stage {stage} reports",
+            f"use one of {known(stage)}",
+        )
+        for stage in FIGURES
     ),
     Rule(
         ("early_stopping_steps", "eval_strategy"),

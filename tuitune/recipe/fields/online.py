@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from tuitune.recipe import rewards
+from tuitune.recipe import judging, rewards
 from tuitune.recipe.option import Options, Rule, When, option
 from tuitune.recipe.rewards import RewardNames
 from tuitune.recipe.shapes import Flag, Names, Number, Text, Whole
@@ -65,11 +65,15 @@ class OnlineOptions(Options):
         1, "Steps' worth of prompts that are answered at once.", unit="steps", ge=1, when=_PPO
     )
     ppo_epochs: Whole = option(4, "Passes over the answers of a buffer.", unit="passes", ge=1, when=_PPO)
-    ppo_score_norm: Flag = option(False, "Divide the rewards by their running spread.", when=_PPO)
-    ppo_target: Number = option(
-        6.0, "KL to the reference, per answer, that the penalty is steered to.", gt=0, when=_PPO
+    ppo_score_norm: Flag = option(
+        False, "Take the mean of all rewards so far from them, and divide by their spread.", when=_PPO
     )
-    ppo_whiten_rewards: Flag = option(False, "Bring the rewards of a buffer to spread 1.", when=_PPO)
+    ppo_target: Number = option(
+        6.0, "KL to the reference, summed over an answer, that the penalty is steered to.", gt=0, when=_PPO
+    )
+    ppo_whiten_rewards: Flag = option(
+        False, "Bring the rewards of a buffer's tokens, KL penalty and all, to spread 1.", when=_PPO
+    )
     ppo_kl_coef: Number = option(0.2, "Weight of the KL penalty at the beginning.", ge=0, when=_PPO)
     ppo_kl_horizon: Number = option(
         10000.0, "Answers over which the KL penalty adapts; 0 keeps it as it is.", ge=0, when=_PPO
@@ -102,4 +106,4 @@ class OnlineOptions(Options):
     )  # fmt: skip
 
 
-RULES: tuple[Rule, ...] = rewards.RULES
+RULES: tuple[Rule, ...] = (*judging.RULES, *rewards.RULES)

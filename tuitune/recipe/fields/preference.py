@@ -100,8 +100,10 @@ def needs_reference(recipe: Recipe) -> bool:
             return recipe.pref_loss not in ("orpo", "simpo")
         case "grpo" | "rloo":
             return recipe.grpo_beta > 0
+        case "ppo":
+            return recipe.ppo_kl_coef > 0
         case stage:
-            return stage in ("kto", "ppo")
+            return stage == "kto"
 
 
 def preference_loss(recipe: Recipe) -> str:

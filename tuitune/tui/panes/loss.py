@@ -9,12 +9,14 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 
+from tuitune.face import figures
 from tuitune.recipe import Recipe
+from tuitune.text import clean_line
 from tuitune.tui.curves import SMOOTHING
 from tuitune.tui.kit.chart import Window
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row
-from tuitune.tui.panes.loss_look import ACROSS, Look, chosen, jumped, moved, panned, pointed, window, zoomed
+from tuitune.tui.panes.loss_look import ACROSS, Look, chosen, following, jumped, moved, panned, pointed, window, zoomed
 from tuitune.tui.panes.loss_plot import EDGE, Plot, Summaries, columns
 from tuitune.tui.panes.loss_words import before_first, no_run
 from tuitune.tui.runview import RunView
@@ -24,6 +26,8 @@ _KEYS = (
     ("l", "log_scale", "Log scale", "loss.log", "logarithmic or linear values"),
     ("x", "across", "Axis", "loss.x", "steps, time or tokens along the foot"),
     ("s", "smooth", "Smoothing", "loss.smooth", "none, .6, .9 or .97 of the past in the smooth curve"),
+    ("m", "figure(1)", "Figure", "loss.figure", "another figure of the stage as the large curve"),
+    ("M", "figure(-1)", "Figure before", "loss.figure_before", "the figure before it"),
     ("e", "range", "Range", "loss.range", "all values, or without the steep beginning"),
     ("plus,equals_sign,up", "zoom_in", "Zoom in", "loss.zoom_in", "half as many steps, around the cursor or the end"),
     ("minus,down", "zoom_out", "Zoom out", "loss.zoom_out", "twice as many steps"),
@@ -46,11 +50,13 @@ class LossPane(DrawnPane):
 # Loss
 
 The loss of each step (`loss`), its running mean (`smooth`) and the evaluations (◆ `eval`). What is not a number is a
-gap. Below: learning rate, gradient norm, tokens per second, progress and time left. All share one axis: the same
-column is the same step.
+gap. Stages that learn from rewards show the reward instead. Below: what tells most of the stage (margins, accuracies,
+KL, ...) with its last evaluation ◆, learning rate, gradient norm, tokens per second, progress and time left. All share
+one axis: the same column is the same step.
 
 - **l** logarithmic or linear, **x** steps, time or tokens, **s** smoothing, **e** leave out the steep beginning
 - **+** **-** zoom, **left** **right** move, **home** **end** first and last steps, **0** everything
+- **m** another figure as the large curve, **M** the one before
 - **shift+left**, **shift+right** or a click: a cursor; the right column then shows the values of that step
 """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -71,10 +77,12 @@ column is the same step.
     def show(self, view: RunView | None, recipe: Recipe | None) -> None:
         """Show `view`; `recipe` stands in where its own cannot be read. Draws only when there is something new."""
         if view is not self._view:
-            self.look = replace(self.look, zoom=0, right=None, cursor=None)
+            self.look = replace(self.look, zoom=0, right=None, cursor=None, figure=None)
         self._view, self._recipe = view, (view.recipe if view is not None else None) or recipe
         if view is not None:
             view.curves.smoothing = self.smoothing
+            view.curves.main = self.look.figure or figures.main(view.picture.stage)
+            self._entitle(view)
         ticking = view is not None and view.status in ("created", "preparing", "training")
         sign = (view, view.revision if view else 0, id(self._recipe) if view else 0, int(time.time()) if ticking else 0)
         if sign != self._drawn:
@@ -101,7 +109,10 @@ column is the same step.
         row += R("quiet", f"smooth {self.smoothing:g}  ".replace("0.", "."))
         row += R("quiet", f"zoom {2**look.zoom}  ") if look.zoom else []
         row += R("quiet", f"{look.across}  ") if look.across != "steps" else []
-        return row + R("quiet", ("log" if look.log else "linear") + (", late" if look.robust else ""))
+        if look.figure is not None:
+            row += R("accent", f"{clean_line(figures.word(view.curves.shown))}  ")
+        log = look.log and view.curves.shown == figures.LOSS
+        return row + R("quiet", ("log" if log else "linear") + (", late" if look.robust else ""))
 
     def _epochs(self, view: RunView) -> str:
         if self._recipe is not None and self._recipe.max_steps <= 0:
@@ -139,12 +150,15 @@ column is the same step.
 
     def action_log_scale(self) -> None:
         """Change between logarithmic and linear values."""
+        if self._view is not None and self._view.curves.shown != figures.LOSS:
+            self.app.notify("only the loss has a logarithmic scale: other figures may be negative", markup=False)
+            return
         self._see(replace(self.look, log=not self.look.log))
 
     def action_across(self) -> None:
         """Change what stands on the horizontal axis."""
-        following = ACROSS[(ACROSS.index(self.look.across) + 1) % len(ACROSS)]
-        self._see(replace(self.look, across=following, zoom=0, right=None))
+        kind = ACROSS[(ACROSS.index(self.look.across) + 1) % len(ACROSS)]
+        self._see(replace(self.look, across=kind, zoom=0, right=None))
 
     def action_smooth(self) -> None:
         """Take the next smoothing."""
@@ -152,6 +166,22 @@ column is the same step.
         if self._view is not None:
             self._view.curves.smoothing = self.smoothing
         self.redraw()
+
+    def action_figure(self, way: int) -> None:
+        """Show another figure as the large curve."""
+        if (view := self._drawing) is None:
+            return
+        name = following(view, view.curves.shown, way)
+        if name == view.curves.shown:
+            self.app.notify("this run logs no other figure than its loss", markup=False)
+            return
+        self.look = replace(self.look, figure=None if name == figures.main(view.picture.stage) else name)
+        view.curves.main = name
+        self._entitle(view)
+        self.redraw()
+
+    def _entitle(self, view: RunView) -> None:
+        self.label = clean_line(figures.word(view.curves.shown)).capitalize()
 
     def action_range(self) -> None:
         """Leave out the steep beginning, or show all values."""

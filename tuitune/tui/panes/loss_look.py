@@ -7,6 +7,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from tuitune.face import figures
 from tuitune.tui.curves import Curves, EvalPoint
 from tuitune.tui.kit.chart import Window
 from tuitune.tui.runview import RunView
@@ -28,6 +29,7 @@ class Look:
     zoom: int = 0  # how often it was doubled
     right: float | None = None
     cursor: float | None = None  # a step
+    figure: str | None = None  # what the large curve shows; None: what tells most of the stage
 
 
 def across(curves: Curves, kind: Across) -> array[float]:
@@ -91,6 +93,14 @@ def jumped(view: RunView, look: Look, end: int) -> Look:
     """Show the first steps (0) or the last ones (-1), the cursor among them."""
     cursor = view.curves.step[end] if look.cursor is not None else None
     return replace(look, right=extent(view, look)[0] if end == 0 else None, cursor=cursor)
+
+
+def following(view: RunView, name: str, way: int) -> str:
+    """Return the figure after or before the one called `name` that the large curve can show."""
+    stage, known = view.picture.stage, [*view.curves.metrics]
+    own = [figures.main(stage), figures.LOSS, *figures.telling(stage, known), *figures.others(stage, known)]
+    names = [each for each in dict.fromkeys(own) if each == figures.LOSS or each in known]
+    return names[(names.index(name) + way) % len(names)] if name in names else names[0]
 
 
 def moved(view: RunView, look: Look, seen: Window, way: int) -> Look:

@@ -9,10 +9,12 @@ import math
 from array import array
 from bisect import bisect_right
 
+from tuitune.face import figures
 from tuitune.recipe import Recipe
+from tuitune.text import clean_line
 from tuitune.tui.curves import Curves, EvalPoint
 from tuitune.tui.kit.axis import Scale, foot, scale
-from tuitune.tui.kit.blocks import Blocks
+from tuitune.tui.kit.blocks import Blocks, Stretch
 from tuitune.tui.kit.chart import Series, chart, digits, ends
 from tuitune.tui.kit.rows import R, Row, cut, slim, spark, width_of
 from tuitune.tui.kit.units import fixed, lasting, scientific
@@ -22,6 +24,7 @@ from tuitune.tui.runview import RunView
 
 EDGE = 6
 _WIDE, _SIDE, _NARROW_SIDE = 76, 17, 15
+_ROOMY = 14  # rows of a chart beside which there is room for figures that tell less
 _STEEP = 0.15  # the share of what is seen that `robust` leaves out at its beginning
 _SCHEDULES = {
     "cosine_with_restarts": "restarts", "constant_with_warmup": "constant", "inverse_sqrt": "1/√step",
@@ -52,7 +55,7 @@ class Summaries:
         sign = id(curves), curves.cuts, curves.smoothing
         if sign != self._sign:
             self._blocks, self._sign = {}, sign
-        values = getattr(curves, name)
+        values = curves.column(name)
         found = self._blocks.get(name)
         if found is None or found.values is not values:
             found = self._blocks[name] = Blocks(values)
@@ -69,11 +72,13 @@ class Plot:
         self.width = width
         self.window = window(view, look, columns(width))
         curves = self.curves
+        self.main = curves.shown
+        self.log = look.log and self.main == figures.LOSS  # other figures may be negative
         self.last = len(curves) - 1
         self.now = chosen(view, look)
 
     def rows(self, height: int) -> list[Row]:
-        """Return everything; what there is no room for goes in this order: gaps, sparklines, the axis."""
+        """Return everything; what there is no room for goes in this order: lesser figures, gaps, sparklines, axis."""
         said = notes(self.view, self.width - EDGE, most=max(1, min(4, height // 5)))
         room = height - 1 - len(said)
         sparks = self._sparks()
@@ -82,6 +87,8 @@ class Plot:
             gaps -= 1
         while sparks and room - 1 - gaps - len(sparks) < 4:
             sparks.pop()
+        spare = room - 1 - gaps - len(sparks) - max(_ROOMY, room // 2)
+        sparks += self._lesser(spare) if gaps == 2 else []
         axis = [self._foot()] if room >= 4 else []
         high = room - len(axis) - gaps - len(sparks)
         rows = self._chart(high) if high >= 2 else []
@@ -93,7 +100,9 @@ class Plot:
     def _chart(self, high: int) -> list[Row]:
         axis = self._scale(high)
         evals = self.curves.evals
-        marks = Series([self._across(point) for point in evals], Blocks([p.loss for p in evals]), "eval", "marks")
+        marks = Series(
+            [self._across(point) for point in evals], Blocks([p.of(self.main) for p in evals]), "eval", "marks"
+        )
         series = [*self._lines(), marks]
         cursor = self._xs()[self.now] if self.look.cursor is not None else None
         place = ends(self._labels(evals), axis, self.side)
@@ -107,47 +116,59 @@ class Plot:
         smooth = Series(xs, self._kept.of(curves, "smooth"), "smooth", "bold")
         if not curves.smoothing:
             return [smooth]
-        return [Series(xs, self._kept.of(curves, "loss"), "raw"), smooth]
+        return [Series(xs, self._kept.of(curves, self.main), "raw"), smooth]
 
     def _scale(self, high: int) -> Scale:
         start, stop = self._seen()
-        loss, smooth = (self._kept.of(self.curves, name) for name in ("loss", "smooth"))
-        found = loss.stretch(start, stop)
+        raw, smooth = (self._kept.of(self.curves, name) for name in (self.main, "smooth"))
+        found = raw.stretch(start, stop)
         low, top = found.low, found.high
         late = start + int((stop - start) * _STEEP)
         if self.look.robust and (tail := smooth.stretch(late, stop)).finite:
-            top = tail.high + 0.15 * (tail.high - low)
+            top, low = self._without_start(low, top, tail)
         begin = self._xs()[late] if self.look.robust and late < len(self.curves) else self.window.low
         for point in self.curves.evals:
-            if math.isfinite(point.loss) and begin <= self._across(point) <= self.window.high:
-                low, top = min(low, point.loss), max(top, point.loss)
+            value = point.of(self.main)
+            if math.isfinite(value) and begin <= self._across(point) <= self.window.high:
+                low, top = min(low, value), max(top, value)
         if not math.isfinite(low + top):
             low, top = 0.0, 1.0
-        if self.look.log:
+        if self.log:
             top = top if top > 0 else 1.0
             low = low if low > 0 else top * 1e-3
-        return scale(low, top, high, log=self.look.log)
+        return scale(low, top, high, log=self.log)
+
+    def _without_start(self, low: float, top: float, tail: Stretch) -> tuple[float, float]:
+        """Return top and low of a curve without its steep beginning: a loss falls into `tail`, a reward rises."""
+        if self.main == figures.LOSS:
+            return tail.high + 0.15 * (tail.high - low), low
+        return top, tail.low - 0.15 * (top - tail.low)
 
     def _labels(self, evals: list[EvalPoint]) -> list[tuple[float, str, str]]:
         curves, labels = self.curves, []
         known = [point for point in evals if point.step <= curves.step[self.now]] if self.look.cursor else evals
+        known = [point for point in known if not math.isnan(point.of(self.main))]
         if known:
-            labels.append((known[-1].loss, "eval", "eval"))
+            labels.append((known[-1].of(self.main), "eval", "eval"))
         if curves.smoothing:
             labels.append((curves.smooth[self.now], "smooth", "smooth"))
-        return [*labels, (curves.loss[self.now], "raw" if curves.smoothing else "smooth", "loss")]
+        name = clean_line(figures.word(self.main))
+        return [*labels, (curves.values[self.now], "raw" if curves.smoothing else "smooth", name)]
 
     def _hero(self, place: dict[int, Row], high: int) -> None:
-        """Put the smoothed loss into the corner that a falling curve leaves empty."""
+        """Put the smoothed value into the corner that the curve leaves empty: the upper one where it falls."""
         drawn = digits(self.curves.smooth[self.now], self.side - 1)
-        if drawn is None or min(place, default=0) <= 4 or high < 8:
+        if drawn is None or high < 8:
             return
-        place.update({i: R("smooth b", f" {line}") for i, line in enumerate(drawn)})
+        top = 0 if min(place, default=0) > 4 else high - 5
+        if top and max(place) >= top - 1:
+            return
+        place.update({top + i: R("smooth b", f" {line}") for i, line in enumerate(drawn)})
         if (change := self._change()) is not None:
-            place[3] = change
+            place[top + 3] = change
 
     def _change(self) -> Row | None:
-        """Return how far the smoothed loss went in the last hundred steps, or ten of a young run."""
+        """Return how far the smoothed value went in the last hundred steps, or ten of a young run."""
         curves, smooth = self.curves, self.curves.smooth
         for steps in (100, 10):
             before = bisect_right(curves.step, curves.step[self.now] - steps) - 1
@@ -173,16 +194,39 @@ class Plot:
         logged = self.view.picture.logged
         use = f"MFU {logged.mfu * 100:.0f} %" if logged is not None and logged.mfu and now == self.last else ""
         grad, speed = curves.grad[now], curves.speed[now]
-        rows = [self._spark("lr", "lr", scientific(curves.lr[now]), _SCHEDULES.get(name, name))]
+        rows = [self._own(each) for each in self._telling()]
+        rows.append(self._spark("lr", "lr", scientific(curves.lr[now]), _SCHEDULES.get(name, name)))
         if not math.isnan(grad) or self._kept.of(curves, "grad").stretch(0, len(curves)).finite:
             rows.append(self._spark("grad", "grad", fixed(grad, 2), f"clip {float(clip)}" if clip else ""))
         rows.append(self._spark("tok/s", "speed", f"{speed:,.0f}" if math.isfinite(speed) else "n/a", use))
         return rows
 
+    def _telling(self) -> list[str]:
+        """Return the figures that tell most, but for the one that the large curve shows."""
+        stage, known = self.view.picture.stage, self.curves.metrics
+        first = [figures.main(stage)] if figures.main(stage) in known else []
+        names = [*first, *figures.telling(stage, known), *([figures.LOSS] if self.main != figures.LOSS else [])]
+        return [name for name in dict.fromkeys(names) if name != self.main]
+
+    def _lesser(self, most: int) -> list[Row]:
+        """Return up to `most` figures that tell less."""
+        names = [name for name in figures.others(self.view.picture.stage, self.curves.metrics) if name != self.main]
+        return [self._own(name) for name in names[: max(0, most)]]
+
+    def _own(self, name: str) -> Row:
+        """Return one of the stage's own figures, or the loss; with the last evaluation where it has that too."""
+        known = [value for point in self.curves.evals if math.isfinite(value := point.of(name))]
+        note = f"◆ {fixed(known[-1], 2)}" if known and self.now == self.last else ""
+        return self._spark(
+            cut(clean_line(figures.label(name)), EDGE - 1), name, _short(self.curves.column(name)[self.now]), note
+        )
+
     def _spark(self, name: str, column: str, now: str, note: str) -> Row:
         means = self._means(column)
         known = [value for value in means if math.isfinite(value)]
-        bars = spark(means, self.window.width, 0.0, max(known, default=0.0) * 1.1 or 1.0)
+        low = min(0.0, *known) if known else 0.0
+        high = max(known, default=0.0)
+        bars = spark(means, self.window.width, low, high + 0.1 * (high - low) or low + 1.0)
         role = "error b" if now in ("nan", "inf", "-inf") else "strong b"
         row = R("quiet", f"{name:>{EDGE - 1}} ", "spark", bars, role, f" {now:<6}")
         room = self.width - width_of(row) - 1
@@ -201,8 +245,7 @@ class Plot:
         return values
 
     def _before(self, column: str, start: int) -> float:
-        found: float = getattr(self.curves, column)[max(0, start - 1)]
-        return found
+        return self.curves.column(column)[max(0, start - 1)]
 
     def _progress(self) -> Row:
         view, side = self.view, self.side
@@ -236,3 +279,8 @@ class Plot:
         bounds = self._bounds(1 + self.window.width * 2)
         start, stop = bounds[0], bounds[-1]
         return (start, stop) if start < stop else (max(0, start - 1), min(len(self.curves), stop + 1))
+
+
+def _short(value: float) -> str:
+    """Return a value in at most six cells."""
+    return next((text for digits in (3, 2, 1) if len(text := fixed(value, digits)) <= 6), fixed(value, 1))

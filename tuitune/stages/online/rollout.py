@@ -1,0 +1,213 @@
+"""Answers of the weights in training: sampled from the policy itself, in batches, stoppable between tokens.
+
+Which token an answer takes is decided by a number that was drawn for this answer and place before, so it does not
+depend on who else was in the batch (beyond rounding), nor on the random state of the training, which stays untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import LogitsProcessor, StoppingCriteria
+from transformers.generation.logits_process import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+
+from tuitune.errors import TrainingError
+from tuitune.models.generate import borrowed
+from tuitune.models.oom import is_out_of_memory
+from tuitune.stages.online.answer import Answer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tuitune.data import Example
+    from tuitune.models.generate import Sampling
+    from tuitune.stages.base import Surroundings
+
+_ROOM = 2  # the keys and values of a token take about half of what training keeps of one
+_SLICE = 16  # rows whose distributions are looked at together, in float64
+# The policy's own distribution: what it learns from is what it says.
+_OWN = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "repetition_penalty": 1.0}
+
+
+def sampling_of(around: Surroundings) -> Sampling:
+    """Return how answers are sampled: as the policy would, where the recipe does not ask for anything else."""
+    unasked = {key: value for key, value in _OWN.items() if key not in around.recipe.asked}
+    return around.sampling.updated(unasked)
+
+
+def say_sampling(around: Surroundings, longest: int) -> None:
+    """Warn of sampling that is not the policy's own, and of answers that do not fit behind the longest prompt."""
+    sampling = sampling_of(around)
+    other = [f"{key}: {getattr(sampling, key):g}" for key in ("top_p", "top_k", "repetition_penalty")
+             if getattr(sampling, key) != _OWN[key]]  # fmt: skip
+    if other:
+        around.warn(
+            f"answers are sampled with {', '.join(other)}, which is not the distribution that learns from them",
+            "the gradient is biased; leave these keys out",
+        )
+    most = getattr(around.model.config.get_text_config(), "max_position_embeddings", None)
+    if most is not None and longest + sampling.max_new_tokens > most:
+        around.warn(
+            f"the longest prompt has {longest} tokens and answers up to {sampling.max_new_tokens}: more than the "
+            f"{most} positions of this model",
+            "lower max_new_tokens or cutoff_len",
+        )
+
+
+def step_seed(seed: int, step: int) -> int:
+    """Return the seed of the answers of an optimizer step (0: of an evaluation)."""
+    return (seed * 1_000_003 + step * 2_654_435_761) % 2**62
+
+
+def answers(around: Surroundings, prompts: Sequence[Example], count: int, seed: int) -> list[Answer]:
+    """Return `count` answers to each prompt, those to the first prompt first.
+
+    May raise what `around.attend` raises (a stop), so a stage changes nothing of its own before this returns. Raises
+    TrainingError when not even one answer fits into memory.
+    """
+    sampling = sampling_of(around)
+    asked = [prompt for prompt in prompts for _ in range(count)]
+    source = torch.Generator().manual_seed(seed)
+    draws = torch.rand(len(asked), sampling.max_new_tokens, generator=source, dtype=torch.float64)
+    rows = [prompt.sequences[0]["input_ids"] for prompt in asked]
+    ids = _Rollout(around, sampling, draws).run(rows)
+    return [answer_of(around, rows[i], ids[i], asked[i].columns) for i in range(len(asked))]
+
+
+def likeliest(around: Surroundings, rows: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Return the greedy answer to each prompt. Raises as `answers` does."""
+    found = _Rollout(around, around.sampling, None, phase="predict").run(rows)
+    return [found[i] for i in range(len(rows))]
+
+
+def answer_of(
+    around: Surroundings, prompt_ids: Sequence[int], ids: Sequence[int], columns: Mapping[str, Any]
+) -> Answer:
+    """Return an answer by its tokens, as words too."""
+    ended = ids[-1] in around.template.stop_ids(around.tokenizer)
+    return Answer(prompt_ids, ids, _text(around, prompt_ids), _text(around, ids), ended, columns)
+
+
+def _text(around: Surroundings, ids: Sequence[int]) -> str:
+    text = around.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    assert isinstance(text, str)
+    return text
+
+
+class _Rollout:
+    """Samples rows in batches that fit; a batch that does not is cut in two. Without draws it takes the likeliest."""
+
+    def __init__(
+        self, around: Surroundings, sampling: Sampling, draws: Tensor | None, *, phase: str = "rollout"
+    ) -> None:
+        self._around, self._sampling, self._draws, self._phase = around, sampling, draws, phase
+        self._room = _ROOM * around.tokens_per_batch()
+
+    def run(self, rows: Sequence[Sequence[int]]) -> dict[int, list[int]]:
+        """Return the answer of each row, by its place."""
+        found: dict[int, list[int]] = {}
+        left = sorted(range(len(rows)), key=lambda i: -len(rows[i]))  # what does not fit shows at once
+        while left:
+            size = min(len(left), max(1, self._room // (len(rows[left[0]]) + self._sampling.max_new_tokens)))
+            batch = left[:size]
+            try:
+                found.update(zip(batch, self._sampled([rows[i] for i in batch], batch), strict=True))
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            else:
+                left = left[size:]
+                self._around.progress(self._phase, len(found), len(rows))
+                continue
+            self._smaller(size, len(rows[left[0]]))  # out here the traceback is gone, and with it the memory
+        return found
+
+    def _smaller(self, size: int, longest: int) -> None:
+        if size == 1:
+            raise TrainingError(
+                f"not even one answer of up to {self._sampling.max_new_tokens} tokens to a prompt of {longest} fits "
+                "into memory",
+                "lower max_new_tokens or cutoff_len",
+            )
+        self._room = size // 2 * (longest + self._sampling.max_new_tokens)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self._around.note(f"memory is short: {size // 2} answers at once from now on, in this buffer")
+
+    def _sampled(self, rows: Sequence[Sequence[int]], places: Sequence[int]) -> list[list[int]]:
+        around, sampling = self._around, self._sampling
+        tokenizer, stop_ids = around.tokenizer, around.template.stop_ids(around.tokenizer)
+        device = next(around.model.parameters()).device
+        ids, mask = _left_padded(rows, tokenizer.pad_token_id or 0, device)
+        config = sampling.config(tokenizer.pad_token_id, stop_ids)
+        config.do_sample, config.temperature, config.top_p, config.top_k = False, 1.0, 1.0, 50  # `_Choice` samples
+        draws = self._draws
+        choice = [] if draws is None else [_Choice(draws[list(places)].to(device), sampling)]
+        with around.precision(), borrowed(around.model, device, 0):
+            made = around.model.generate(
+                input_ids=ids, attention_mask=mask, generation_config=config, logits_processor=choice,
+                stopping_criteria=[_Attending(around)],
+            )  # fmt: skip
+        return [_until_end(row, set(stop_ids)) for row in made[:, ids.shape[1] :].tolist()]
+
+
+def _left_padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return ids and mask (rows, width): what is new shall stand side by side."""
+    width = max(map(len, rows))
+    ids = torch.full((len(rows), width), pad)
+    mask = torch.zeros(len(rows), width, dtype=torch.long)
+    for i, row in enumerate(rows):
+        ids[i, width - len(row) :], mask[i, width - len(row) :] = torch.tensor(row), 1
+    return ids.to(device), mask.to(device)
+
+
+def _until_end(ids: list[int], stop: set[int]) -> list[int]:
+    for place, token in enumerate(ids):
+        if token in stop:
+            return ids[: place + 1]
+    return ids
+
+
+class _Choice(LogitsProcessor):
+    """Leaves one token of each row, the one that the drawn number (rows, tokens) falls on."""
+
+    def __init__(self, draws: Tensor, sampling: Sampling) -> None:
+        self._draws, self._place = draws, 0
+        self._warpers: list[Any] = []
+        if sampling.temperature != 1.0:
+            self._warpers.append(TemperatureLogitsWarper(sampling.temperature))
+        if sampling.top_k:
+            self._warpers.append(TopKLogitsWarper(sampling.top_k))
+        if sampling.top_p < 1.0:
+            self._warpers.append(TopPLogitsWarper(sampling.top_p))
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        for warper in self._warpers:
+            scores = warper(input_ids, scores)
+        chosen = torch.cat([_fallen_on(part, draw) for part, draw in self._slices(scores)])
+        self._place += 1
+        return torch.full_like(scores, float("-inf")).scatter_(1, chosen[:, None], 0.0)
+
+    def _slices(self, scores: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        draws = self._draws[:, self._place]
+        return zip(torch.split(scores, _SLICE), torch.split(draws, _SLICE), strict=True)
+
+
+def _fallen_on(scores: Tensor, draws: Tensor) -> Tensor:
+    """Return the tokens (n,) at which the cumulated probabilities of scores (n, V) pass draws (n,)."""
+    below = scores.double().softmax(-1).cumsum(-1)
+    chosen = (below <= draws[:, None] * below[:, -1:]).sum(-1)
+    return chosen.clamp_(max=scores.shape[1] - 1)
+
+
+class _Attending(StoppingCriteria):
+    """Ends nothing by itself; the run's inbox is obeyed after every token."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+        self._around.attend()
+        return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)

@@ -1,0 +1,317 @@
+"""The Tokens pane: one example token by token, with what is trained marked, and a cursor that tells about a token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.events import Click, MouseScrollDown, MouseScrollUp
+
+from tuitune.text import clean, clean_line
+from tuitune.tui.kit.pane import DrawnPane
+from tuitune.tui.kit.rows import R, Row, split, width_of
+from tuitune.tui.kit.wrapping import wrapped
+from tuitune.tui.panes.data_page import At, Cell, Page
+
+if TYPE_CHECKING:
+    from tuitune.data.look_pieces import Token
+    from tuitune.data.look_side import Side
+    from tuitune.data.look_view import View
+    from tuitune.tui.app import TuiTune
+
+_WHEEL = 3
+_ROOMY = 20  # rows of the body from which on blank lines part the turns
+_BESIDE = 100  # columns of the screen from which on two answers stand next to each other
+_KEYS = (
+    ("up,k", "line(-1)", "Up", "data.up", "the token above"),
+    ("down,j", "line(1)", "Down", "data.down", "the token below"),
+    ("left,h", "step(-1)", "Token before", "data.left", "the token before"),
+    ("right,l", "step(1)", "Token after", "data.right", "the token after"),
+    ("pageup", "page(-1)", "Page up", "data.pageup", "a page up"),
+    ("pagedown,space", "page(1)", "Page down", "data.pagedown", "a page down"),
+    ("home,g", "edge(0)", "First token", "data.first", "the first token"),
+    ("end,G", "edge(1)", "Last token", "data.last", "the last token"),
+    ("u", "trained", "Next trained", "data.trained", "the next stretch of trained tokens"),
+    ("y", "copy", "Copy", "data.copy", "copy the text of the example"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Words to show in place of an example, or above it: what is wrong, or how far something is."""
+
+    text: str
+    role: str = "quiet"
+
+
+class TokensPane(DrawnPane):
+    """Shows an example; `notes` stand above it."""
+
+    label = "Tokens"
+    digit = "2"
+    HELP = """
+# Tokens
+
+One example as the model sees it, token by token: every second token is tinted. **Trained tokens are in the accent
+colour and bold** (underlined where there are few colours), special tokens are in blue, the rest is context. `↵` is a
+line end, `·` a blank, `⇥` a tab, `▫` a token that holds only a part of a character.
+
+- **n** **p** the next and the previous example of the list, **!** the next one with a problem
+- **left** **right** **up** **down** move over the tokens; the line below tells id, text and what is done with it
+- **u** the next stretch of trained tokens
+- **t** as text, without marks and tints; **i** with the id below every token
+- **e** the rows that are held back for evaluation, **b** packs or batches
+- **y** copies the text of the example
+
+Two answers to one prompt stand beside each other where there is room; their prompt is computed once.
+"""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(key, action, description, show=False, id=name, tooltip=tooltip)
+        for key, action, description, name, tooltip in _KEYS
+    ]
+    if TYPE_CHECKING:
+        app: TuiTune
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self.prose = self.ids = False
+        self.notes: list[Note] = []
+        self._side: Side | None = None
+        self._view: View | None = None
+        self._words: list[str] = []
+        self._page: Page | None = None
+        self._at, self._top, self._above = At(0, 0), 0, 0
+        self._counts = (0, 0, 0)
+
+    @property
+    def meta(self) -> Row:
+        """The keys that go to other examples."""
+        if self._view is None:
+            return []
+        # Under tabs the title itself is left out.
+        here = R("strong b", f"{self.label}   ") if self.screen.has_class("-narrow") else []
+        return [*here, *R("accent", "n p", "quiet", " row   ", "accent", "!", "quiet", " next problem")]
+
+    def show(self, side: Side | None, place: int | None, words: list[str] | None = None) -> None:
+        """Show an example, and what is to be said about it; None shows the notes only."""
+        self._side = side
+        self._view = None if side is None or place is None else side.view(place)
+        self._words, self._page, self._top = words or [], None, 0
+        self.label = "Tokens"
+        if self._view is not None:
+            strands = self._view.strands
+            trained = sum(strand.trained for strand in strands)
+            marks = sum(strand.marks for strand in strands)
+            self._counts = (trained, self._view.tokens - trained - marks, marks)
+            origin = clean_line(self._view.origin).rpartition("/")[2]
+            self.label = origin or f"example {self._view.place + 1:,}"
+        self._at = self._fresh(self.content_size.width, self.content_size.height).first if self._view else At(0, 0)
+        self.redraw()
+
+    def say(self, notes: list[Note]) -> None:
+        """Show notes above the example."""
+        if notes != self.notes:
+            self.notes = notes
+            self.redraw()
+
+    def set_look(self, *, prose: bool | None = None, ids: bool | None = None) -> None:
+        """Show as text, or with ids, or not any more."""
+        self.prose = self.prose if prose is None else prose
+        self.ids = self.ids if ids is None else ids
+        self._page = None
+        self.redraw()
+
+    # -- drawing -----------------------------------------------------------------------------------------------
+
+    def _fresh(self, width: int, height: int) -> Page:
+        """Return the page of the present example, made anew where the room for it has changed."""
+        assert self._view is not None
+        if self._page is None or self._page.width != width:
+            self._page = Page(
+                self._view, max(8, width), prose=self.prose, ids=self.ids and not self.prose,
+                gaps=height >= _ROOMY, beside=self.app.size.width >= _BESIDE,
+            )  # fmt: skip
+        return self._page
+
+    def body(self, width: int, height: int) -> list[Row]:
+        """Return the notes, the lines around the cursor, and what is known of its token."""
+        above = self._notes_rows(width)
+        self._above = len(above) + 1
+        if self._view is None:
+            return above
+        foot = self._foot(width) if height >= 10 else []
+        room = max(1, height - len(above) - len(foot))
+        page = self._fresh(width, height)
+        self._scroll(page, room)
+        rows = []
+        for number in range(self._top, self._top + room):
+            cells = page.row(number)
+            if cells is None:
+                break
+            rows.append(self._drawn(cells))
+        return [*above, *rows, *([] for _ in range(room - len(rows))), *foot]
+
+    def _notes_rows(self, width: int) -> list[Row]:
+        notes = [*self.notes, *([Note(" · ".join(self._words), "warn")] if self._words else [])]
+        rows = [R(note.role, line) for note in notes for line in wrapped(clean(note.text), width)]
+        return [*rows, []] if rows else []
+
+    def _scroll(self, page: Page, room: int) -> None:
+        here = page.find(self._at)
+        # What stands above the first line, such as a title, is seen with it.
+        self._top = 0 if here < min(room, 3) else max(min(self._top, here), here - room + 1, 0)
+
+    def _drawn(self, cells: list[Cell]) -> Row:
+        row: Row = []
+        for cell in cells:
+            blank = cell.x - width_of(row)
+            if cell.kind == "tokens" and cell.text and cell.x >= 12:
+                row.append((" " * (blank - 12), "ink"))
+                row += R("quiet", f"{clean_line(cell.text)[:11]:<12}")
+            elif blank > 0:
+                row.append((" " * blank, "ink"))
+            row += self._cell(cell)
+        return row
+
+    def _cell(self, cell: Cell) -> Row:
+        if cell.kind in ("title", "role"):
+            return R("strong" if cell.kind == "title" else "quiet", clean_line(cell.text))
+        if cell.line is None:
+            return []
+        if cell.kind == "ids":
+            return [(f"{bit.token.id:<{bit.width}}"[: bit.width], "faint") for bit in cell.line.bits]
+        row: Row = []
+        for bit in cell.line.bits:
+            row.append((bit.text, self._role(cell.block, bit.token)))
+            if self.ids and not self.prose:
+                row.append((" " * (bit.width - width_of(row[-1:])), "ink"))
+        return _joined(row)
+
+    def _role(self, block: int, token: Token) -> str:
+        if (block, token.position) == (self._at.block, self._at.position):
+            return "strong b on sel"
+        odd, few = token.position % 2 == 1, bool(self.app.current_theme.ansi) or self.app.no_color
+        if token.trained:
+            role = "accent u" if few else "accent b"
+            role += " u" if token.special and not few else " b" if few and odd else ""
+        else:
+            role = "weights" if token.special else "ink" if self.prose else "quiet"
+        return role if self.prose or few or not odd else f"{role} on tint"
+
+    def _foot(self, width: int) -> list[Row]:
+        view, page = self._view, self._page
+        assert view is not None
+        token = page.token(self._at) if page is not None else None
+        here: Row = []
+        if token is not None:
+            learnt = "trained" if token.trained else "special" if token.special else "context"
+            target = view.blocks[self._at.block].strand.target(token)
+            learnt += f" as {clean_line(target)}" if target else ""
+            here = R("quiet", f"token {token.position + 1:,}  ", "accent b", token.words, "quiet", f"  id {token.id}  ",
+                     "strong" if token.trained else "quiet", learnt)  # fmt: skip
+        names = zip(("trained", "context", "special"), ("accent", "quiet", "weights"), self._counts, strict=True)
+        legend = [span for name, role, count in names for span in R(role, "■ ", "ink", f"{name} {count:,}   ")]
+        limit = self._side.setting.cutoff_len if self._side is not None else 0
+        of = f" of {limit:,} tokens" if len(view.strands) == 1 else " tokens"
+        return [[], here, split(legend, R("strong b", f"{view.tokens:,}", "quiet", of), width)]
+
+    # -- what keys and the mouse do ----------------------------------------------------------------------------
+
+    def _go(self, at: At | None) -> None:
+        if at is not None and at != self._at:
+            self._at = at
+            self.redraw()
+
+    def action_step(self, by: int) -> None:
+        """Go so many tokens further."""
+        if self._page is not None:
+            self._go(self._page.step(self._at, by))
+
+    def action_line(self, by: int) -> None:
+        """Go to the nearest line above or below that has tokens."""
+        page = self._page
+        if page is None:
+            return
+        here = page.find(self._at)
+        x, row = page.x_of(self._at, here), here + by
+        while row >= 0 and page.row(row) is not None:
+            at = page.under(x, row)
+            if at is not None and page.find(at) != here:
+                self._go(at)
+                return
+            row += 1 if by > 0 else -1
+        self._go(page.last if by > 0 else page.first)
+
+    def action_page(self, by: int) -> None:
+        """Go a page up or down."""
+        page = self._page
+        if page is None:
+            return
+        here = page.find(self._at)
+        row = max(0, here + by * max(1, self.content_size.height - 6))
+        while row > 0 and page.row(row) is None:
+            row -= 1
+        at = next(
+            (found for near in range(row, -1, -1) if (found := page.under(page.x_of(self._at, here), near))), None
+        )
+        self._go(at)
+
+    def action_edge(self, end: int) -> None:
+        """Go to the first or the last token."""
+        if self._page is not None:
+            self._go(self._page.last if end else self._page.first)
+
+    def action_trained(self) -> None:
+        """Go to the next stretch of trained tokens."""
+        at = self._next_trained()
+        if at is None:
+            self.app.say("no trained tokens follow" if self._view is not None else "there is no example here")
+        self._go(at)
+
+    def _next_trained(self) -> At | None:
+        view = self._view
+        if view is None:
+            return None
+        for number, block in enumerate(view.blocks):
+            labelled = block.strand.labelled
+            low = self._at.position + 1 if number == self._at.block else block.start
+            for position in range(low, block.stop) if number >= self._at.block else ():
+                if labelled[position] and (position == block.start or not labelled[position - 1]):
+                    return At(number, position)
+        return None
+
+    def action_copy(self) -> None:
+        """Copy the text of the example."""
+        if self._view is not None and self._side is not None:
+            texts = [self._side.pieces.text(strand.ids.tolist()) for strand in self._view.strands]
+            self.app.copy(clean("\n\n".join(texts)))
+
+    def on_click(self, event: Click) -> None:
+        """Put the cursor on a token."""
+        self.focus()
+        if self._page is not None:
+            self._go(self._page.under(event.x - self.gutter.left, self._top + event.y - self.gutter.top - self._above))
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        """Go down."""
+        event.stop()
+        for _ in range(_WHEEL):
+            self.action_line(1)
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        """Go up."""
+        event.stop()
+        for _ in range(_WHEEL):
+            self.action_line(-1)
+
+
+def _joined(row: Row) -> Row:
+    """Return the row with neighbours of one role joined; blanks keep theirs, for they may be underlined."""
+    out: Row = []
+    for text, role in row:
+        if out and out[-1][1] == role:
+            out[-1] = (out[-1][0] + text, role)
+        elif text:
+            out.append((text, role))
+    return out
