@@ -8,6 +8,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuitune.text import clean_line
+
 _RESERVE_BYTES = 256 << 20
 Words = tuple[str, str]
 
@@ -86,4 +88,4 @@ def space_wanting(folder: Path, needed: int) -> Words | None:
 
 
 def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    return clean_line(str(error))[:300]

@@ -4,12 +4,13 @@ import io
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cli.conftest import Call
 from tests.cli.given import EVIL, plant, run
-from tuitune.chat.base import Answer, Options, Turn
+from tuitune.chat.base import Answer, NotWriting, Options, Turn
 from tuitune.chat.conversation import Conversation
 from tuitune.cli.replies import interruptible, printed
 from tuitune.cli.talk import Talk
@@ -185,3 +186,81 @@ def test_a_tuned_model_is_asked_as_it_was_trained(root: Path) -> None:
     ]
     assert [code for code, _, _ in asked] == [0, 0, 0]
     assert asked[0][1] == asked[1][1] == asked[2][1] != "\n"
+
+
+class Critic(Parrot):
+    """Scores an answer by its length; `writes` says whether it answers, too."""
+
+    def __init__(self, writes: bool = True) -> None:
+        super().__init__()
+        self.judge, self.writes = self, writes
+
+    def reply(self, turns: Sequence[Turn], **more: Any) -> Answer:
+        if not self.writes:
+            raise NotWriting("it writes none", "write one yourself: /answer TEXT")
+        return super().reply(turns, **more)
+
+    def score(self, turns: Sequence[Turn], *, system: str | None = None) -> float:
+        assert turns[-1].role == "assistant"
+        return len(turns[-1].content) + (0.5 if system else 0)
+
+
+def test_a_reward_model_scores_every_answer_and_those_of_the_user(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, kept = talk("one\n/answer longer\n/answer the longest\ntwo\n", monkeypatch, Critic())
+    assert code == 0
+    assert capfd.readouterr().out.split("\n") == [
+        "one", "score 3", "score 6", "score 11", "two", "score 3", "",
+    ]  # fmt: skip
+    assert [(turn.content, turn.score) for turn in kept.turns] == [
+        ("one", None), ("the longest", 11.0), ("two", None), ("two", 3.0),
+    ]  # fmt: skip
+    assert kept.path is not None
+    assert [turn.score for turn in Conversation.load(kept.path).turns] == [None, 11.0, None, 3.0]
+
+
+def test_the_question_waits_for_an_answer_where_the_reward_model_writes_none(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _, kept = talk("one\nbetter\n/answer yes\n", monkeypatch, Critic(writes=False))
+    assert "write one yourself: /answer TEXT" in capfd.readouterr().out
+    assert [turn.content for turn in kept.turns] == ["better", "yes"]
+
+
+def test_an_answer_of_one_s_own_needs_a_question_and_a_reward_model(
+    parrot: Parrot, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert talk("/answer x\n", monkeypatch, Critic())[0] == 1
+    assert "there is no question yet" in capfd.readouterr().err
+    code, kept = talk("one\n/answer x\n", monkeypatch, parrot)
+    assert code == 1
+    assert "this is no reward model" in capfd.readouterr().err
+    assert [turn.content for turn in kept.turns] == ["one", "one"]
+
+
+def test_conversations_on_standard_input_are_scored(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], parrot: Parrot
+) -> None:
+    from tuitune.cli.main import main
+
+    lines = '[{"role": "user", "content": "a"}, {"role": "assistant", "content": "four"}]\n'
+    say(monkeypatch, lines * 2)
+    assert main(["chat", "--score"]) == 2
+    assert "no reward model" in capfd.readouterr().err
+    monkeypatch.setattr("tuitune.cli.chat.load", lambda chosen, stream: Critic())
+    say(monkeypatch, lines * 2)
+    assert main(["chat", "--score", "--system", "x"]) == 0
+    assert capfd.readouterr().out == "4.5\n4.5\n"
+    say(monkeypatch, "nothing")
+    assert main(["chat", "--score"]) == 1
+
+
+def test_once_tells_the_score_apart_from_the_reply(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from tuitune.cli.main import main
+
+    monkeypatch.setattr("tuitune.cli.chat.load", lambda chosen, stream: Critic())
+    assert main(["chat", "--once", "four"]) == 0
+    assert capfd.readouterr() == ("four\n", "score 4\n")

@@ -80,7 +80,8 @@ STRICT = (
 # Tools and calls as Qwen2.5 has them.
 TOOLED = (
     "{% if tools %}{{ '<|im_start|>system\\n' }}"
-    "{{ (messages[0]['content'] + '\\n' if messages[0]['role'] == 'system' else '') + '<tools>' }}{% for tool in tools %}{{ '\\n' + (tool | tojson) }}{% endfor %}{{ '\\n</tools><|im_end|>\\n' }}"
+    "{{ (messages[0]['content'] + '\\n' if messages[0]['role'] == 'system' else '') + '<tools>' }}"
+    "{% for tool in tools %}{{ '\\n' + (tool | tojson) }}{% endfor %}{{ '\\n</tools><|im_end|>\\n' }}"
     "{% elif messages[0]['role'] == 'system' %}{{ '<|im_start|>system\\n' + messages[0]['content'] + '<|im_end|>\\n' }}"
     "{% endif %}{% for m in messages %}{% if m['role'] == 'tool' %}"
     "{{ '<|im_start|>user\\n<tool_response>\\n' + m['content'] + '\\n</tool_response><|im_end|>\\n' }}"

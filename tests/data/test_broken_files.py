@@ -245,6 +245,15 @@ def test_a_utf8_mark_is_accepted(ending: str, tmp_path: Path) -> None:
     assert build(Given(root=tmp_path), tiny_tokenizer()).report.bad_count == 0
 
 
+def test_rows_with_images_are_refused_where_only_text_is_learnt(tmp_path: Path) -> None:
+    row = {"messages": [{"role": "user", "content": "<image>One?"}, ANSWER], "images": ["a.png"]}
+    entry = {"file_name": "rows.json", "formatting": "openai", "columns": {"messages": "messages", "images": "images"}}
+    folder(tmp_path, {"rows.json": [row], "a.png": "x"}, {"rows": entry})
+    said = failure(Given(root=tmp_path))
+    assert "rows.json, row 1: names " in said
+    assert "only text is learnt" in said
+
+
 def test_no_catalog_at_all(tmp_path: Path) -> None:
     said = failure(Given(root=tmp_path, dataset_dir="nowhere"))
     assert "there is no dataset_info.json in" in said

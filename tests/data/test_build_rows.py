@@ -289,8 +289,11 @@ def test_each_different_text_is_tokenised_once(root: Path) -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(tokenizer, name)
 
-        def __call__(self, given: list[str], **more: Any) -> Any:
-            texts.extend(given)
+        def __len__(self) -> int:
+            return len(tokenizer)
+
+        def __call__(self, given: str | list[str], **more: Any) -> Any:
+            texts.extend(given if isinstance(given, list) else ())
             return tokenizer(given, **more)
 
     rows = built(root, Counting(), template="alpaca").train.rows

@@ -12,12 +12,11 @@ from rich.cells import cell_len
 from tests.data.given import Given, folder
 from tests.data.looking import END, TOKENIZER, asked, encoded, examples, look, turn
 from tests.tui.corpus import CORPUS
-from tuitune.data import DataReport, build
+from tuitune.data import DataReport, Examples, build
 from tuitune.data.look import Look, Pieces, Setting
 from tuitune.data.look_figures import histogram, padded
 from tuitune.data.look_pieces import PART
 from tuitune.data.rows import RowsBuilder
-from tuitune.data import Examples
 from tuitune.text import clean
 
 PIECES = Pieces(TOKENIZER)

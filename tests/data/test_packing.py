@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def knapsacks(lengths: list[int], capacity: int) -> list[list[int]]:
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=200), st.integers(50, 120))
 def test_packs_are_those_of_the_rule(lengths: list[int], capacity: int) -> None:
     order, starts = best_fit(np.array(lengths, np.int64), capacity, lambda: None)
-    packs = [[lengths[place] for place in order[a:b]] for a, b in zip(starts, starts[1:], strict=False)]
+    packs = [[lengths[place] for place in order[a:b]] for a, b in pairwise(starts)]
     assert packs == knapsacks(lengths, capacity)
     assert sorted(order.tolist()) == list(range(len(lengths)))
 
@@ -97,6 +98,7 @@ def test_a_pack_has_the_loss_and_the_gradient_of_its_rows(tmp_path: Path) -> Non
     folder(tmp_path, {"rows.json": alpaca(12)}, {"rows": {"file_name": "rows.json"}})
     plain, packs = built(tmp_path), built(tmp_path, packing=True)
     assert len(packs) < 5
+    attention.register()
     model = tiny_model(attn_implementation="tuitune").double()
     path, why = paths.choose(model, longest=256, pad=0, dropout=False, autocast=None, kernel=True)
     assert not why
@@ -111,4 +113,5 @@ def test_a_pack_has_the_loss_and_the_gradient_of_its_rows(tmp_path: Path) -> Non
     total.backward()  # type: ignore[no-untyped-call]
     assert torch.allclose(part.loss.double(), total, rtol=1e-6)
     for name, parameter in model.named_parameters():
-        assert torch.allclose(ours[name], parameter.grad, rtol=1e-6, atol=1e-9), name  # type: ignore[arg-type]
+        assert parameter.grad is not None
+        assert (ours[name] - parameter.grad).abs().max() < 1e-6 * parameter.grad.abs().max(), name

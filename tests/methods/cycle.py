@@ -93,9 +93,9 @@ def learns_and_reloads(root: Path, monkeypatch: Any, *, within: float = 1e-5, **
     return made
 
 
-def resumes_exactly(root: Path, *, stops: tuple[int, ...] = (4, 7), **more: Any) -> None:
+def resumes_exactly(root: Path, *, stops: tuple[int, ...] = (4, 7), **more: Any) -> RunDir:
     """Check that a run stopped and resumed ends equal in every bit, and that its optimizer's file is no pickle of
-    code."""
+    code; return it."""
     whole = train(root, "whole", **more)
     for step in stops:
         broken = train(root, "broken", stop_at=step, **more)
@@ -103,6 +103,7 @@ def resumes_exactly(root: Path, *, stops: tuple[int, ...] = (4, 7), **more: Any)
     broken = train(root, "broken", **more)
     assert losses(broken) == losses(whole)
     assert same(_tensors(broken.final), _tensors(whole.final))
+    return broken
 
 
 def _tensors(folder: Path) -> dict[str, torch.Tensor]:

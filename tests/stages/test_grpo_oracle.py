@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.models.test_flat import exact  # noqa: F401  # a fixture
 from tests.stages.online.around import around
 from tests.stages.online.given import (
     MOST,
@@ -21,6 +22,7 @@ from tests.stages.online.given import (
     prompts_of,
     reference_of,
 )  # fmt: skip
+from tests.stages.pairs import way
 from tests.tiny import tiny_tokenizer
 from tuitune.models.generate import Sampling
 from tuitune.stages import grpo
@@ -89,6 +91,7 @@ def ours(
     """Return the stage, made ready, that is told the same."""
     asked = {"reward_functions": "json", "num_generations": COUNT, "max_new_tokens": MOST, "temperature": 0.7} | more
     surroundings, _ = around(model, sampling=Sampling(MOST, 0.7), **asked)
+    surroundings.path = way(model.get_base_model(), "shared")
     kind = grpo.Rloo if surroundings.recipe.stage == "rloo" else grpo.Grpo
     stage: Any = kind(surroundings.recipe)
     monkeypatch.setattr(grpo, "answers", lambda *args: list(answers))
@@ -143,6 +146,7 @@ def test_grpo_equals_trl(loss: str, iterations: int, tmp_path: Path, monkeypatch
     assert seen["rewards/it/mean"] == pytest.approx(logged["rewards/reward/mean"][-1], rel=1e-4)
 
 
+@pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("iterations", [1, 2])
 @pytest.mark.parametrize("beta", [0.0, 0.2])
 def test_rloo_equals_trl(iterations: int, beta: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +162,7 @@ def test_rloo_equals_trl(iterations: int, beta: float, tmp_path: Path, monkeypat
     expected = theirs.learn(model, batch)
     want = gradients(model)
     got, done = learn(stage, model, groups)
-    assert got == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    assert got == pytest.approx(expected, abs=1e-5)  # trl's log probabilities are float32 whatever the model is
     assert close(gradients(model), want) < 1e-5
     if beta:
         value, count = done.figures["kl"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -252,8 +253,9 @@ def test_a_resumed_run_ends_equal_in_every_bit(given: Path, more: dict[str, Any]
         {"finetuning_type": "freeze", "freeze_trainable_layers": 1},
         {"quantization_bit": 4},
         {"quantization_bit": 4, "ppo_kl_coef": 0},
+        {"additional_target": "embed_tokens,lm_head"},
     ],
-    ids=["freeze", "qlora", "no reference"],
+    ids=["freeze", "qlora", "no reference", "head trained whole"],
 )
 def test_other_methods_train(given: Path, more: dict[str, Any]) -> None:
     made = train(given, "other", **QUICK, max_steps=5, **more)
@@ -345,3 +347,25 @@ def test_the_reward_rises_while_the_kl_stays_controlled(
     spread = torch.tensor(rewards[:8]).std().item()
     assert sum(rewards[-20:]) / 20 - sum(rewards[:8]) / 8 > 5 * spread / 20**0.5 + 0.15
     assert 0.5 < sum(kls[-40:]) / 40 < 4.0
+
+
+def test_a_reward_model_trained_here_judges_beside_the_policy_or_by_itself(given: Path) -> None:
+    words = [f"{word} and a town" for word in ("river", "people", "fruits", "questions")]
+    rows = [
+        {"instruction": word, "chosen": " ".join(words), "rejected": "a"} for word in words * 2
+    ]  # fmt: skip
+    (given / "data" / "pairs.json").write_text(json.dumps(rows))
+    known = json.loads((given / "data" / "dataset_info.json").read_text())
+    columns = {"prompt": "instruction", "chosen": "chosen", "rejected": "rejected"}
+    known["pairs"] = {"file_name": "pairs.json", "ranking": True, "columns": columns}
+    (given / "data" / "dataset_info.json").write_text(json.dumps(known))
+    judge = train(given, "judge", stage="rm", dataset="pairs", max_steps=4)
+    settings = {key: value for key, value in QUICK.items() if not key.startswith("reward")}
+    settings |= {"reward_model": str(judge.path), "max_steps": 6}
+    rewards = []
+    for kind in ("lora", "full"):
+        made = train(given, f"by-{kind}", **settings, reward_model_type=kind)
+        rewards.append([event.metrics["rewards/reward_model/mean"] for event in journal(made, events.StepLogged)])
+    assert rewards[0] == pytest.approx(rewards[1], abs=1e-4)
+    assert len({round(reward, 6) for reward in rewards[0]}) > 2
+    resumes_exactly(given, stops=(3,), **settings)

@@ -1,4 +1,4 @@
-"""One optimizer step over pairs: memory that runs out, activations that are computed again, a reference asked before."""
+"""One optimizer step over pairs: memory that runs out, activations computed again, a reference asked beforehand."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Bench:
         return float(result.loss), gradient(self.model), figures
 
 
-@pytest.mark.parametrize("times", [1, 2, 3, 6])
+@pytest.mark.parametrize("times", [1, 2, 4])
 def test_a_step_for_which_memory_runs_out_is_repeated_with_the_same_result(times: int, tmp_path: Path) -> None:
     loss, calm, figures = Bench(tmp_path, 10**9).step()
     bench = Bench(tmp_path, 10**9)
@@ -78,7 +78,7 @@ def test_a_step_for_which_memory_runs_out_is_repeated_with_the_same_result(times
     assert again == pytest.approx(loss, abs=1e-6)
     assert far(grad, calm) < 1e-5
     assert seen == pytest.approx(figures, rel=1e-4)
-    assert bench.stepper.recomputing == (times == 6)
+    assert bench.stepper.recomputing == (times == 4)
 
 
 def test_recomputed_activations_give_the_same_gradient_in_every_bit(tmp_path: Path) -> None:

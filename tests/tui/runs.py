@@ -59,6 +59,40 @@ def steps(first: int, last: int) -> list[events.Event]:
     return found
 
 
+def online(first: int, last: int, stage: str = "grpo", total: int = 300) -> list[events.Event]:
+    """What a run that learns from rewards says: its opening if it begins, steps with figures, answers, evaluations."""
+    found: list[events.Event] = []
+    if first == 1:
+        found = [replace(event, stage=stage) if isinstance(event, events.RunStarted) else event
+                 for event in opening(total)]  # fmt: skip
+    for step in range(first, last + 1):
+        reward = 1.2 - math.exp(-step / 60)
+        figures = {
+            "reward": reward, "kl": step / 4000, "entropy": 2.0 - reward, "completions/mean_length": 120.0 + step / 10,
+            "rewards/exact/mean": reward / 2, "rewards/reward_short/mean": 0.25, "reward_std": 0.3,
+        }  # fmt: skip
+        found.append(answered(step, reward))
+        found.append(replace(logged(step, loss=0.01 * math.sin(step)), metrics=figures))
+        if step % 50 == 0:
+            evaluated = {"eval_reward": reward - 0.1, "eval_kl": step / 4000}
+            found.append(events.EvalLogged(step, step / 100, 0.0, evaluated, t=T0 + 20 + step))
+    return found
+
+
+def answered(step: int, reward: float = 0.5) -> events.Sampled:
+    """Four answers to a prompt of a step; the second is the best, the third has no reward."""
+    texts = [
+        "It is 12.",
+        "<think>\n6 and 7 make 13, for 6 + 6 = 12 and one more.\n</think>\n13",
+        "\x1b]0;evil\x07[/b]",
+        "13" * 90,
+    ]
+    worth = [reward - 0.4, reward + 0.5, math.nan, reward]
+    parts = {"exact": [0.0, 1.0, math.nan, 1.0], "reward_short": [0.1, 0.2, math.nan, -0.5]}
+    prompt = f"Ann has 6 apples and gets 7 more on day {step}. How many has she now?"
+    return events.Sampled(step, prompt, texts, worth, parts, "6 + 7 = 13\n#### 13", t=T0 + 20 + step)
+
+
 def run_with(path: Path, found: Iterable[events.Event], status: Status | None = "running", **state: int) -> RunDir:
     """Make a run whose journal holds these events and whose state says so."""
     run = RunDir.create(path / "run", RECIPE)

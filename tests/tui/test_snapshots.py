@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.tui.given import screen_text
-from tests.tui.runs import opening, run_with, steps
+from tests.tui.runs import online, opening, run_with, steps
 from tests.tui.test_app import opened, until
 from tuitune.monitor import Sampler
 from tuitune.monitor.sample import DeviceSample, HostSample, Sample
@@ -74,6 +74,11 @@ def a_run(folder: Path) -> RunDir:
     return run_with(folder, found, "finished", step=300)
 
 
+def a_rewarded_run(folder: Path) -> RunDir:
+    ended = events.RunFinished(300, 330.0, "finished", "final", {}, t=1_795_370_400.0)
+    return run_with(folder, [*online(1, 300), ended], "finished", step=300)
+
+
 @pytest.mark.parametrize(
     ("name", "size", "keys"),
     [
@@ -81,19 +86,25 @@ def a_run(folder: Path) -> RunDir:
         ("workbench-120x40", (120, 40), []),
         ("loss-80x24", (80, 24), ["3"]),
         ("recipe-80x24", (80, 24), ["2"]),
+        ("rewards-160x50", (160, 50), ["7"]),
+        ("rewards-120x40", (120, 40), ["7", "z"]),
+        ("rewards-loss-80x24", (80, 24), ["3"]),
+        ("rewards-answers-80x24", (80, 24), ["7"]),
     ],
 )
 def test_screen(name: str, size: tuple[int, int], keys: list[str], tmp_path: Path) -> None:
     async def work() -> str:
         draft = Draft()
         draft.use_preset("quickstart")
-        app = TuiTune(draft, Settings.load(), run=a_run(tmp_path), sampler=Still(nvml=False))
+        run = a_rewarded_run(tmp_path) if name.startswith("rewards") else a_run(tmp_path)
+        app = TuiTune(draft, Settings.load(), run=run, sampler=Still(nvml=False))
         async with opened(app, size) as pilot:
             await until(pilot, lambda: app.control.view is not None)
             draft.use_preset("quickstart")
             draft.set("lora_rank", 16)
             await pilot.press(*keys)
-            await until(pilot, lambda: "Fit ≈" in screen_text(app) or "loss" in name)
+            alone = "loss" in name or "answers" in name or "z" in keys
+            await until(pilot, lambda: alone or "Fit ≈" in screen_text(app))
             app.tick()
             before = ""
             while before != (before := screen_text(app)):

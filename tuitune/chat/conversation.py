@@ -15,6 +15,8 @@ from tuitune.run import places
 from tuitune.run.files import PRIVATE_FILE, private_dir, write_all
 from tuitune.run.packing import pack
 
+Entry = dict[str, str | float | None]
+
 
 class Conversation:
     """Turns and a system message; with a `path`, every change is a line there at once, in a private file."""
@@ -44,14 +46,16 @@ class Conversation:
         talk.path = path
         return talk
 
-    def _apply(self, entry: dict[str, str | None]) -> None:
+    def _apply(self, entry: Entry) -> None:
         match entry:
             case {"kind": "system", "content": str() | None as content}:
                 self.system = content
             case {"kind": "clear"}:
                 self.turns.clear()
             case {"kind": "turn", "role": "user" | "assistant" as role, "content": str() as content}:
-                self.turns.append(Turn(role, content, str(entry.get("by") or ""), str(entry.get("reason") or "end")))
+                by, reason, score = entry.get("by"), entry.get("reason"), entry.get("score")
+                mark = float(score) if isinstance(score, int | float) else None
+                self.turns.append(Turn(role, content, str(by or ""), str(reason or "end"), mark))
             case {"kind": "undo"} if self.turns:
                 self.turns.pop()
 
@@ -59,9 +63,10 @@ class Conversation:
         """Add what the user says."""
         self._record({"kind": "turn", "role": "user", "content": text})
 
-    def answer(self, text: str, *, by: str = "", reason: str = "end") -> None:
-        """Add a reply."""
-        self._record({"kind": "turn", "role": "assistant", "content": text, "by": by, "reason": reason})
+    def answer(self, text: str, *, by: str = "", reason: str = "end", score: float | None = None) -> None:
+        """Add a reply; score: what a reward model says of it."""
+        more: Entry = {} if score is None else {"score": score}
+        self._record({"kind": "turn", "role": "assistant", "content": text, "by": by, "reason": reason, **more})
 
     def undo(self) -> None:
         """Take the last turn back: a question that got no answer would leave two of the user's in a row."""
@@ -75,7 +80,7 @@ class Conversation:
         """Forget the turns; the file keeps them."""
         self._record({"kind": "clear"})
 
-    def _record(self, entry: dict[str, str | None]) -> None:
+    def _record(self, entry: Entry) -> None:
         self._apply(entry)
         if self.path is None:
             return

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuitune.chat.base import Answer, Options, Turn
+from tuitune.chat.base import Answer, NotWriting, Options, Turn
+from tuitune.chat.score import LocalJudge
 from tuitune.chat.weights import Weights
 from tuitune.errors import ModelError
 from tuitune.fit.models import resolve
@@ -26,10 +27,18 @@ class LocalChat:
     """A conversation partner whose weights are in memory."""
 
     def __init__(
-        self, model: Any, tokenizer: PreTrainedTokenizerBase, template: Template, *, title: str = "", options: Options
+        self,
+        model: Any,
+        tokenizer: PreTrainedTokenizerBase,
+        template: Template,
+        *,
+        title: str = "",
+        options: Options,
+        judge: LocalJudge | None = None,
     ) -> None:
         self._model, self._tokenizer, self._template = model, tokenizer, template
         self._title, self._options = title, options
+        self.judge = judge
 
     @classmethod
     def load(
@@ -58,11 +67,17 @@ class LocalChat:
             (own or [folder])[0], trust_remote_code=weights.trust_remote_code,
             split_special_tokens=weights.split_special_tokens, note=note,
         )  # fmt: skip
-        template = choose(weights.template, tokenizer, weights.system)
+        template = choose(weights.template, tokenizer, weights.system, weights.style)
         if template.warning:
             note(template.warning)
         model = _load(folder, weights, note)
-        return cls(model, tokenizer, template, title=weights.title, options=weights.options)
+        judge = LocalJudge.beside(folder, weights, model, tokenizer, template)
+        if judge is not None:
+            note(
+                "this is a reward model: it scores answers"
+                + (", and its base model writes them" if hasattr(model, "disable_adapter") else "")
+            )
+        return cls(model, tokenizer, template, title=weights.title, options=weights.options, judge=judge)
 
     @property
     def title(self) -> str:
@@ -79,19 +94,30 @@ class LocalChat:
         stop: Callable[[], bool] = lambda: False,
         base: bool = False,
     ) -> Answer:
-        """Answer the last turn; with the adapter switched off when `base` is true."""
+        """Answer the last turn; with the adapter switched off when `base` is true.
+
+        For a reward model the model below its adapter answers. Raises NotWriting where there is none.
+        """
         from tuitune.data.templates import Message
         from tuitune.models.generate import Sampling, reply
 
         messages = [Message("system", system)] if system else []
         messages += [Message(turn.role, turn.content) for turn in turns]
-        with self._weights(base):
+        with self._weights(base or self._writes_below()):
             done = reply(
                 self._model, self._tokenizer, self._template.prompt_ids(messages, self._tokenizer),
                 Sampling().updated({**self._options, **sampling}),
                 stop_ids=self._template.stop_ids(self._tokenizer), on_text=on_text, stop=stop,
             )  # fmt: skip
         return Answer(done.text, done.tokens, done.seconds, done.reason)
+
+    def _writes_below(self) -> bool:
+        if self.judge is not None and not hasattr(self._model, "disable_adapter"):
+            raise NotWriting(
+                "this reward model was trained as a whole: it scores answers and writes none",
+                "write one yourself: /answer TEXT",
+            )
+        return self.judge is not None
 
     @contextlib.contextmanager
     def _weights(self, base: bool) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -12,6 +13,9 @@ from tuitune.errors import ModelError, RunError
 from tuitune.models.shaping import Shaping
 from tuitune.recipe import Recipe
 from tuitune.run import RunDir, manifest
+
+if TYPE_CHECKING:
+    from tuitune.data.templates import Style
 
 _FROM_RECIPE = (
     "max_new_tokens",
@@ -33,6 +37,7 @@ class Weights:
     title: str = ""
     template: str | None = None
     system: str | None = None
+    style: Style | None = None
     revision: str | None = None
     cache_dir: str | None = None
     device: str = "auto"
@@ -52,6 +57,8 @@ def of_model(model: str, adapter: Path | None = None) -> Weights:
 
 def of_run(run: RunDir, recipe: Recipe, folder: Path | None = None) -> Weights:
     """Return the weights in a `folder` of a run, or its newest: the result or a whole checkpoint. Raises RunError."""
+    from tuitune.data.templates.base import Style
+
     folder = folder or newest(run)
     whole = recipe.whole
     earlier = [] if whole else [adapter_folder(recipe.locate(name)) for name in recipe.adapter_name_or_path]
@@ -63,6 +70,7 @@ def of_run(run: RunDir, recipe: Recipe, folder: Path | None = None) -> Weights:
         title=f"{run.name}, {folder.name}",
         template=recipe.template,
         system=recipe.default_system,
+        style=Style.of(recipe),
         revision=None if whole else recipe.model_revision,
         cache_dir=recipe.cache_dir,
         device=recipe.device,

@@ -169,6 +169,10 @@ def chat(
     once: Annotated[
         str | None, typer.Option("--once", metavar="TEXT", help="Print one reply and end; `-` reads standard input.")
     ] = None,
+    score: Annotated[
+        bool,
+        typer.Option("--score", help="With a reward model: score the conversations on standard input (JSON or lines)."),
+    ] = False,
     max_new_tokens: Annotated[int | None, typer.Option(help="Longest reply, in tokens.")] = None,
     temperature: Annotated[float | None, typer.Option(help="0 takes the likeliest token always.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens of this probability.")] = None,
@@ -182,7 +186,7 @@ def chat(
         "max_new_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p, "top_k": top_k, "seed": seed,
     }  # fmt: skip
     given = {key: value for key, value in options.items() if value is not None}
-    return work(model=model, adapter=adapter, run=run, system=system, once=once, options=given)
+    return work(model=model, adapter=adapter, run=run, system=system, once=once, options=given, score=score)
 
 
 @app.command()

@@ -87,12 +87,13 @@ def _lines(console: Console, block: Block) -> Iterator[Text]:
 
 def _drawn(line: Line, *, marked: bool) -> Text:
     role = line.role[: _MARGIN - 1]
-    text, open_ = Text(role + " " * (_MARGIN - cell_len(role)), style="dim"), False
+    text, open_ = Text(), False
+    text.append(role + " " * (_MARGIN - cell_len(role)), "dim")
     for bit in line.bits:
         if marked and bit.token.trained != open_:
             text.append(_OPEN if bit.token.trained else _CLOSE)
             open_ = bit.token.trained
-        text.append(bit.text, TRAINED if bit.token.trained else SPECIAL if bit.token.special else "not dim")
+        text.append(bit.text, TRAINED if bit.token.trained else SPECIAL if bit.token.special else "")
     if open_:
         text.append(_CLOSE)
     return text

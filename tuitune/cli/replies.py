@@ -6,12 +6,13 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import FrameType
 from typing import TextIO
 
 from rich.status import Status
 
-from tuitune.chat.base import Answer, Chat, Options
+from tuitune.chat.base import Answer, Chat, Options, judged
 from tuitune.chat.conversation import Conversation
 from tuitune.cli.console import can_draw, screen
 from tuitune.text import StreamCleaner
@@ -49,7 +50,9 @@ def answer(partner: Chat, talk: Conversation, options: Options, on_text: Callabl
     """Let the partner answer the last turn, and put the answer into the conversation."""
     with interruptible() as stop:
         found = partner.reply(talk.turns, system=talk.system, sampling=options, on_text=on_text, stop=stop)
-    talk.answer(found.text, by=partner.title, reason=found.reason)
+        if found.reason != "stopped" or found.text.strip():
+            found = replace(found, score=judged(partner, talk.turns, found.text, system=talk.system))
+    talk.answer(found.text, by=partner.title, reason=found.reason, score=found.score)
     return found
 
 

@@ -6,18 +6,19 @@ import contextlib
 import sys
 from pathlib import Path
 
-from tuitune.chat.base import Chat, Options
+from tuitune.chat.base import Chat, NotWriting, Options, typed
 from tuitune.chat.conversation import Conversation
 from tuitune.cli import report
 from tuitune.cli.console import say, screen
 from tuitune.cli.replies import answer, printed
-from tuitune.errors import TuiTuneError
+from tuitune.errors import TuiTuneError, UsageError
 from tuitune.run import places
 from tuitune.run.files import write_atomic
 from tuitune.run.streams import guard
 from tuitune.text import clean
 
 _HELP = (
+    "/answer TEXT   with a reward model: score an answer of your own; once more, one in its place",
     "/clear         forget the conversation so far",
     "/system TEXT   tell the model how to behave; without TEXT as it does by itself",
     "/save PATH     write the conversation as text",
@@ -64,10 +65,15 @@ class Talk:
             return ""
 
     def _reply(self, line: str) -> None:
+        if self._talk.turns and self._talk.turns[-1].role == "user":  # it was never answered
+            self._talk.undo()
         self._talk.ask(line)
         try:
             with guard(places.home() / "chat.log") as real, printed(real.out, real.err) as out:
                 done = answer(self._partner, self._talk, self._options, out)
+        except NotWriting as error:  # the question waits for an answer of the user's own
+            say(screen(), f"{error.message}; {error.hint}", "dim")
+            return
         except TuiTuneError as error:
             self._talk.undo()
             self._failed = True
@@ -79,6 +85,27 @@ class Talk:
         if self._asks and done.reason != "end":
             word = "cut off at max_new_tokens" if done.reason == "length" else "stopped"
             say(screen(), f"({word}, {done.tokens} tokens)", "dim")
+        if done.score is not None:
+            say(screen(), f"score {done.score:.4g}", "bold")
+
+    def _typed(self, text: str) -> None:
+        """Score the user's own answer to the last question; it takes the place of one that is there."""
+        turns = list(self._talk.turns)
+        if turns and turns[-1].role == "assistant":
+            turns.pop()
+        try:
+            if not turns:
+                raise UsageError("there is no question yet", "ask it first, then answer with /answer TEXT")
+            with guard(places.home() / "chat.log"):
+                done = typed(self._partner, turns, text, system=self._talk.system)
+        except TuiTuneError as error:
+            self._failed = True
+            report.failure(error)
+            return
+        if len(turns) < len(self._talk.turns):
+            self._talk.undo()
+        self._talk.answer(text, by="you", score=done.score)
+        say(screen(), f"score {done.score:.4g}", "bold")
 
     def _command(self, line: str) -> bool:
         word, _, rest = line.partition(" ")
@@ -90,6 +117,8 @@ class Talk:
                 self._talk.clear()
             case "/system":
                 self._talk.instruct(rest or None)
+            case "/answer" if rest:
+                self._typed(rest)
             case "/save" if rest:
                 self._save(Path(rest).expanduser())
             case _:

@@ -52,6 +52,11 @@ class Conversation:
     audios: tuple[str, ...] = ()
     columns: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def media(self) -> tuple[str, ...]:
+        """The files of every kind."""
+        return self.images + self.videos + self.audios
+
 
 @dataclass(frozen=True, slots=True)
 class Document:

@@ -78,10 +78,16 @@ class Encoder:
 
     def _read(self, source: Source, row: RawRow) -> Conversation | Document | None:
         try:
-            return source.read(row)
+            said = source.read(row)
         except UnusableRow as reason:
             self._bad(row, str(reason), empty=_holds_nothing(row.value))
             return None
+        if isinstance(said, Conversation) and said.media:
+            raise DataError(
+                f"{row.file}, row {row.number}: names {said.media[0]}, and only text is learnt",
+                "Leave the media column out of the entry in dataset_info.json to learn the text alone.",
+            )
+        return said
 
     def _encoded(self, batch: _Batch) -> list[Item]:
         self._check()
@@ -107,6 +113,7 @@ class Encoder:
         talks = [said for said in batch.said if isinstance(said, Conversation)]
         try:
             pieces = encode_pieces(self._template.pieces(talks, self._tokenizer), self._tokenizer)
+            self.report.add_note(self._template.warning)  # a template may find out more while it is used
         except Unsplittable as error:
             row = batch.rows[error.place][1]
             raise DataError(f"{row.file}, row {row.number}: {error.message}", error.hint) from None

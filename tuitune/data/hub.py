@@ -15,6 +15,7 @@ from tuitune.data.options import Check, Progress
 from tuitune.data.repo import CARD, choose
 from tuitune.errors import DataError, TuiTuneError
 from tuitune.hub import DATA, explain, offline, space_wanting
+from tuitune.text import clean_line
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import DatasetInfo
@@ -40,7 +41,8 @@ def fetch(remote: Remote, progress: Progress, check: Check) -> tuple[tuple[Path,
         paths = _fetched(remote, progress, check)
     files = f"{len(paths)} files" if len(paths) > 1 else f"the file {paths[0].name}"
     subset = f" of {remote.subset}" if remote.subset else ""
-    return paths, f"{remote.repo}: {files}, split {remote.split}{subset}."
+    asked = ", as it lies in the cache; the hub was not asked" if offline() else ""
+    return paths, f"{remote.repo}: {files}, split {remote.split}{subset}{asked}."
 
 
 def fetch_catalog(repo: str) -> Path:
@@ -168,7 +170,7 @@ def _elsewhere(remote: Remote) -> Path:
         return Path(module.snapshot_download(remote.repo, repo_type="dataset"))
     except Exception as error:  # their libraries raise what they like
         service = _LIBRARIES[remote.service][1]
-        words = " ".join(str(error).split())[:300]
+        words = clean_line(str(error))[:300]
         raise DataError(
             f"cannot fetch {remote.repo} from {service}: {words}", "Check the name and the network."
         ) from error

@@ -50,7 +50,7 @@ def _ends(look: Look, side: Side) -> Iterator[Fact]:
 
 def _cuts(look: Look, side: Side) -> Iterator[Fact]:
     limit, cut = look.setting.cutoff_len, len(side.places("cut"))
-    longest = side.examples.longest
+    longest = side.longest
     if cut:
         lost = f"{cut:,} ({_percent(cut, len(side))})"
         yield Fact("warn", f"rows cut at {limit:,}", lost, "cut")
@@ -109,9 +109,9 @@ def unit(look: Look, side: Side) -> str:
 def lengths(side: Side) -> list[tuple[str, str]]:
     """Return how long the sequences are."""
     return [
-        ("median", f"{side.quantile(0.5):,}"),
-        ("p95", f"{side.quantile(0.95):,}"),
-        ("max", f"{side.examples.longest:,}"),
+        ("median", f"{side.quantiles[0]:,}"),
+        ("p95", f"{side.quantiles[1]:,}"),
+        ("max", f"{side.longest:,}"),
     ]
 
 

@@ -55,7 +55,7 @@ class Side:
 
     lengths: tokens of all sequences; trained: those that are learnt; answers: stretches of trained tokens; ended: those
     that end in an end token; closed: those whose end token is trained; first: the first example with the same tokens;
-    shared: tokens that two sequences have in common at the beginning.
+    shared: tokens that two sequences have in common at the beginning. sequences, shape (sequences,): tokens of each.
     """
 
     def __init__(self, examples: Examples, pieces: Pieces, setting: Setting, check: Check = lambda: None) -> None:
@@ -66,7 +66,8 @@ class Side:
         if setting.kind == "label":
             own[:] = 0
             own[starts[:-1]] = 1
-        self.lengths: NDArray[np.int64] = per_example(examples.rows.lengths, starts)
+        self.sequences: NDArray[np.int64] = examples.rows.lengths
+        self.lengths = per_example(self.sequences, starts)
         self.trained = per_example(counted.trained * own, starts)
         self.answers = per_example(counted.answers * own, starts)
         self.ended = per_example(counted.ended * own, starts)
@@ -75,6 +76,8 @@ class Side:
         check()
         two = setting.kind in ("pair", "label")
         self.shared: NDArray[np.int64] = shared(examples, check) if two else np.zeros(len(examples), np.int64)
+
+        self._bins: dict[int, list[Bin]] = {}
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -151,12 +154,22 @@ class Side:
 
     # -- what they come to -------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def tokens(self) -> int:
         """Tokens in total."""
         return int(self.lengths.sum())
 
-    @property
+    @cached_property
+    def longest(self) -> int:
+        """Tokens of the longest sequence."""
+        return int(self.sequences.max()) if len(self.sequences) else 0
+
+    @cached_property
+    def largest(self) -> int:
+        """Tokens of the longest example."""
+        return int(self.lengths.max()) if len(self.lengths) else 0
+
+    @cached_property
     def trained_tokens(self) -> int:
         """Trained tokens in total."""
         return int(self.trained.sum())
@@ -183,12 +196,17 @@ class Side:
 
     def histogram(self, bins: int) -> list[Bin]:
         """Return how many sequences have how many tokens."""
-        return histogram(self.examples.rows.lengths, bins)
+        if bins not in self._bins:
+            self._bins[bins] = histogram(self.sequences, bins)
+        return self._bins[bins]
 
-    def quantile(self, share: float) -> int:
-        """Return the length that a share of the sequences does not exceed."""
-        lengths = self.examples.rows.lengths
-        return int(np.quantile(lengths, share, method="inverted_cdf")) if len(lengths) else 0
+    @cached_property
+    def quantiles(self) -> tuple[int, int]:
+        """The lengths that half of the sequences, and 95 of a hundred, do not exceed."""
+        if not len(self.sequences):
+            return 0, 0
+        half, most = np.quantile(self.sequences, (0.5, 0.95), method="inverted_cdf")
+        return int(half), int(most)
 
     @cached_property
     def packs(self) -> Packs | None:
@@ -207,7 +225,7 @@ class Side:
     @cached_property
     def padded(self) -> int:
         """Tokens that a trainer would compute that pads every micro-batch to its longest sequence."""
-        return padded(self.examples.rows.lengths, self.examples.starts, self.setting.batch, self.setting.seed)
+        return padded(self.sequences, self.examples.starts, self.setting.batch, self.setting.seed)
 
     @property
     def saved(self) -> float:

@@ -34,6 +34,8 @@ def choose(names: Iterable[str], card: str, remote: Remote) -> list[str]:
             "Name one split, such as train; max_samples or num_samples take a part of it.",
         )
     files = sorted(name for name in names if not _BESIDE.search(name) and name != CARD)
+    if not any(_suffix(name) in FILE_TYPES for name in files):
+        raise _nothing(files, remote)
     if remote.folder is not None:
         files = _below(files, remote.folder, remote)
     patterns = _declared(card, remote) if remote.folder is None else None
@@ -41,7 +43,7 @@ def choose(names: Iterable[str], card: str, remote: Remote) -> list[str]:
         chosen = [name for name in files if any(pattern.fullmatch(name) for pattern in patterns)]
     else:
         chosen = _by_names(files, remote)
-    return _whole(_one_type(chosen, files, remote), remote)
+    return _whole(_one_type(chosen, remote), remote)
 
 
 def _below(files: Sequence[str], folder: str, remote: Remote) -> list[str]:
@@ -149,26 +151,30 @@ def _split_of(name: str) -> str:
     return ""
 
 
-def _one_type(chosen: Sequence[str], files: Sequence[str], remote: Remote) -> list[str]:
+def _one_type(chosen: Sequence[str], remote: Remote) -> list[str]:
     """Keep the most frequent readable type, as datasets does."""
     counts = Counter(_suffix(name) for name in chosen)
     types = [kind for kind in _PREFERRED if counts[kind]]
     if types:
         best = max(types, key=lambda kind: (counts[kind], -_PREFERRED.index(kind)))
         return [name for name in chosen if _suffix(name) == best]
-    packed = next((name for name in chosen or files if _suffix(name) in _PACKED), None)
+    raise _nothing(chosen, remote)
+
+
+def _nothing(files: Sequence[str], remote: Remote) -> DataError:
+    packed = next((name for name in files if _suffix(name) in _PACKED), None)
     if packed is not None:
-        raise DataError(
+        return DataError(
             f"{remote.repo} keeps its rows packed, such as {packed}",
             "Download and unpack it, and give the file as file_name.",
         )
     code = next((name for name in files if name.endswith(".py")), None)
     if code is not None:
-        raise DataError(
+        return DataError(
             f"{remote.repo} has no data files but a program that makes them ({code}); TuiTune runs none to read data",
             "Use a copy of it with parquet or json files, or save its rows as jsonl yourself.",
         )
-    raise DataError(f"{remote.repo} holds no data files", f"Files that are read: {', '.join(FILE_TYPES)}.")
+    return DataError(f"{remote.repo} holds no data files", f"Files that are read: {', '.join(FILE_TYPES)}.")
 
 
 def _whole(chosen: list[str], remote: Remote) -> list[str]:

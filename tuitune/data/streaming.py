@@ -60,6 +60,7 @@ class Stream:
     warn: Callable[[str], None] = lambda message: None
     ends: list[int] = field(default_factory=list)  # how many examples there were when each pass had ended
     _said: bool = False
+    _read: int = 0  # rows of the pass at hand
 
     @property
     def longest(self) -> int:
@@ -100,7 +101,7 @@ class Stream:
                 yield waiting.example(given)
                 given += 1
             if given == before:
-                raise self.encoder.nothing_left(self.sources, 0, "dataset")
+                raise self.encoder.nothing_left(self.sources, self._read, "dataset")
             self._told()
             self.ends.append(given)
 
@@ -129,7 +130,8 @@ class Stream:
         streams = [source.rows for source in sources]
         mixed = mixing.mixed(streams, options.mix_strategy, probabilities, options.seed)
         rows: Iterator[tuple[Source, RawRow]] = ((sources[which], row) for which, row in mixed)
-        for _, items in self.encoder.batches(rows):
+        for done, items in self.encoder.batches(rows):
+            self._read = done
             self._say_first()
             yield from items
 

@@ -9,6 +9,7 @@ import torch
 from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
 
 from tuitune.data import build as build_data
+from tuitune.data.templates import Style
 from tuitune.data.templates import choose as choose_template
 from tuitune.engine import checkpoint
 from tuitune.engine.arguments import training_arguments
@@ -83,7 +84,7 @@ class Build:
             folder, trust_remote_code=recipe.trust_remote_code, split_special_tokens=recipe.split_special_tokens,
             note=session.warn,
         )  # fmt: skip
-        template = choose_template(recipe.template, tokenizer, recipe.default_system)
+        template = choose_template(recipe.template, tokenizer, recipe.default_system, Style.of(recipe))
         data = build_data(
             recipe, tokenizer, template=template, check=self._attend, warn=session.warn,
             progress=lambda what, done, total: session.progress("tokenize", done, total),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,11 +17,13 @@ from tuitune.export.folder import made_whole, refuse_existing
 from tuitune.fit.models import resolve
 from tuitune.methods.adapters import load_adapter, merge, refuse_unmergeable
 from tuitune.methods.merging import into_weights
+from tuitune.models import valued
 from tuitune.models.depths import is_routed_folder
 from tuitune.models.load import load_tokenizer, refuses_attention
 from tuitune.models.prepare import prepare
 from tuitune.models.quantise import stored_method
 from tuitune.models.shaping import Shaping, load_shaped
+from tuitune.stages.scorer import head_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,6 +82,8 @@ def export(
         _kept_as(model, dtype)
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
+        if (judge := head_folder(folder, weights.adapters) / valued.FILE).is_file():  # it stays a reward model
+            shutil.copyfile(judge, temporary / valued.FILE)
         del model  # two copies need not fit
         progress("check", 0, None)
         read = _load(temporary, replace(weights, shaping=Shaping()), note)
@@ -166,7 +171,7 @@ def _speech(folder: Path, weights: Weights, note: Note) -> tuple[PreTrainedToken
     """Return the tokenizer, with the chat template that the model was trained with as its own, and that template."""
     own = [path for path in weights.adapters[-1:] if (path / "tokenizer_config.json").is_file()]
     tokenizer = load_tokenizer((own or [folder])[0], trust_remote_code=weights.trust_remote_code, note=note)
-    template = choose(weights.template, tokenizer, weights.system)
+    template = choose(weights.template, tokenizer, weights.system, weights.style)
     if isinstance(template, NamedTemplate):
         tokenizer.chat_template = template.jinja()
     elif weights.system:

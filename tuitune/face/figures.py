@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 
 LOSS = "loss"
 EVAL = "eval_"
-_PAIRS = ("rewards/margins", "rewards/accuracies")
+_PAIRS = ("rewards/accuracies", "rewards/margins")
 _ONLINE = ("reward", "kl", "entropy")
 
 # The telling ones of each stage, the most telling first.
 _TELLING: Mapping[str, tuple[str, ...]] = {
-    "rm": ("rewards/accuracies", "rewards/margins"),
+    "rm": _PAIRS,
     "dpo": _PAIRS,
     "orpo": _PAIRS,
     "simpo": _PAIRS,

@@ -86,6 +86,6 @@ def _setting(recipe: Recipe, template: Template, tokenizer: PreTrainedTokenizerB
     stop = [tokenizer.eos_token_id] if recipe.stage == "pt" else template.stop_ids(tokenizer)
     return Setting(
         KINDS[recipe.stage], recipe.cutoff_len, tuple(each for each in stop if each is not None),
-        recipe.per_device_train_batch_size, recipe.rows_per_step, recipe.num_train_epochs, recipe.max_steps, packs(recipe),
-        recipe.seed, SAMPLED if recipe.streaming else None,
+        recipe.per_device_train_batch_size, recipe.rows_per_step, recipe.num_train_epochs, recipe.max_steps,
+        packs(recipe), recipe.seed, SAMPLED if recipe.streaming else None,
     )  # fmt: skip

@@ -10,6 +10,7 @@ from tuitune.face import figures as own
 from tuitune.face.picture import Picture
 from tuitune.run import events
 from tuitune.run.directory import RunDir
+from tuitune.text import clean_line
 
 if TYPE_CHECKING:
     from tuitune.recipe import Recipe
@@ -57,7 +58,8 @@ def figures(picture: Picture) -> list[str]:
     if logged is not None:
         known = {own.LOSS: logged.loss, **logged.metrics}
         names = dict.fromkeys([own.main(picture.stage), own.LOSS, *own.telling(picture.stage, known)])
-        found = [f"{own.word(name)} {number(known[name])}" for name in names if name in known]
+        forms = {own.LOSS: ".4f"}
+        found = [f"{own.word(name)} {number(known[name], forms.get(name, '.3g'))}" for name in names if name in known]
         found.append(f"lr {number(logged.learning_rate, '.2e')}")
         if logged.grad_norm is not None:
             found.append(f"grad {number(logged.grad_norm, '.3g')}")
@@ -71,7 +73,7 @@ def evaluated(event: events.EvalLogged, stage: str) -> str:
     """Return the one figure of an evaluation that counts: its loss, or `reward 0.41`."""
     name = own.main(stage)
     value = event.metrics.get(own.EVAL + name)
-    return number(event.loss) if value is None else f"{own.word(name)} {number(value)}"
+    return number(event.loss) if value is None or name == own.LOSS else f"{own.word(name)} {number(value, '.3g')}"
 
 
 def remark(event: events.Event) -> tuple[str, str] | None:
@@ -111,8 +113,8 @@ def sampled(event: events.Sampled) -> str:
 
 
 def _begin(text: str) -> str:
-    line = " ".join(text.split())
-    return repr(line if len(line) <= _QUOTED else line[: _QUOTED - 1] + "…")
+    line = clean_line(text)
+    return f'"{line if len(line) <= _QUOTED else line[: _QUOTED - 1] + "…"}"'
 
 
 def ending(run: RunDir, picture: Picture) -> list[str]:

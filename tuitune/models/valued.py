@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 NAME = "v_head"
 FILE = "value_head.safetensors"
+VALUES = "tuitune_values.safetensors"  # a head in a checkpoint that judges nothing: ppo's
 
 
 class ValueHead(nn.Module):
@@ -63,6 +64,7 @@ def _width(model: Any) -> int:
     """Return the width of the hidden states that go into the model's own head; in OPT it is not the layers'."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     layer = base.get_output_embeddings()
+    layer = getattr(layer, "original_module", layer)  # peft's copy of a tied layer has its sizes the wrong way round
     return int(getattr(layer, "in_features", None) or base.config.get_text_config().hidden_size)
 
 
@@ -87,16 +89,16 @@ def apart(model: Any) -> Iterator[None]:
 # Files
 
 
-def save(model: Any, folder: Path) -> None:
-    """Write the head beside the model's own files."""
+def save(model: Any, folder: Path, file: str = FILE) -> None:
+    """Write the head beside the model's own files; under FILE it makes them a reward model."""
     tensors = {f"{NAME}.{key}": value.detach().cpu().contiguous() for key, value in head_of(model).state_dict().items()}
-    save_file(tensors, str(folder / FILE))
+    save_file(tensors, str(folder / file))
 
 
-def load(model: Any, folder: Path) -> None:
+def load(model: Any, folder: Path, file: str = FILE) -> None:
     """Read the weights of the model's head; raises ModelError where they are missing or of another model."""
     head = head_of(model)
-    found = read_head(folder)
+    found = read_head(folder, file)
     if found.summary.in_features != head.summary.in_features:
         raise ModelError(
             f"the value head in {folder} is for hidden states of width {found.summary.in_features}, this model's have "
@@ -106,18 +108,18 @@ def load(model: Any, folder: Path) -> None:
     head.load_state_dict(found.state_dict())
 
 
-def read_head(folder: Path) -> ValueHead:
+def read_head(folder: Path, file: str = FILE) -> ValueHead:
     """Return the head that lies in `folder`, frozen, on the CPU. Raises ModelError."""
-    file = folder / FILE
-    if not file.is_file():
-        raise ModelError(f"{folder} has no {FILE}: it is no reward model", "train one with stage: rm")
+    path = folder / file
+    if not path.is_file():
+        raise ModelError(f"{folder} has no {file}: it is no reward model", "train one with stage: rm")
     try:
-        tensors = {key.removeprefix(f"{NAME}."): value for key, value in load_file(str(file)).items()}
+        tensors = {key.removeprefix(f"{NAME}."): value for key, value in load_file(str(path)).items()}
         weight = tensors["summary.weight"]
         head = ValueHead(int(weight.shape[1])).to(torch.promote_types(weight.dtype, torch.float32))
         head.load_state_dict(tensors)
     except (OSError, SafetensorError, KeyError, IndexError, RuntimeError) as error:
-        raise ModelError(f"{file} cannot be read as a value head: {clean_line(repr(error))[:200]}") from error
+        raise ModelError(f"{path} cannot be read as a value head: {clean_line(repr(error))[:200]}") from error
     return head.requires_grad_(False)
 
 

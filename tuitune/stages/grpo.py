@@ -8,7 +8,7 @@ or the answers to one prompt, were cut.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from tuitune.stages.base import Figure, Surroundings
     from tuitune.stages.online.rewards import Rewards
 
+_ALIKE = 5  # batches without a difference after which the user is told
+
 
 class Grpo(Stage):
     """The clipped policy gradient of answers whose advantage is their reward relative to their group's."""
@@ -45,6 +47,7 @@ class Grpo(Stage):
     _held: Sequence[Group] = ()  # answers that further steps learn from ...
     _first = 0  # ... the first of them being this one
     _loaded: dict[str, Any] | None = None
+    _alike = 0
 
     @property
     def needs_reference(self) -> bool:
@@ -171,6 +174,7 @@ class Grpo(Stage):
         rewards = torch.tensor(judged.totals, dtype=torch.float64).view(-1, count)
         advantages, more = self._judged(rewards, old, reference)
         figures = of_answers(judged, given) | spread(rewards) | more
+        self._say_alike(figures)
         samples.show(around, step, given, judged.totals, judged.parts, count)
         keeps, asks = self.steps_per_batch > 1, self._in_loss
         return [
@@ -180,6 +184,17 @@ class Grpo(Stage):
             )
             for i, example in enumerate(examples)
         ]  # fmt: skip
+
+    def _say_alike(self, figures: Mapping[str, tuple[float, float]]) -> None:
+        """Warn, once, when for several batches no answer was worth more than its sisters."""
+        alike, prompts = figures["frac_reward_zero_std"]
+        self._alike = self._alike + 1 if alike == prompts else 0
+        if self._alike == _ALIKE:
+            self._around.warn(
+                f"in the last {_ALIKE} batches all answers to a prompt were worth the same: they teach nothing",
+                "look at the answers; choose rewards that tell them apart, easier or harder prompts, or more of "
+                "num_generations",
+            )
 
     _in_loss: ClassVar[bool] = True  # whether the KL to the reference is a part of the loss
 

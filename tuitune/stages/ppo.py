@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -46,7 +47,7 @@ class Ppo(Stage):
         super().__init__(recipe)
         self._kept = store.Kept(weight=recipe.ppo_kl_coef)
         self._rewards_then: dict[str, Any] | None = None
-        self._some_ended = False
+        self._first = True  # of this attempt's buffers
 
     @property
     def needs_reference(self) -> bool:
@@ -138,9 +139,8 @@ class Ppo(Stage):
             some.append(rollout.answer_of(around, ids[:prompt], ids[prompt:], example.columns))
         judged = judged_of(lessons)
         samples.show(around, self._kept.first, some, judged.totals, judged.parts)
-        self._some_ended = self._some_ended or any(lesson.ended for lesson in lessons)
-        if not self._some_ended:
-            self._some_ended = True  # said once
+        first, self._first = self._first, False
+        if first and not any(lesson.ended for lesson in lessons):
             around.warn(
                 f"no answer came to an end within max_new_tokens {self.recipe.max_new_tokens}: all are judged as far "
                 "as they go",
@@ -193,12 +193,14 @@ class Ppo(Stage):
     def save(self, model: Any, folder: Folder, *, exact: bool) -> None:
         """Write value head, buffer and controller; a result has neither, it is a model that answers."""
         if exact:
-            valued.save(model, folder)
-            store.save(folder, self._kept, self._rewards.state())
+            valued.save(model, folder, valued.VALUES)
+            over = self._around.step() + 1 >= self._kept.first + self.steps_per_batch
+            kept = replace(self._kept, lessons=()) if over else self._kept
+            store.save(folder, kept, self._rewards.state())
 
     def load(self, model: Any, folder: Folder, *, best: bool = False) -> None:
         """Go on from a checkpoint."""
-        valued.load(model, folder)
+        valued.load(model, folder, valued.VALUES)
         found = None if best else store.load(folder)
         if found is not None:
             self._kept, self._rewards_then = found

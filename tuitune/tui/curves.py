@@ -73,8 +73,8 @@ class Curves:
         )  # fmt: skip
         for column, value in figures:
             column.append(value)
-        for name in event.metrics.keys() - self.metrics.keys():
-            self.metrics[name] = array("d", [nan]) * (len(self) - 1)
+        for name in event.metrics:
+            self.metrics.setdefault(name, array("d", [nan]) * (len(self) - 1))
         for name, column in self.metrics.items():
             column.append(event.metrics.get(name, nan))
 

@@ -52,7 +52,7 @@ class Teller:
         self._lr: float | None = None
         self._rising = rising  # None when the warm-up is over, or there was none
         self._grad, self._grads, self._spike_at = 0.0, 0, -_QUIET_STEPS
-        self._broken = False
+        self._broken = self._sampled = False
         self._paused_at: float | None = None
 
     def lines(self, event: events.Event, best: float | None) -> list[LogLine]:
@@ -66,6 +66,9 @@ class Teller:
                 self._done = total
             case events.StepLogged():
                 return [line for line in (self._warm(event), self._spike(event), self._breaks(event)) if line]
+            case events.Sampled() if not self._sampled:
+                self._sampled = True
+                return [LogLine(event.t, "first answers judged", "7 shows them")]
             case events.Paused(step=step):
                 self._paused_at = event.t
                 return [LogLine(event.t, "paused", f"at step {step:,}", "warn")]
@@ -163,8 +166,8 @@ def _evaluated(event: events.EvalLogged, best: float | None, stage: str) -> LogL
     value = known.get(main, event.loss)
     better = best is not None and (value < best if main == figures.LOSS else value > best)
     name = "" if main == figures.LOSS else f"{figures.word(main)} "
-    more = [f" {figures.word(each)} {fixed(known[each], 2)}" for each in figures.telling(stage, known) if each != main]
-    text = f"eval {name}{fixed(value)}{''.join(more[:1] if name else more)}"
+    more = [f" {figures.word(each)} {fixed(known[each], 2)}" for each in figures.telling(stage, known)]
+    text = f"eval {name}{fixed(value)}{'' if name or not more else more[0]}"
     every = "".join(f"\n{clean_line(name)} {words.number(value)}" for name, value in event.metrics.items())
     full = f"evaluation at step {event.step:,}: loss {words.number(event.loss)}, {lasting(event.seconds)}{every}"
     return LogLine(event.t, text, BEST if better else "", "eval" if math.isfinite(value) else "error", full)

@@ -14,6 +14,8 @@ from tuitune.run import RunDir
 
 def of_recipe(recipe: Recipe) -> Weights:
     """Return the model of a recipe as it is before training."""
+    from tuitune.data.templates.base import Style
+
     name = recipe.model_name_or_path
     beside = recipe.locate(name) if is_place(MODEL, name) else Path(name)
     is_model = (beside / "config.json").is_file() or (beside.suffix.lower() == ".gguf" and beside.is_file())
@@ -22,6 +24,7 @@ def of_recipe(recipe: Recipe) -> Weights:
         title=name,
         template=recipe.template,
         system=recipe.default_system,
+        style=Style.of(recipe),
         revision=recipe.model_revision,
         cache_dir=recipe.cache_dir,
         device=recipe.device,

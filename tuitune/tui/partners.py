@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuitune.chat import weights
-from tuitune.chat.base import Answer, Chat, Options, Turn
+from tuitune.chat.base import Answer, Chat, Judge, Options, Turn
 from tuitune.chat.live import LiveChat
 from tuitune.chat.local import LocalChat, Note, Progress
 from tuitune.chat.weights import Weights
@@ -228,6 +228,11 @@ class _Asked:
     @property
     def title(self) -> str:
         return self._title
+
+    @property
+    def judge(self) -> Judge | None:
+        """Who scores the answers, where the model is a reward model and not switched back to what it was."""
+        return None if self._base else self._chat.judge
 
     def reply(
         self,

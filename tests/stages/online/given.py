@@ -24,6 +24,7 @@ def adapted(seed: int = 0, *, double: bool = False, **config: Any) -> Any:
     """Return the tiny model with a LoRA adapter that is not zero."""
     from peft import LoraConfig, get_peft_model
 
+    torch.manual_seed(seed)
     made: Any = get_peft_model(
         tiny_model(**config), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")
     )

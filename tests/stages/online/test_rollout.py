@@ -8,7 +8,7 @@ import torch
 from tests.stages.online.around import PROMPTS, around, prompts
 from tests.tiny import tiny_model
 from tuitune.errors import TrainingError
-from tuitune.models.generate import Sampling
+from tuitune.models.generate import Sampling, reply
 from tuitune.stages.online import rollout
 from tuitune.stages.online.groups import row_of
 from tuitune.stages.online.reading import told
@@ -89,6 +89,20 @@ def test_a_stop_does_not_wait_for_the_answers() -> None:
         rollout.answers(made, prompts(made), 2, 1)
     assert len(looks) == 3
     assert made.model.training
+
+
+def test_a_live_reply_in_between_changes_no_answer() -> None:
+    made, _ = around(tiny_model().double().train())
+    plain = [answer.ids for answer in rollout.answers(made, prompts(made), 2, 7)]
+    said: list[str] = []
+
+    def attend() -> None:
+        said.append(reply(made.model, made.tokenizer, [5, 6, 7], Sampling(max_new_tokens=3, seed=1), stop_ids=[2]).text)
+
+    made.attend = attend
+    assert [answer.ids for answer in rollout.answers(made, prompts(made), 2, 7)] == plain
+    assert len(said) >= 8
+    assert len(set(said)) == 1
 
 
 def test_short_memory_makes_smaller_batches_of_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -35,12 +36,13 @@ class Judge:
                 if content is None:
                     content = {"scores": [float(len(text)) for text in body["messages"]]}
                 out = content if isinstance(content, bytes) else json.dumps(content).encode()
-                self.send_response(status)
-                if status == 302:
-                    self.send_header("Location", "http://elsewhere.example/")
-                self.send_header("Content-Length", str(len(out)))
-                self.end_headers()
-                self.wfile.write(out)
+                with contextlib.suppress(ConnectionError):  # who asked may have gone
+                    self.send_response(status)
+                    if status == 302:
+                        self.send_header("Location", "http://elsewhere.example/")
+                    self.send_header("Content-Length", str(len(out)))
+                    self.end_headers()
+                    self.wfile.write(out)
 
             def log_message(self, *args: Any) -> None:
                 pass

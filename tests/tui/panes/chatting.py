@@ -9,7 +9,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from tests.tui.given import Bench, bench, screen_text
-from tuitune.chat.base import Answer, Chat, Options, Turn
+from tuitune.chat.base import Answer, Chat, NotWriting, Options, Turn
 from tuitune.errors import TuiTuneError
 from tuitune.recipe import Recipe
 from tuitune.tui.panes.chat import ChatPane
@@ -55,6 +55,22 @@ class Speaker:
             if stop():
                 return True
         return stop()
+
+
+class Critic(Speaker):
+    """A reward model that scores an answer by its length; without pieces it writes none."""
+
+    @property
+    def judge(self) -> Critic:
+        return self
+
+    def reply(self, turns: Sequence[Turn], **more: Any) -> Answer:
+        if not self.pieces:
+            raise NotWriting("it writes none", "write one yourself: /answer TEXT")
+        return super().reply(turns, **more)
+
+    def score(self, turns: Sequence[Turn], *, system: str | None = None) -> float:
+        return float(len(turns[-1].content))
 
 
 class Fake(Partners):

@@ -10,7 +10,7 @@ from tuitune.data.convert.answers import pair, whole
 from tuitune.data.convert.media import Media
 from tuitune.data.convert.row import Raw, column, label, optional_text, structure
 from tuitune.data.convert.tools import tools_text
-from tuitune.data.convert.turns import Turns, read_turns, tags_of
+from tuitune.data.convert.turns import Turns, is_message, read_turns, tags_of
 from tuitune.data.entry import Entry
 from tuitune.data.files import BrokenLine
 from tuitune.data.options import Kind
@@ -58,7 +58,7 @@ def _prompt(row: Raw, entry: Entry, media: Media) -> Conversation:
     if turns is None:
         assert named is not None  # `suited` has seen to it
         turns = whole(None, answer, named, entry.tags)
-    elif isinstance(answer, (dict, list)) and named is not None:
+    elif named is not None and (is_message(answer) or _opens_with_message(answer)):
         answer = whole(turns, answer, named, entry.tags).messages[-1].content
     if turns.answered:
         answer = turns.messages.pop().content
@@ -96,10 +96,15 @@ def _start(row: Raw, entry: Entry) -> Turns | None:
     if "prompt" not in columns:
         return None
     value = structure(column(row, columns["prompt"]))
-    if isinstance(value, list) and value and isinstance(value[0], dict) and {"role", "from"} & value[0].keys():
-        return read_turns(value, f"column {columns['prompt']!r}", tags_of(value[0], entry.tags))
+    if isinstance(value, list) and _opens_with_message(value):
+        spoken = tags_of(value[0], entry.tags)
+        return read_turns(value, f"column {columns['prompt']!r}", spoken)
     prompt = Message("user", _prompt_text(row, columns, "the prompt"))
     return Turns([*_history(row, columns.get("history")), prompt])
+
+
+def _opens_with_message(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and is_message(value[0])
 
 
 def _prompt_text(row: Raw, columns: Mapping[str, str], what: str) -> str:

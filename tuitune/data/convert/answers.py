@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tuitune.data.conversation import Message, UnusableRow, describe, text_of
 from tuitune.data.convert.row import structure
-from tuitune.data.convert.turns import ANSWERS, Turns, read_message, read_turns, tags_of
+from tuitune.data.convert.turns import ANSWERS, Turns, is_message, read_message, read_turns, tags_of
 
 
 def pair(
@@ -37,7 +37,7 @@ def whole(start: Turns | None, value: object, column: str, tags: Mapping[str, st
         return _from_list(start, value, column, tags)
     if start is None:
         raise UnusableRow(f"column {column!r} is {describe(value)}, and no column holds its prompt")
-    if isinstance(value, dict):
+    if isinstance(value, dict) and (tags or is_message(value)):
         message = read_message(value, 1, tags_of(value, tags), Turns())
         if message.role not in ANSWERS:
             raise UnusableRow(f"column {column!r} is a message from the {message.role}, not an answer")

@@ -69,6 +69,11 @@ def read_message(raw: object, number: int, tags: Mapping[str, str], turns: Turns
     return Message(role, content, _trained(raw, number) if role in ANSWERS else True)
 
 
+def is_message(value: object) -> bool:
+    """Return whether `value` looks like a message of any form."""
+    return isinstance(value, dict) and ("role" in value or "from" in value)
+
+
 def tags_of(raw: object, tags: Mapping[str, str]) -> Mapping[str, str]:
     """Return the tags that fit a message of a form without tags of its own (alpaca)."""
     if tags:

@@ -113,8 +113,9 @@ class _Window:
                 raise self.broken("nested too deeply") from None
             except ValueError as error:  # NaN, Infinity, a number of thousands of digits
                 raise self.broken(str(error)) from None
+            length = end - self._place
             if end < len(self._text) or not self._more():  # a number may go on
-                self._place = end
+                self._place += length
                 return value
 
     def broken(self, reason: str, place: int | None = None) -> DataError:

@@ -10,6 +10,7 @@ from typing import Any
 from tuitune.data.files.disk import in_words, opened
 from tuitune.data.files.row import BrokenLine, RawRow
 from tuitune.errors import DataError
+from tuitune.text import clean_line
 
 BATCH = 512
 
@@ -43,7 +44,7 @@ def read_arrow(path: Path, check: Callable[[], None]) -> Iterator[RawRow]:
         else:
             file = pyarrow.ipc.open_file(source)
             batches = (file.get_batch(n) for n in range(file.num_record_batches))
-        pieces = (batch.slice(at, BATCH) for batch in batches for at in range(0, batch.num_rows, BATCH))
+        pieces = (batch.slice(at, BATCH) for batch in map(_valid, batches) for at in range(0, batch.num_rows, BATCH))
         yield from _rows(pieces, path, check)
 
 
@@ -69,6 +70,12 @@ def _rows(batches: Any, path: Path, check: Callable[[], None]) -> Iterator[RawRo
             yield RawRow(number, value, name)
 
 
+def _valid(batch: Any) -> Any:
+    """Return `batch` once its offsets are known to stay within it: a damaged file must not lead outside of memory."""
+    batch.validate(full=True)
+    return batch
+
+
 def _values(batch: Any) -> Iterator[object]:
     try:
         yield from batch.to_pylist()
@@ -89,7 +96,7 @@ def _said(path: Path, kind: str) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        words = " ".join(str(error).split())[:200]
+        words = clean_line(str(error))[:200]
         raise DataError(
             f"{path} cannot be read as {kind}: {words}", "The file is damaged or cut off; fetch or write it again."
         ) from None

@@ -157,7 +157,7 @@ def _number(place: int, number: int) -> str:
 
 
 def replaced(message: dict[str, Any], words: str) -> dict[str, Any]:
-    """Return an answer that says `words` instead; one that calls tools calls one of that name."""
+    """Return a message that says `words` instead; one that calls tools calls one of that name."""
     if "tool_calls" not in message:
         return {**message, "content": words}
     first = message["tool_calls"][0]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 from tuitune.data.conversation import UnusableRow
 from tuitune.data.templates.chats import Turns, replaced
@@ -21,14 +22,16 @@ class Cutter:
 
     Where the rendered text grows with the dialogue, each step adds a piece. Some templates write a turn otherwise once
     another follows: they leave out thoughts, or move the system text to the last question. Then the prompt that a chat
-    would show before the last answer is cut: each answer in it is replaced by a character that no text holds, and what
-    stands before and behind that character, compared with the prompt and the end of that answer when it was the last,
-    says where it begins and ends. The pieces, put together, must be the prompt again, and hold the words they should.
+    would show before the last answer is cut. In a copy of the dialogue each text is one character that no text holds:
+    what stands around the character of an answer there, compared with the prompt and the end of that answer when it was
+    the last, says what of it belongs to the answer. The pieces, put together, must be the prompt again.
     """
 
     def __init__(self, turns: Turns, marks: Marks, renderer: Renderer) -> None:
         self._turns, self._renderer = turns, renderer
         self._marks = re.compile(f"({marks.found(True).pattern})")
+        self._signs = [chr(PLACE + place) for place in range(len(turns.messages))]
+        self._asked = re.compile(f"[{''.join(self._signs[::2])}]")
 
     def cut(self, grown: Sequence[str | UnusableRow]) -> list[str] | str | None:
         """Return the text of each piece, the reason why the template refuses, or None if it cannot be split."""
@@ -38,7 +41,6 @@ class Cutter:
                 return str(text)
             texts.append(text)
         rejected = texts.pop() if self._turns.rejected is not None else None
-        answers = [texts[-1]] if rejected is None else [texts[-1], rejected]
         waiting = len(texts) % 2 == 1
         prompt = texts[-1] if waiting else texts[-2]
         if all(after.startswith(before) for before, after in pairwise(texts)) and (
@@ -50,7 +52,9 @@ class Cutter:
             history = self._history(prompt, len(texts) // 2 - (0 if waiting else 1))
             if history is None or waiting:
                 return history
-            last = [self._last(prompt, text, which) for which, text in enumerate(answers)]
+            last = [self._last(prompt, texts[-1], self._turns.messages[-1])]
+            if rejected is not None and self._turns.rejected is not None:
+                last.append(self._last(prompt, rejected, self._turns.rejected))
         except Refused as reason:
             return str(reason)
         return None if None in last else [*history, *(text for text in last if text is not None)]
@@ -59,59 +63,69 @@ class Cutter:
         """Return the pieces of the prompt before the last answer, which holds `count` answers."""
         if not count:
             return [prompt]
-        places = [chr(PLACE + number) for number in range(count)]
-        messages = self._turns.messages
-        empty = self._with(dict(enumerate(places)))
-        size = 2 * count + 1
-        requests = [self._turns.request(size, empty)]
-        for number in range(count):
-            only = self._with({other: words for other, words in enumerate(places) if other != number})
+        size, answers = 2 * count + 1, range(1, 2 * count, 2)
+        signs, blank = self._with(range(size)), self._with(answers)
+        requests = [self._turns.request(size, signs), self._turns.request(size, blank)]
+        for place in answers:
             requests += [
-                self._turns.request(size, only),
-                self._turns.request(2 * number + 1, empty),
-                self._turns.request(2 * number + 2, empty),
+                self._turns.request(place, signs),
+                self._turns.request(place + 1, signs),
+                self._turns.request(size, self._with(other for other in answers if other != place)),
             ]
-        skeleton, *others = self._render(requests)
+        skeleton, bare, *others = self._render(requests)
+        if not self._in_order(skeleton, size):
+            return None
         pieces: list[str] = []
         end = 0
-        for number, place in enumerate(places):
-            real, opened, closed = others[3 * number : 3 * number + 3]
-            if skeleton.count(place) != 1 or closed.count(place) != 1:
+        for place, (opened, closed, real) in zip(answers, _threes(others), strict=True):
+            sign = self._signs[place]
+            edges = self._edges(opened, skeleton.partition(sign), closed.partition(sign)[2])
+            before, found, after = bare.partition(sign)
+            if edges is None or not found:
                 return None
-            before, _, after = skeleton.partition(place)
-            begin = len(opened) if skeleton.startswith(opened) else self._agree(opened, before)
-            ending = self._agree(closed.partition(place)[2], after)
-            rest = after[ending:]
-            if begin < end or not real.startswith(skeleton[:begin]) or not real.endswith(rest):
+            begin, rest = len(before) - edges[0], after[edges[1] :]
+            if begin < end or not real.startswith(bare[:begin]) or not real.endswith(rest):
                 return None
-            pieces += [skeleton[end:begin], real[begin : len(real) - len(rest)]]
-            end = len(before) + 1 + ending
-        pieces.append(skeleton[end:])
-        return pieces if "".join(pieces) == prompt and _hold(pieces, messages, self._turns) else None
+            pieces += [bare[end:begin], real[begin : len(real) - len(rest)]]
+            end = len(bare) - len(rest)
+        pieces.append(bare[end:])
+        return pieces if "".join(pieces) == prompt else None
 
-    def _last(self, prompt: str, whole: str, which: int) -> str | None:
-        """Return the last answer (1: the worse one), which is `whole` behind `prompt` if the template is orderly."""
+    def _last(self, prompt: str, whole: str, message: dict[str, Any]) -> str | None:
+        """Return the last answer, which is `whole` behind `prompt` where the template is orderly."""
         if whole.startswith(prompt):
             return whole[len(prompt) :]
-        message = self._turns.messages[-1] if which == 0 else self._turns.rejected
-        place = chr(PLACE)
-        if message is None:
-            return None
-        chat = [*self._turns.messages[:-1], replaced(message, place)]
-        skeleton = self._render([self._turns.request(len(chat), chat)])[0]
-        if skeleton.count(place) != 1 or "tool_calls" in message:
-            return None
-        before, _, after = skeleton.partition(place)
-        if self._marks.sub("", after).strip() or not whole.endswith(after):
+        place = len(self._turns.messages) - 1
+        signs = [*self._with(range(place))[:place], replaced(message, self._signs[place])]
+        opened, skeleton = self._render([self._turns.request(place, signs), self._turns.request(place + 1, signs)])
+        parts = skeleton.partition(self._signs[place])
+        if not self._in_order(skeleton, place + 1) or "tool_calls" in message or not whole.endswith(parts[2]):
             return None
         thoughts = self._turns.thoughts
         if prompt.rstrip("\n").endswith(thoughts.opening.strip()):
-            return thoughts.continued(message["content"], prompt) + after
-        begin = self._behind(prompt, before)
-        if begin is None or not whole.startswith(before[:begin]):
+            return thoughts.continued(message["content"], prompt) + parts[2]
+        edges = self._edges(opened, parts, parts[2])
+        if edges is None:
             return None
-        answer = whole[begin:]
-        return answer if thoughts.removed(message["content"]).strip() in answer else None
+        [bare] = self._render([self._turns.request(place + 1, [*self._turns.messages[:-1], signs[-1]])])
+        begin = len(bare.partition(self._signs[place])[0]) - edges[0]
+        return whole[begin:] if whole.startswith(bare[:begin]) else None
+
+    def _in_order(self, skeleton: str, size: int) -> bool:
+        """Return whether the signs of the first `size` messages stand in `skeleton` once each and in turn."""
+        return [sign for sign in skeleton if sign in self._signs] == self._signs[:size]
+
+    def _edges(self, opened: str, parts: tuple[str, str, str], closing: str) -> tuple[int, int] | None:
+        """Return how many characters before and behind an answer's sign belong to it; no other message may be there."""
+        before, sign, after = parts
+        ways = (
+            len(opened) if (before + sign + after).startswith(opened) else None,
+            self._agree(opened, before),
+            self._behind(opened, before),
+        )
+        begin = next((way for way in ways if way is not None and not self._asked.search(before[way:])), None)
+        end = self._agree(closing, after)
+        return None if begin is None or self._asked.search(after[:end]) else (len(before) - begin, end)
 
     def _behind(self, prompt: str, text: str) -> int | None:
         """Return where `text` goes on behind the last mark of `prompt` and what follows it there."""
@@ -137,11 +151,11 @@ class Cutter:
     def _parts(self, text: str) -> list[str]:
         return [part for part in self._marks.split(text) if part]
 
-    def _with(self, words: dict[int, str]) -> Chat:
-        """Return the messages with other words in the answers of these numbers."""
+    def _with(self, places: Iterable[int]) -> Chat:
+        """Return the messages with signs for the texts at `places`."""
         chat = list(self._turns.messages)
-        for number, text in words.items():
-            chat[2 * number + 1] = replaced(chat[2 * number + 1], text)
+        for place in places:
+            chat[place] = replaced(chat[place], self._signs[place])
         return chat
 
     def _render(self, requests: Sequence[Request]) -> list[str]:
@@ -153,9 +167,5 @@ class Cutter:
         return found
 
 
-def _hold(pieces: Sequence[str], messages: Chat, turns: Turns) -> bool:
-    """Return whether each piece holds the words of its message."""
-    return all(
-        turns.thoughts.removed(str(message["content"])).strip() in piece
-        for piece, message in zip(pieces, messages, strict=False)
-    )
+def _threes(texts: Sequence[str]) -> Iterable[tuple[str, str, str]]:
+    return zip(texts[::3], texts[1::3], texts[2::3], strict=True)

@@ -141,7 +141,8 @@ def plain_ids(text: Text, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     renamed = _renamed(tokenizer, text.marks.every)
     ids = _by_parts(text, tokenizer) if renamed.backend is None else renamed.ids(text, renamed.backend)
     # Some tokenizers (unigram) make a special token even of plain text: then nothing helps but leaving the row out.
-    if sum(token in renamed.marks for token in ids) != len(text.marks.found(True).findall(text.text)):
+    written = [mark for mark in text.marks.found(True).findall(text.text) if mark != tokenizer.unk_token]
+    if sum(token in renamed.marks for token in ids) != len(written):
         words = ", ".join(sorted(words for _, words in text.held)[:3])
         raise Unspeakable(f"it spells special tokens ({words}) that this tokenizer cannot write as plain text")
     return ids
@@ -214,7 +215,9 @@ def _renamed(tokenizer: PreTrainedTokenizerBase, marks: frozenset[str]) -> _Rena
     key = (len(tokenizer), marks)
     known = _known_renamed.get(tokenizer)
     if known is None or known[0] != key:
-        ids = frozenset(each for each in (id_of(mark, tokenizer) for mark in marks) if each is not None)
+        # The unknown token comes of any odd letter.
+        wanted = (id_of(mark, tokenizer) for mark in marks if mark != tokenizer.unk_token)
+        ids = frozenset(each for each in wanted if each is not None)
         backend = getattr(tokenizer, "backend_tokenizer", None)
         known = (key, _Renamed(ids) if backend is None else _rename(backend, marks, ids))
         _known_renamed[tokenizer] = known

@@ -22,13 +22,18 @@ class DataOptions(Options):
 
     dataset: Names = option(
         (),
-        "Datasets to train on, with commas: names from dataset_info.json, or files (json, jsonl, csv, parquet). "
-        "`identity`, `identity_pairs`, `identity_votes`, `sums` and `glossary` are small sets that TuiTune brings itself.",
+        "Datasets to train on, with commas: names from dataset_info.json, files (json, jsonl, csv, parquet, arrow, "
+        "txt), folders of them, or with dataset_dir: ONLINE names on a hub. `identity` and `sums` are small sets that "
+        "TuiTune brings itself.",
         required=True,
         essential=True,
     )
     eval_dataset: Names = option((), "Datasets to evaluate on, named like those of `dataset`.")
-    dataset_dir: Text = option("data", "Folder with dataset_info.json and the files it names.")
+    dataset_dir: Text = option(
+        "data",
+        "Folder with dataset_info.json and the files it names; `ONLINE`: the names are those of a hub; "
+        "`REMOTE:org/name`: dataset_info.json lies in that repository.",
+    )
     template: Text | None = option(
         None,
         "Chat template that turns rows into text. Unset, the tokenizer's own is used; LLaMA-Factory's names keep its "

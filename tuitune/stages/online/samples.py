@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from tuitune.data.kinds import MESSAGES
 from tuitune.run.events import Sampled
 
 if TYPE_CHECKING:
@@ -30,19 +30,19 @@ def show(
         first = answers[start]
         around.emit(
             Sampled(
-                step, clipped(first.prompt), [clipped(answers[i].text) for i in some], [totals[i] for i in some],
+                step, clipped(asked(first)), [clipped(answers[i].text) for i in some], [totals[i] for i in some],
                 {name: [numbers[i] for i in some] for name, numbers in parts.items()},
                 clipped(str(first.columns.get("answer") or "")),
             )
         )  # fmt: skip
 
 
+def asked(answer: Answer) -> str:
+    """Return the last message of the prompt, or all of it where the data keeps no messages."""
+    messages = answer.columns.get(MESSAGES)
+    return str(messages[-1]["content"]) if messages else answer.prompt
+
+
 def clipped(text: str) -> str:
     """Return a text as it is kept in the journal."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-
-
-def finite_mean(numbers: Sequence[float]) -> tuple[float, int]:
-    """Return the sum of those that are numbers, and how many."""
-    some = [number for number in numbers if not math.isnan(number)]
-    return sum(some), len(some)

@@ -63,6 +63,10 @@ worst, with its reward and what each reward function said.
             self._range = min(0.0, *known) if known else 0.0, max(known, default=1.0)
             self.take(spots)
 
+    def on_resize(self) -> None:
+        """Show what has come while it was hidden, at once."""
+        self.show(self._view)
+
     def nothing(self) -> str:
         """Return what is said where there are no answers."""
         return (

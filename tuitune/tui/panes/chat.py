@@ -16,14 +16,14 @@ from tuitune.chat.conversation import Conversation
 from tuitune.errors import TuiTuneError
 from tuitune.text import clean, clean_line
 from tuitune.tui.asking import Picker, PickItem
-from tuitune.tui.panes.chatcore import ChatCore
 from tuitune.tui.panes.chatforms import Sampling, SamplingAsk, SystemAsk
+from tuitune.tui.panes.judging import Judging
 from tuitune.tui.panes.talk import Talk, earlier
 
 _UNANSWERED = "there is no answer yet"
 
 
-class ChatPane(ChatCore):
+class ChatPane(Judging):
     """Talk to the model: before training, while it trains, and as it was saved."""
 
     label = "Chat"
@@ -39,6 +39,7 @@ the run as they are at this step, **tuned** what the run has saved last. A model
 - `ctrl+l` goes to the next one who can be asked; `b`, `l`, `t`, `m` choose one, `m` what was picked in Models or Runs.
 - `r` answers again, `R` with another seed; `d` removes the last question and its answer, `x` clears, `u` takes it back.
 - `s` sets the system message, `p` how answers are drawn: temperature, top_p, top_k, length, repetition, seed.
+- A reward model (stage rm) scores every answer. `/answer TEXT` has one of your own scored, again another in its place.
 - `y` copies the last answer, `Y` the whole conversation; `n` begins a new one, `o` goes on with an earlier one.
 
 Every turn is on disk at once, in `chats/` of TuiTune's home; an answer cut off by a crash is there as far as it came.

@@ -126,11 +126,11 @@ class ChatCore(Whom):
         self.talk.ask(text.strip())
         self.begin(who, self.sampling)
 
-    def begin(self, who: Who, sampling: Sampling, *, again: bool = False) -> None:
-        """Have the last turn answered."""
-        by = self.label_of(who)
+    def begin(self, who: Who, sampling: Sampling, *, again: bool = False, typed: str | None = None) -> None:
+        """Have the last turn answered, or scored as answered by `typed`."""
+        by = self.label_of(who) if typed is None else "yours"
         self._notes.clear()
-        question = Question(who.kind, by, tuple(self.talk.turns), self.talk.system, sampling, again)
+        question = Question(who.kind, by, tuple(self.talk.turns), self.talk.system, sampling, again, typed)
         job = self._job = Job(question, self.talk.begin_answer(by))
         self._growing, self._rest = Growing("strong"), 0
         self.transcript.follow()
@@ -201,9 +201,9 @@ class ChatCore(Whom):
             return
         live = question.kind == LIVE and answer.step is not None
         by = f"{LIVE} @{answer.step}" if live else question.by
-        self.talk.end_answer(answer.text, by=by, reason=answer.reason)
+        self.talk.end_answer(answer.text, by=by, reason=answer.reason, score=answer.score)
         rate = f", {answer.tokens / answer.seconds:.0f}/s" if answer.seconds > 0 else ""
-        self._remark = f"{counted(answer.tokens, 'tokens')}{rate}"
+        self._remark = f"{counted(answer.tokens, 'tokens')}{rate}" if answer.tokens else ""
 
     def _failed(self, job: Job, error: TuiTuneError) -> None:
         if job.raw.strip():
@@ -258,7 +258,7 @@ class ChatCore(Whom):
         start = max(0, len(turns) - _MOST_TURNS)
         # While something earlier is read, nothing above it goes away.
         self._start = start if self.transcript.following else min(start, self._start)
-        blocks = [block_of(turn.role, turn.content, turn.by, turn.reason) for turn in turns[self._start :]]
+        blocks = [block_of(turn.role, turn.content, turn.by, turn.reason, turn.score) for turn in turns[self._start :]]
         if self._start:
             where = f", in {clean_line(str(self.talk.path))}" if self.talk.path else ""
             blocks.insert(0, Block("", f"{self._start} earlier turns{where}", "note"))

@@ -126,7 +126,7 @@ class RowList(Drawn, can_focus=True):
         assert side is not None
         assert places is not None
         place = int(places[number])
-        digits, wide = len(f"{len(side):,}"), len(f"{int(side.lengths.max()):,}") + 1
+        digits, wide = len(f"{len(side):,}"), len(f"{side.largest:,}") + 1
         flags = "".join(flag if on else " " for flag, on in zip(_FLAGS, side.flags(place), strict=True))
         left = R("quiet", f" {place + 1:>{digits},} ", "ink", self._beginning(side, place))
         lengths = R(

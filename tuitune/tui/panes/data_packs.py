@@ -11,7 +11,7 @@ from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
 from tuitune.tui.kit.pane import DrawnPane
-from tuitune.tui.kit.rows import R, Row, cells, fit, grounded
+from tuitune.tui.kit.rows import R, Row, cells, fit, grounded, split
 from tuitune.tui.kit.wrapping import wrapped
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ micro-batch.
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self._side: Side | None = None
-        self._at, self._top = 0, 0
+        self._at, self._top, self._above = 0, 0, 0
 
     def __len__(self) -> int:
         side = self._side
@@ -108,6 +108,8 @@ micro-batch.
             return []
         words = "packs: sequences that do not see each other" if side.packs is not None else _about(side)
         head: list[Row] = [*(R("quiet", line) for line in wrapped(words, width)), []]
+        head.append(split([], R("quiet", "tokens   full  of"), width, " ", "ink"))
+        self._above = 1 + len(head)
         room = max(1, height - len(head))
         self._top = max(min(self._top, self._at, len(self) - room), self._at - room + 1, 0)
         seen = list(range(self._top, min(len(self), self._top + room)))
@@ -117,7 +119,7 @@ micro-batch.
         return [*head, *rows]
 
     def _batch(self, side: Side, number: int) -> Batch:
-        starts, lengths, setting = side.examples.starts, side.examples.rows.lengths, side.setting
+        starts, lengths, setting = side.examples.starts, side.sequences, side.setting
         per = 1 if side.packs is not None else max(1, setting.rows_per_step)
         first, last = number * per, min(len(side), (number + 1) * per)
         own = tuple(int(each) for each in lengths[int(starts[first]) : int(starts[last])])
@@ -171,7 +173,7 @@ micro-batch.
     def on_click(self, event: Click) -> None:
         """Choose one; the second click goes to its tokens."""
         self.focus()
-        at = self._top + event.y - self.gutter.top - 3
+        at = self._top + event.y - self.gutter.top - self._above
         if self._top <= at < len(self):
             again = event.chain >= 2 and at == self._at
             self.action_move(at - self._at)

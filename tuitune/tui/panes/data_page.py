@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from tuitune.data.look_pieces import Token
     from tuitune.data.look_view import View
 
-_MARGIN = 12  # cells for the names of roles
-_WITH_MARGIN = 56  # cells of a column from which on they stand in the margin
+MARGIN = 12  # cells for the names of roles
+_WITHMARGIN = 56  # cells of a column from which on they stand in the margin
 _BETWEEN = 2
 Kind = Literal["title", "role", "tokens", "ids", "blank"]
 
@@ -157,7 +157,7 @@ class Page:
     def _column(self, number: int, x: int, width: int) -> Iterator[tuple[Cell, int]]:
         """Yield what stands in a column, each with the number of its line in the flow."""
         block = self.view.blocks[number]
-        margin = _MARGIN if width >= _WITH_MARGIN else 0
+        margin = MARGIN if width >= _WITHMARGIN else 0
         flow = self.flows[number] = Flow(
             block.strand, block.start, block.stop, width - margin, prose=self._prose, ids=self._ids, gaps=self._gaps
         )

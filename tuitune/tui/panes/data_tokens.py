@@ -10,12 +10,12 @@ from textual.events import Click, MouseScrollDown, MouseScrollUp
 
 from tuitune.text import clean, clean_line
 from tuitune.tui.kit.pane import DrawnPane
-from tuitune.tui.kit.rows import R, Row, split, width_of
+from tuitune.tui.kit.rows import R, Row, split
 from tuitune.tui.kit.wrapping import wrapped
+from tuitune.tui.panes.data_drawn import Look, drawn
 from tuitune.tui.panes.data_page import At, Cell, Page
 
 if TYPE_CHECKING:
-    from tuitune.data.look_pieces import Token
     from tuitune.data.look_side import Side
     from tuitune.data.look_view import View
     from tuitune.tui.app import TuiTune
@@ -79,7 +79,7 @@ Two answers to one prompt stand beside each other where there is room; their pro
         self.notes: list[Note] = []
         self._side: Side | None = None
         self._view: View | None = None
-        self._words: list[str] = []
+        self._words: list[Note] = []
         self._page: Page | None = None
         self._at, self._top, self._above = At(0, 0), 0, 0
         self._counts = (0, 0, 0)
@@ -93,11 +93,11 @@ Two answers to one prompt stand beside each other where there is room; their pro
         here = R("strong b", f"{self.label}   ") if self.screen.has_class("-narrow") else []
         return [*here, *R("accent", "n p", "quiet", " row   ", "accent", "!", "quiet", " next problem")]
 
-    def show(self, side: Side | None, place: int | None, words: list[str] | None = None) -> None:
+    def show(self, side: Side | None, place: int | None, words: list[Note]) -> None:
         """Show an example, and what is to be said about it; None shows the notes only."""
         self._side = side
         self._view = None if side is None or place is None else side.view(place)
-        self._words, self._page, self._top = words or [], None, 0
+        self._words, self._page, self._top = words, None, 0
         self.label = "Tokens"
         if self._view is not None:
             strands = self._view.strands
@@ -105,7 +105,8 @@ Two answers to one prompt stand beside each other where there is room; their pro
             marks = sum(strand.marks for strand in strands)
             self._counts = (trained, self._view.tokens - trained - marks, marks)
             origin = clean_line(self._view.origin).rpartition("/")[2]
-            self.label = origin or f"example {self._view.place + 1:,}"
+            packed = side is not None and side.packs is not None
+            self.label = f"pack {self._view.place + 1:,}" if packed else origin or f"example {self._view.place + 1:,}"
         self._at = self._fresh(self.content_size.width, self.content_size.height).first if self._view else At(0, 0)
         self.redraw()
 
@@ -140,9 +141,9 @@ Two answers to one prompt stand beside each other where there is room; their pro
         self._above = len(above) + 1
         if self._view is None:
             return above
+        page = self._fresh(width, height)
         foot = self._foot(width) if height >= 10 else []
         room = max(1, height - len(above) - len(foot))
-        page = self._fresh(width, height)
         self._scroll(page, room)
         rows = []
         for number in range(self._top, self._top + room):
@@ -153,7 +154,7 @@ Two answers to one prompt stand beside each other where there is room; their pro
         return [*above, *rows, *([] for _ in range(room - len(rows))), *foot]
 
     def _notes_rows(self, width: int) -> list[Row]:
-        notes = [*self.notes, *([Note(" · ".join(self._words), "warn")] if self._words else [])]
+        notes = [*self.notes, *self._words]
         rows = [R(note.role, line) for note in notes for line in wrapped(clean(note.text), width)]
         return [*rows, []] if rows else []
 
@@ -163,41 +164,8 @@ Two answers to one prompt stand beside each other where there is room; their pro
         self._top = 0 if here < min(room, 3) else max(min(self._top, here), here - room + 1, 0)
 
     def _drawn(self, cells: list[Cell]) -> Row:
-        row: Row = []
-        for cell in cells:
-            blank = cell.x - width_of(row)
-            if cell.kind == "tokens" and cell.text and cell.x >= 12:
-                row.append((" " * (blank - 12), "ink"))
-                row += R("quiet", f"{clean_line(cell.text)[:11]:<12}")
-            elif blank > 0:
-                row.append((" " * blank, "ink"))
-            row += self._cell(cell)
-        return row
-
-    def _cell(self, cell: Cell) -> Row:
-        if cell.kind in ("title", "role"):
-            return R("strong" if cell.kind == "title" else "quiet", clean_line(cell.text))
-        if cell.line is None:
-            return []
-        if cell.kind == "ids":
-            return [(f"{bit.token.id:<{bit.width}}"[: bit.width], "faint") for bit in cell.line.bits]
-        row: Row = []
-        for bit in cell.line.bits:
-            row.append((bit.text, self._role(cell.block, bit.token)))
-            if self.ids and not self.prose:
-                row.append((" " * (bit.width - width_of(row[-1:])), "ink"))
-        return _joined(row)
-
-    def _role(self, block: int, token: Token) -> str:
-        if (block, token.position) == (self._at.block, self._at.position):
-            return "strong b on sel"
-        odd, few = token.position % 2 == 1, bool(self.app.current_theme.ansi) or self.app.no_color
-        if token.trained:
-            role = "accent u" if few else "accent b"
-            role += " u" if token.special and not few else " b" if few and odd else ""
-        else:
-            role = "weights" if token.special else "ink" if self.prose else "quiet"
-        return role if self.prose or few or not odd else f"{role} on tint"
+        few = bool(self.app.current_theme.ansi) or self.app.no_color
+        return drawn(cells, Look(self._at, few, self.prose, self.ids and not self.prose))
 
     def _foot(self, width: int) -> list[Row]:
         view, page = self._view, self._page
@@ -304,14 +272,3 @@ Two answers to one prompt stand beside each other where there is room; their pro
         event.stop()
         for _ in range(_WHEEL):
             self.action_line(-1)
-
-
-def _joined(row: Row) -> Row:
-    """Return the row with neighbours of one role joined; blanks keep theirs, for they may be underlined."""
-    out: Row = []
-    for text, role in row:
-        if out and out[-1][1] == role:
-            out[-1] = (out[-1][0] + text, role)
-        elif text:
-            out.append((text, role))
-    return out

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from tuitune.chat.base import Answer, Options, Turn
+from tuitune.chat.base import Answer, Chat, Options, Turn, judged, typed
 from tuitune.chat.live import LiveChat
 from tuitune.errors import Stopped, TuiTuneError
 from tuitune.text import StreamCleaner, clean_line
@@ -17,7 +17,10 @@ from tuitune.tui.partners import Partners
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked, and whom: `by` is the name of the answer; `again` for another answer to the same."""
+    """What is asked, and whom: `by` is the name of the answer; `again` for another answer to the same.
+
+    typed: an answer of the user's own, which a reward model is to score.
+    """
 
     kind: str
     by: str
@@ -25,6 +28,7 @@ class Question:
     system: str | None
     sampling: Options
     again: bool = False
+    typed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +74,7 @@ class Job:
             self.began = time.monotonic()
             if isinstance(partner, LiveChat):
                 self.unit = "characters"  # a run tells the tokens of an answer only at its end
-            found = partner.reply(
-                question.turns, system=question.system, sampling=question.sampling, on_text=self._take, stop=self._asked
-            )  # fmt: skip
+            found = self._asked_for(partner)
         except TuiTuneError as error:
             self.outcome = error
         except Exception as error:  # a fault of a library must cost the answer only
@@ -80,6 +82,17 @@ class Job:
             self.outcome = TuiTuneError(f"the answer failed: {type(error).__name__}: {text}", "the log says more")
         else:
             self.outcome = found
+
+    def _asked_for(self, partner: Chat) -> Answer:
+        question = self.question
+        if question.typed is not None:
+            return typed(partner, question.turns, question.typed, system=question.system)
+        found = partner.reply(
+            question.turns, system=question.system, sampling=question.sampling, on_text=self._take, stop=self._asked
+        )  # fmt: skip
+        if self.stopping or not found.text.strip():
+            return found
+        return replace(found, score=judged(partner, question.turns, found.text, system=question.system))
 
     def _progress(self, stage: str, done: int, total: int | None) -> None:
         self._checked()

@@ -283,4 +283,5 @@ class Plot:
 
 def _short(value: float) -> str:
     """Return a value in at most six cells."""
-    return next((text for digits in (3, 2, 1) if len(text := fixed(value, digits)) <= 6), fixed(value, 1))
+    wanted = (1,) if abs(value) >= 100 else (3, 2, 1)
+    return next((text for digits in wanted if len(text := fixed(value, digits)) <= 6), fixed(value, 1))

@@ -101,7 +101,8 @@ class Talk:
             if turn.role == "user":
                 self._keep(partial(self._talk.ask, turn.content))
             else:
-                self._keep(partial(self._talk.answer, turn.content, by=turn.by, reason=turn.reason))
+                more = {"by": turn.by, "reason": turn.reason}
+                self._keep(partial(self._talk.answer, turn.content, **more, score=turn.score))
 
     # -- the answer on its way -----------------------------------------------------------------------------------
 
@@ -110,9 +111,9 @@ class Talk:
         self._partial = Partial(self.path, by)
         return self._partial
 
-    def end_answer(self, text: str, *, by: str, reason: str) -> None:
-        """Add the answer."""
-        self._keep(lambda: self._talk.answer(text, by=by, reason=reason))
+    def end_answer(self, text: str, *, by: str, reason: str, score: float | None = None) -> None:
+        """Add the answer; score: what a reward model says of it."""
+        self._keep(lambda: self._talk.answer(text, by=by, reason=reason, score=score))
         self.close()
 
     def give_up_answer(self) -> str:

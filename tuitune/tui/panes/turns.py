@@ -198,9 +198,11 @@ class Transcript(Drawn, can_focus=True):
         return strip.apply_offsets(0, y)
 
 
-def block_of(role: str, text: str, by: str, reason: str) -> Block:
-    """Return a turn as a block."""
+def block_of(role: str, text: str, by: str, reason: str, score: float | None = None) -> Block:
+    """Return a turn as a block; score: what a reward model says of it."""
     if role == "user":
         return Block("you", clean(text), "you")
     remark = {"length": "cut off at max_new_tokens", "stopped": "stopped", "lost": "cut off"}.get(reason, "")
+    if score is not None:
+        remark = f"{remark}, score {score:.4g}" if remark else f"score {score:.4g}"
     return Block(clean(by).strip() or "answer", clean(text), "answer", remark)

@@ -11,16 +11,15 @@ from textual.containers import Container
 from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
 
-from tuitune.text import clean_line
-from tuitune.tui.asking import Picker, PickItem
 from tuitune.tui.keys import Entry, KeysLine
 from tuitune.tui.kit.pane import DrawnPane, Pane
-from tuitune.tui.kit.units import whole_seconds
 from tuitune.tui.panes.data_facts import ChecksPane, LengthsPane
 from tuitune.tui.panes.data_list import RowList
 from tuitune.tui.panes.data_packs import BatchesPane
 from tuitune.tui.panes.data_rows import RowsPane
 from tuitune.tui.panes.data_tokens import Note, TokensPane
+from tuitune.tui.screens.data_actions import DataActions
+from tuitune.tui.screens.data_notes import about_bad, about_example, about_work, longest
 from tuitune.tui.status import Status, Tabs
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from tuitune.tui.app import TuiTune
 
 _EVERY = 0.25  # seconds between two looks at how far the preparing is
-_NAMED = 3  # keys that are told to have changed
 TABS = (("rows", "1", "Rows"), ("tokens", "2", "Tokens"), ("checks", "3", "Checks"), ("lengths", "4", "Lengths"))
 _KEYS = (
     ("n", "next(1)", "Next row", "data.next", "the next example of the list"),
@@ -48,7 +46,7 @@ _KEYS = (
 )
 
 
-class DataScreen(Screen[None]):
+class DataScreen(DataActions, Screen[None]):
     """Rows, tokens, checks and lengths; below 100 columns one of them at a time."""
 
     VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-middle"), (46, "-tall")]  # noqa: RUF012
@@ -65,8 +63,8 @@ class DataScreen(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._tab, self._zoomed = "tokens", False
-        self._held = self._batches = False  # evaluation rows; packs in place of tokens
+        self.tab, self.zoomed = "tokens", False
+        self.held = self.batches = False  # evaluation rows; packs in place of tokens
         self._revision = -1
 
     def compose(self) -> ComposeResult:
@@ -83,13 +81,13 @@ class DataScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Prepare the data unless they are there, and follow how far that is."""
-        self._arrange()
-        self._pane("tokens" if self.narrow else "rows").focus_first()
+        self.place_panes()
+        self.pane("tokens" if self.narrow else "rows").focus_first()
         recipe = self.app.draft.recipe()
         if self.app.datalook.wanted(recipe) and self.app.datalook.look is None and recipe is not None:
             self.app.datalook.start(recipe)
-        self._poll()
-        self.set_interval(_EVERY, self._poll)
+        self.poll()
+        self.set_interval(_EVERY, self.poll)
         self.app.note_focus()
 
     # -- what is shown -----------------------------------------------------------------------------------------
@@ -101,8 +99,8 @@ class DataScreen(Screen[None]):
         return [
             ("x", "call off", "screen.cancel") if busy else ("n p", "row", "screen.next(1)"),
             ("/", "search", "screen.search"), ("f", "filter", "screen.filter"), ("t", "text", "screen.prose"),
-            ("i", "ids", "screen.ids"), ("e", "eval", "screen.split"), ("b", "batches", "screen.batches"),
-            ("r", "again", "screen.again"), ("esc", "back", "screen.back"), ("f1", "help", "help_here"),
+            ("i", "ids", "screen.ids"), ("esc", "back", "screen.back"), ("f1", "help", "help_here"),
+            ("r", "again", "screen.again"), ("e", "eval", "screen.split"), ("b", "batches", "screen.batches"),
         ]  # fmt: skip
 
     @property
@@ -111,17 +109,19 @@ class DataScreen(Screen[None]):
         found = self.app.datalook.look
         if found is None:
             return None
-        return found.evaluation if self._held and found.evaluation is not None else found.train
+        return found.evaluation if self.held and found.evaluation is not None else found.train
 
-    def _poll(self) -> None:
+    def poll(self) -> None:
+        """Show what has become of the preparing."""
         work = self.app.datalook
         if work.revision != self._revision:
             self._revision = work.revision
-            self._take()
+            self.take()
         self.query_one(TokensPane).say(list(self._notes()))
         self.app.note_focus()
 
-    def _take(self) -> None:
+    def take(self) -> None:
+        """Show a split."""
         look = self.app.datalook.look
         self.query_one(RowsPane).show(look, self.side)
         self.query_one(ChecksPane).show(look, self.side)
@@ -129,44 +129,17 @@ class DataScreen(Screen[None]):
 
     def _show(self) -> None:
         """Show the example under the cursor of the list."""
-        rows, tokens, side = self.query_one(RowsPane).list, self.query_one(TokensPane), self.side
-        place, look = rows.place, self.app.datalook.look
-        words: list[str] = []
-        if side is not None and look is not None and place is not None:
-            from tuitune.data.look_facts import row_words
-
-            words = [clean_line(each) for each in row_words(look, side, place)]
-            words += [
-                f"{clean_line(str(key))}: {clean_line(str(value))}" for key, value in side.view(place).columns.items()
-            ]
-        tokens.show(side, place, words)
+        tokens, side = self.query_one(TokensPane), self.side
+        place = self.query_one(RowsPane).list.place
+        tokens.show(side, place, about_example(self.app.datalook.look, side, place))
         tokens.say(list(self._notes()))
-        length = None
-        if side is not None and place is not None:
-            first, last = side.examples.starts[place], side.examples.starts[place + 1]
-            length = max((int(side.examples.rows.lengths[n]) for n in range(int(first), int(last))), default=None)
-        self.query_one(LengthsPane).show(side, length)
-        if self._batches:
+        self.query_one(LengthsPane).show(side, longest(side, place))
+        if self.batches:
             self.query_one(BatchesPane).show(side, place)
 
     def _notes(self) -> Iterator[Note]:
-        work, recipe = self.app.datalook, self.app.draft.recipe()
-        if work.busy:
-            yield Note(_progress(work.stage, work.done, work.total, work.begun))
-        elif work.trouble is not None:
-            yield Note(work.trouble[0], "error")
-            yield Note(work.trouble[1] or "r tries again")
-        elif work.look is None:
-            words = "the recipe has problems; f8 shows them" if recipe is None else "r prepares the data of the recipe"
-            yield Note(words)
-        changed = work.changed(recipe)
-        if changed:
-            more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
-            yield Note(f"the recipe has changed since: {', '.join(changed[:_NAMED])}{more}; r prepares again", "warn")
-        bad = self.query_one(RowsPane).list.bad
-        if bad is not None:
-            yield Note(f"{clean_line(bad.file)}, row {bad.row:,}", "strong b")
-            yield Note(f"is left out: {clean_line(bad.reason)}", "warn")
+        yield from about_work(self.app.datalook, self.app.draft.recipe())
+        yield from about_bad(self.query_one(RowsPane).list.bad)
 
     # -- where things stand ------------------------------------------------------------------------------------
 
@@ -177,7 +150,7 @@ class DataScreen(Screen[None]):
 
     def on_resize(self, event: Resize) -> None:
         """Choose what fits."""
-        self._arrange()
+        self.place_panes()
         self.call_after_refresh(self._redraw)
 
     def _redraw(self) -> None:
@@ -190,32 +163,34 @@ class DataScreen(Screen[None]):
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         """Bring the pane with the keys to the front where only one shows."""
         for name, _, _ in TABS:
-            pane = self._pane(name)
-            if name != self._tab and (event.widget is pane or pane in event.widget.ancestors):
-                self._tab = name
-                self._arrange()
+            pane = self.pane(name)
+            if name != self.tab and (event.widget is pane or pane in event.widget.ancestors):
+                self.tab = name
+                self.place_panes()
 
-    def _pane(self, name: str) -> Pane | DrawnPane:
-        if name == "tokens" and self._batches:
+    def pane(self, name: str) -> Pane | DrawnPane:
+        """Return a pane by the name of its tab."""
+        if name == "tokens" and self.batches:
             return self.query_one(BatchesPane)
         found = self.query_one(f".{name}.place")
         assert isinstance(found, Pane | DrawnPane)
         return found
 
-    def _arrange(self) -> None:
-        self.set_class(self.narrow or self._zoomed, "-one")
-        self.set_class(self._batches, "-batches")
+    def place_panes(self) -> None:
+        """Tell the style sheet what shows where."""
+        self.set_class(self.narrow or self.zoomed, "-one")
+        self.set_class(self.batches, "-batches")
         for name, _, _ in TABS:
             for place in self.query(f".{name}.place"):
-                place.set_class(name == self._tab, "-active")
-        self.query_one(BatchesPane).set_class(self._tab == "tokens", "-active")
-        self.query_one(Tabs).show(self._tab)
+                place.set_class(name == self.tab, "-active")
+        self.query_one(BatchesPane).set_class(self.tab == "tokens", "-active")
+        self.query_one(Tabs).show(self.tab)
 
     def action_pane(self, name: str) -> None:
         """Go to a pane."""
-        self._tab = name
-        self._arrange()
-        self.call_after_refresh(lambda: self._pane(name).focus_first())
+        self.tab = name
+        self.place_panes()
+        self.call_after_refresh(lambda: self.pane(name).focus_first())
 
     def on_tabs_chosen(self, message: Tabs.Chosen) -> None:
         """Go to the tab that was clicked."""
@@ -226,115 +201,8 @@ class DataScreen(Screen[None]):
         if self.narrow:
             self.app.say("one pane shows at a time here; 1 to 4 change it")
             return
-        self._zoomed = not self._zoomed
-        self._arrange()
-
-    # -- what keys do ------------------------------------------------------------------------------------------
-
-    def action_next(self, by: int) -> None:
-        """Go to another example of the list."""
-        self.query_one(RowsPane).list.action_move(by)
-
-    def action_problem(self) -> None:
-        """Go to the next example of the list that something is to be said about."""
-        rows, side = self.query_one(RowsPane).list, self.side
-        found = next((n for n in self._after(rows, side)), None) if side is not None else None
-        if found is None:
-            self.app.say("no example of the list has a problem")
-        else:
-            rows.go_to(found)
-
-    def _after(self, rows: RowList, side: Side | None) -> Iterator[int]:
-        """Yield where in the list examples with problems stand, those behind the cursor first."""
-        import numpy as np
-
-        if side is None or rows.places is None or not len(rows):
-            return
-        wrong = np.zeros(len(side), bool)
-        for which in ("cut", "twice", "unended"):
-            wrong[side.places(which)] = True
-        found = np.flatnonzero(wrong[rows.places])
-        yield from map(int, found[found > rows.at])
-        yield from map(int, found[found < rows.at])
-
-    def action_search(self) -> None:
-        """Go to the line to search with."""
-        if self._tab != "rows":
-            self._tab = "rows"
-            self._arrange()
-        self.call_after_refresh(self.query_one(RowsPane).line.focus)
-
-    def action_filter(self) -> None:
-        """Choose which rows are listed."""
-        pane = self.query_one(RowsPane)
-        items = [PickItem(key, name, f"{count:,}") for key, name, count in pane.counts()]
-        if not items:
-            self.app.say("nothing is prepared yet")
-            return
-        self.app.push_screen(Picker("Which rows?", items, chosen=pane.filtered), self._filtered)
-
-    def _filtered(self, which: str | None) -> None:
-        if which is not None:
-            self.query_one(RowsPane).filter(which)
-
-    def action_prose(self) -> None:
-        """Show text, or tokens."""
-        tokens = self.query_one(TokensPane)
-        tokens.set_look(prose=not tokens.prose)
-
-    def action_ids(self) -> None:
-        """Show the ids of tokens, or not."""
-        tokens = self.query_one(TokensPane)
-        tokens.set_look(ids=not tokens.ids or tokens.prose, prose=False)
-
-    def action_batches(self) -> None:
-        """Show packs or steps in place of tokens, or tokens again."""
-        self._batches = not self._batches
-        self._tab = "tokens"
-        self._arrange()
-        if self._batches:
-            self.query_one(BatchesPane).show(self.side, self.query_one(RowsPane).list.place)
-        self.call_after_refresh(lambda: self._pane("tokens").focus_first())
-
-    def action_split(self) -> None:
-        """Change between training and evaluation."""
-        found = self.app.datalook.look
-        if found is None or found.evaluation is None:
-            self.app.say("no rows are held back for evaluation: set val_size or eval_dataset")
-            return
-        self._held = not self._held
-        self._take()
-
-    def action_again(self) -> None:
-        """Prepare the data of the recipe as it is now."""
-        recipe = self.app.draft.recipe()
-        if recipe is None:
-            self.app.say("the recipe has problems; f8 shows them", "warning")
-            return
-        self.app.datalook.start(recipe)
-        self._poll()
-
-    def action_cancel(self) -> None:
-        """Stop preparing."""
-        if self.app.datalook.busy:
-            self.app.datalook.cancel()
-            self._poll()
-        else:
-            self.app.say("nothing is being prepared")
-
-    def action_fault(self) -> None:
-        """Go back to what is wrong with the recipe."""
-        self.app.pop_screen()
-        self.app.call_after_refresh(self.app.action_recipe_problem)
-
-    def action_back(self) -> None:
-        """End the zoom or the batches, else leave."""
-        if self._zoomed and not self.narrow:
-            self.action_zoom()
-        elif self._batches:
-            self.action_batches()
-        else:
-            self.app.pop_screen()
+        self.zoomed = not self.zoomed
+        self.place_panes()
 
     # -- what panes tell ---------------------------------------------------------------------------------------
 
@@ -362,13 +230,3 @@ class DataScreen(Screen[None]):
         if at is not None:
             rows.go_to(at)
         self.action_batches()
-
-
-def _progress(stage: str, done: int, total: int, begun: float) -> str:
-    import time
-
-    words = {"read": "reading the data sets", "tokenise": "tokenising", "count": "counting"}.get(
-        stage, clean_line(stage)
-    )
-    of = f" {done:,} of {total:,}, {100 * done // total} %" if total else ""
-    return f"preparing: {words}{of}, {whole_seconds(time.monotonic() - begun)}; x calls it off"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from tuitune.data.conversation import describe
+from tuitune.data.conversation import calls_of, describe
 
 JsonObject = dict[str, Any]
 
@@ -53,37 +53,25 @@ def wrapped(tool: JsonObject) -> JsonObject:
 def read_calls(content: str, words: tuple[str, str] = ("<tool_call>", "</tool_call>")) -> tuple[str, list[Call]]:
     """Return what a function message says before its calls, and the calls; raises Unreadable.
 
-    The content is JSON of one call or a list of calls, alone or between `words`.
+    The calls are JSON, one or a list, behind everything else or between `words`.
     """
     between = re.compile(f"{re.escape(words[0])}(.*?){re.escape(words[1])}", re.DOTALL)
     found = between.findall(content)
     said = between.sub("", content) if found else ""
-    calls: list[Call] = []
-    for text in found or [content]:
-        value = _loaded(text, "the call is")
-        calls += [_call(each) for each in (value if isinstance(value, list) else [value])]
-    if not calls:
-        raise Unreadable("a call of tools is an empty list")
-    return said, calls
+    calls: list[JsonObject] = []
+    try:
+        for text in found or [content]:
+            before, several = calls_of(text)
+            said += "" if found else before
+            calls += several
+    except ValueError as reason:
+        raise Unreadable(f"it calls a tool, but {reason}") from None
+    return said, [Call(call["name"], call["arguments"]) for call in calls]
 
 
 def calls_or_text(content: str, found: Sequence[tuple[str, Any]]) -> list[Call] | str:
     """Return the calls that were found, or the text where there are none."""
     return [Call(name, arguments) for name, arguments in found] or content
-
-
-def _call(value: Any) -> Call:
-    value = bare(value) if isinstance(value, dict) else value
-    if not isinstance(value, dict) or not isinstance(value.get("name"), str) or "arguments" not in value:
-        raise Unreadable("a call of a tool is not an object with name and arguments")
-    arguments = value["arguments"]
-    if isinstance(arguments, str):  # as OpenAI has them
-        try:
-            parsed = json.loads(arguments)
-        except ValueError:
-            parsed = None
-        arguments = parsed if isinstance(parsed, dict) else arguments
-    return Call(value["name"], arguments)
 
 
 def _loaded(text: str, what: str) -> Any:

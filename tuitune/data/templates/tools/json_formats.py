@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from tuitune.data.templates.tools.calls import Call, JsonObject, bare, calls_or_text, dumps, wrapped
-from tuitune.data.templates.tools.formats import ToolFormat
+from tuitune.data.templates.tools.calls import Call, calls_or_text
+from tuitune.data.templates.tools.formats import Calling, Listing, ToolFormat
 
 # The date that Llama 3.1's own chat template writes when it is given none: today's would change the tokens every day.
 _LLAMA3_DATE = "26 Jul 2024"
@@ -40,40 +40,19 @@ _PHI4_CALLS = re.compile(r"<\|tool_call\|>(.*?)<\|/tool_call\|>", re.DOTALL)
 _JSON_NAMES = {"true": True, "false": False, "null": None}
 
 
-def signatures(tools: Sequence[JsonObject]) -> str:
-    """Return the list of tools in Qwen's frame, up to where each family says its own."""
-    return _SIGNATURES + "".join("\n" + dumps(wrapped(tool)) for tool in tools)
-
-
-def _object(call: Call, key: str = "arguments") -> JsonObject:
-    return {"name": call.name, key: call.arguments}
-
-
 def _read(texts: Sequence[str], content: str, key: str = "arguments") -> list[Call] | str:
     """Return the calls of JSON texts, or `content` if one of them is none."""
     found: list[tuple[str, Any]] = []
     for text in texts:
         try:
             value = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return content
         for each in value if isinstance(value, list) else [value]:
             if not isinstance(each, dict) or not isinstance(each.get("name"), str) or key not in each:
                 return content
             found.append((each["name"], each[key]))
     return calls_or_text(content, found)
-
-
-def _llama3_say(calls: Sequence[Call]) -> str:
-    objects = [_object(call, "parameters") for call in calls]
-    return dumps(objects[0] if len(objects) == 1 else objects)
-
-
-def _lfm2_say(calls: Sequence[Call]) -> str:
-    # Text between quotes as JSON has it: Python reads it the same, and a quote inside does not end it.
-    words = (", ".join(f"{key}={dumps(value)}" for key, value in call.arguments.items()) for call in calls)
-    written = ", ".join(f"{call.name}({each})" for call, each in zip(calls, words, strict=True))
-    return f"<|tool_call_start|>[{written}]<|tool_call_end|>"
 
 
 def _lfm2_extract(content: str) -> list[Call] | str:
@@ -104,53 +83,57 @@ def _lfm2_value(node: ast.expr) -> Any:
     return ast.literal_eval(node)
 
 
+_OBJECT = '{"name": {json_name}, "arguments": {arguments}}'
+
+
+def signatures(foot: str, lead: str = "\n\n") -> Listing:
+    """Return the list of tools in Qwen's frame; each family says its own behind it."""
+    return Listing(lead + _SIGNATURES, foot, before="\n")
+
+
+def _tagged(content: str) -> list[Call] | str:
+    return _read(_QWEN_CALL.findall(content), content)
+
+
+_TAGGED = Calling(f"<tool_call>\n{_OBJECT}\n</tool_call>")
+
 JSON_FORMATS = (
     ToolFormat(
         "llama3",
-        lambda tools: _LLAMA3 + "".join(dumps(wrapped(tool), indent=4) + "\n\n" for tool in tools),
-        _llama3_say,
+        Listing(_LLAMA3, after="\n\n", indent=4),
+        Calling('{"name": {json_name}, "parameters": {arguments}}', ", ", many=("[", "]")),
         lambda content: _read([content], content, "parameters"),
     ),
     ToolFormat(
         "mistral",
-        lambda tools: f"[AVAILABLE_TOOLS] {dumps([wrapped(tool) for tool in tools])}[/AVAILABLE_TOOLS]",
-        lambda calls: dumps([_object(call) for call in calls]),
+        Listing("[AVAILABLE_TOOLS] ", "[/AVAILABLE_TOOLS]", as_list=True),
+        Calling(_OBJECT, ", ", "[", "]"),
         lambda content: _read([content.strip().removeprefix("[TOOL_CALLS]")], content),
     ),
-    ToolFormat(
-        "qwen",
-        lambda tools: f"\n\n{signatures(tools)}{_QWEN}",
-        lambda calls: "\n".join(f"<tool_call>\n{dumps(_object(call))}\n</tool_call>" for call in calls),
-        lambda content: _read(_QWEN_CALL.findall(content), content),
-    ),
-    ToolFormat(
-        "ling",
-        lambda tools: signatures(tools) + _QWEN,
-        lambda calls: "\n".join(f"<tool_call>\n{dumps(_object(call))}\n</tool_call>" for call in calls),
-        lambda content: _read(_QWEN_CALL.findall(content), content),
-    ),
+    ToolFormat("qwen", signatures(_QWEN), _TAGGED, _tagged),
+    ToolFormat("ling", signatures(_QWEN, ""), _TAGGED, _tagged),
     ToolFormat(
         "minimax1",
-        lambda tools: (
-            "You are provided with these tools:\n<tools>\n"
-            + "".join(dumps(bare(tool)) + "\n" for tool in tools)
-            + _MINIMAX1
-        ),
-        lambda calls: "<tool_calls>\n" + "\n".join(dumps(_object(call)) for call in calls) + "\n</tool_calls>",
+        Listing("You are provided with these tools:\n<tools>\n", _MINIMAX1, after="\n", bare=True),
+        Calling(_OBJECT, "\n", "<tool_calls>\n", "\n</tool_calls>"),
         lambda content: _read(
             [line for text in _MINIMAX1_CALLS.findall(content) for line in text.splitlines() if line.strip()], content
         ),
     ),
     ToolFormat(
         "lfm2",
-        lambda tools: f"List of tools: <|tool_list_start|>{dumps([bare(tool) for tool in tools])}<|tool_list_end|>",
-        _lfm2_say,
+        Listing("List of tools: <|tool_list_start|>", "<|tool_list_end|>", bare=True, as_list=True),
+        # Text between quotes as JSON has it: Python reads it the same, and a quote inside does not end it.
+        Calling(
+            "{name}({pairs})", ", ", "<|tool_call_start|>[", "]<|tool_call_end|>",
+            pair="{key}={json_value}", between_pairs=", ",
+        ),
         _lfm2_extract,
     ),
     ToolFormat(
         "phi4_mini",
-        lambda tools: f"<|tool|>{dumps(list(tools))}<|/tool|>",
-        lambda calls: f"<|tool_call|>{dumps([_object(call) for call in calls])}<|/tool_call|>",
+        Listing("<|tool|>", "<|/tool|>", given=True, as_list=True),
+        Calling(_OBJECT, ", ", "<|tool_call|>[", "]<|/tool_call|>"),
         lambda content: _read(_PHI4_CALLS.findall(content), content),
     ),
-)
+)  # fmt: skip

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuitune.data.templates.tools.calls import Call, JsonObject, bare, calls_or_text, dumps
-from tuitune.data.templates.tools.formats import ToolFormat
+from tuitune.data.templates.tools.calls import Call, calls_or_text
+from tuitune.data.templates.tools.formats import Calling, Listing, ToolFormat
 from tuitune.data.templates.tools.json_formats import signatures
 
 _GLM4_MOE = (
@@ -51,92 +50,72 @@ _MINIMAX2_CALLS = (
 
 @dataclass(frozen=True)
 class _Tags:
-    """One call: `begin`, then each argument as `key` and `value`, then `end`."""
+    """Reads calls again: `call` finds a name and what follows it, `pair` the arguments in there."""
 
-    begin: str
-    argument: str
-    end: str
     call: re.Pattern[str]
     pair: re.Pattern[str]
 
-    def say(self, calls: Sequence[Call]) -> str:
-        return "\n".join(self._one(call) for call in calls)
-
     def extract(self, content: str) -> list[Call] | str:
-        found = [
-            (name.strip(), {key.strip(): _value(text) for key, text in self.pair.findall(body)})
-            for name, body in self.call.findall(content)
-        ]
+        calls = self.call.findall(content)
+        if any(self.pair.sub("", body).strip() for _, body in calls):  # more than arguments: no call
+            return content
+        found = [(name, {key.strip(): _value(text) for key, text in self.pair.findall(body)}) for name, body in calls]
         return calls_or_text(content, found)
-
-    def _one(self, call: Call) -> str:
-        arguments = call.arguments if isinstance(call.arguments, dict) else {}
-        middle = "".join(
-            self.argument.format(key=key, value=value if isinstance(value, str) else dumps(value))
-            for key, value in arguments.items()
-        )
-        return self.begin.format(name=call.name) + middle + self.end
 
 
 def _value(text: str) -> Any:
     try:
         return json.loads(text.strip())
-    except ValueError:
+    except (ValueError, RecursionError):
         return text.strip()
 
 
-def _pattern(words: str) -> re.Pattern[str]:
-    return re.compile(words, re.DOTALL)
-
-
-_GLM4_MOE_TAGS = _Tags(
-    "\n<tool_call>{name}", "\n<arg_key>{key}</arg_key>\n<arg_value>{value}</arg_value>", "\n</tool_call>",
-    _pattern(r"<tool_call>\s*([^\s<]+)(.*?)</tool_call>"),
-    _pattern(r"<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_value>"),
-)  # fmt: skip
-_QWEN3_5_TAGS = _Tags(
-    "<tool_call>\n<function={name}>", "\n<parameter={key}>\n{value}\n</parameter>", "\n</function>\n</tool_call>",
-    _pattern(r"<tool_call>\s*<function=\s*([^\s<>]+)\s*>(.*?)</function>\s*</tool_call>"),
-    _pattern(r"<parameter=(.*?)>(.*?)</parameter>"),
-)  # fmt: skip
-_SEED_TAGS = _Tags(
-    "\n<seed:tool_call>\n<function={name}>", "\n<parameter={key}>{value}</parameter>",
-    "\n</function>\n</seed:tool_call>",
-    _pattern(r"<seed:tool_call>\s*<function=\s*([^\s<>]+)\s*>(.*?)</function>\s*</seed:tool_call>"),
-    _pattern(r"<parameter=(.*?)>(.*?)</parameter>"),
-)  # fmt: skip
-_MINIMAX2_TAGS = _Tags(
-    '<invoke name="{name}">', '\n<parameter name="{key}">{value}</parameter>', "\n</invoke>",
-    _pattern(r'<invoke name="(.*?)">(.*?)</invoke>'), _pattern(r'<parameter name="(.*?)">(.*?)</parameter>'),
-)  # fmt: skip
-
-
-def _lines(tools: Sequence[JsonObject], form: Callable[[str], str]) -> str:
-    return "".join(form(dumps(bare(tool))) for tool in tools)
+def _tags(call: str, pair: str = r"<parameter=(.*?)>(.*?)</parameter>") -> _Tags:
+    return _Tags(re.compile(call, re.DOTALL), re.compile(pair, re.DOTALL))
 
 
 TAG_FORMATS = (
     ToolFormat(
         "glm4_moe",
-        lambda tools: f"\n\n{signatures(tools)}{_GLM4_MOE}",
-        _GLM4_MOE_TAGS.say,
-        _GLM4_MOE_TAGS.extract,
+        signatures(_GLM4_MOE),
+        Calling(
+            "\n<tool_call>{name}{pairs}\n</tool_call>",
+            pair="\n<arg_key>{key}</arg_key>\n<arg_value>{value}</arg_value>",
+        ),
+        _tags(
+            r"<tool_call>\s*([^\s<]+)(.*?)</tool_call>", r"<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_value>"
+        ).extract,
     ),
     ToolFormat(
         "qwen3_5",
-        lambda tools: (
-            "\n\n# Tools\n\nYou have access to the following functions:\n\n<tools>"
-            + _lines(tools, lambda text: "\n" + text)
-            + _QWEN3_5
+        Listing(
+            "\n\n# Tools\n\nYou have access to the following functions:\n\n<tools>", _QWEN3_5, before="\n", bare=True
         ),
-        _QWEN3_5_TAGS.say,
-        _QWEN3_5_TAGS.extract,
+        Calling(
+            "<tool_call>\n<function={name}>{pairs}\n</function>\n</tool_call>",
+            pair="\n<parameter={key}>\n{value}\n</parameter>",
+        ),
+        _tags(r"<tool_call>\s*<function=\s*([^\s<>]+)\s*>(.*?)</function>\s*</tool_call>").extract,
     ),
-    ToolFormat("seed_oss", lambda tools: _SEED + dumps(list(tools)) + _SEED_CALLS, _SEED_TAGS.say, _SEED_TAGS.extract),
+    ToolFormat(
+        "seed_oss",
+        Listing(_SEED, _SEED_CALLS, given=True, as_list=True),
+        Calling(
+            "\n<seed:tool_call>\n<function={name}>{pairs}\n</function>\n</seed:tool_call>",
+            pair="\n<parameter={key}>{value}</parameter>",
+        ),
+        _tags(r"<seed:tool_call>\s*<function=\s*([^\s<>]+)\s*>(.*?)</function>\s*</seed:tool_call>").extract,
+    ),
     ToolFormat(
         "minimax2",
-        lambda tools: _MINIMAX2 + _lines(tools, lambda text: f"<tool>{text}</tool>\n") + _MINIMAX2_CALLS,
-        lambda calls: f"<minimax:tool_call>\n{_MINIMAX2_TAGS.say(calls)}\n</minimax:tool_call>",
-        _MINIMAX2_TAGS.extract,
+        Listing(_MINIMAX2, _MINIMAX2_CALLS, before="<tool>", after="</tool>\n", bare=True),
+        Calling(
+            '<invoke name="{name}">{pairs}\n</invoke>',
+            "\n",
+            "<minimax:tool_call>\n",
+            "\n</minimax:tool_call>",
+            pair='\n<parameter name="{key}">{value}</parameter>',
+        ),
+        _tags(r'<invoke name="(.*?)">(.*?)</invoke>', r'<parameter name="(.*?)">(.*?)</parameter>').extract,
     ),
 )
