@@ -1,12 +1,14 @@
 """The pictures of the README, made by the app itself from a real training: `python -m tests.pictures`.
 
 They go to docs/. The quickstart trains, the model is asked while it learns, and the screen is drawn in the middle.
+`python -m tests.pictures data` draws only the data screens, which need no training.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +33,20 @@ async def _shoot(pilot: Pilot[Leave], name: str, size: tuple[int, int]) -> None:
     await pilot.resize_terminal(*size)
     await pilot.pause(1.5)
     (DOCS / f"{name}.svg").write_text(picture(pilot.app), encoding="utf-8")
+
+
+async def data(name: str, keys: str, changes: dict[str, object]) -> None:
+    """Look at the data of the quickstart, changed like this."""
+    app = make(Start(preset="quickstart"), lambda run: None).app
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause(2.0)
+        for key, value in changes.items():
+            app.draft.set(key, value)  # type: ignore[attr-defined]
+        await pilot.press("f3")
+        await _until(pilot, lambda: app.datalook.look is not None)  # type: ignore[attr-defined]
+        await pilot.pause(1.0)
+        await pilot.press(*keys)
+        await _shoot(pilot, name, (120, 40))
 
 
 async def main() -> None:
@@ -71,4 +87,7 @@ async def main() -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as home:
         os.environ["TUITUNE_HOME"] = home
-        asyncio.run(main())
+        asyncio.run(data("app-data", "2nnnnu", {"cutoff_len": 128}))
+        asyncio.run(data("app-data-pairs", "2u", {"stage": "dpo", "dataset": ["identity_pairs"], "cutoff_len": 128}))
+        if "data" not in sys.argv[1:]:
+            asyncio.run(main())

@@ -96,13 +96,13 @@ COUNTING = "{{ messages | length }}{% for m in messages %}{{ m['content'] }}{% e
 BACKWARDS = f"{{% for m in messages | reverse %}}{_IM}{{% endfor %}}{_OPEN}"
 
 SPLITTABLE = {
-    "chatml": CHATML,
+    "chatml_like": CHATML,
     "chatml_system": CHATML_SYSTEM,
-    "llama3": LLAMA3,
-    "gemma": GEMMA,
-    "llama2": LLAMA2,
-    "mistral": MISTRAL,
-    "qwen3": QWEN3,
+    "llama3_like": LLAMA3,
+    "gemma_like": GEMMA,
+    "llama2_like": LLAMA2,
+    "mistral_like": MISTRAL,
+    "qwen3_like": QWEN3,
     "deepseek_r1": DEEPSEEK_R1,
     "end_once": END_ONCE,
     "words": WORDS,

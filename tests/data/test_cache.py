@@ -95,9 +95,9 @@ def test_a_kept_set_is_not_tokenised_again(root: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"cutoff_len": 12}, {"train_on_prompt": True}, {"mask_history": True}, {"template": "alpaca"}, {"packing": True},
+        {"cutoff_len": 12}, {"train_on_prompt": True}, {"mask_history": True}, {"template": "alpaca"},
         {"default_system": "Be brief."}, {"truncation": "left"}, {"max_samples": 5}, {"val_size": 3}, {"stage": "ppo"},
-        {"eval_dataset": "data/rows.json"}, {"enable_thinking": False},
+        {"packing": True}, {"eval_dataset": "data/rows.json"}, {"enable_thinking": False},
         {"overwrite_cache": True},
     ],
     ids=str,

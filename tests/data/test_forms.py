@@ -209,7 +209,7 @@ UNFIT: dict[str, tuple[str, dict[str, Any], dict[str, Any], list[str]]] = {
         "rm",
         {"instruction": "a", "output": "b"},
         {"guessed": True},
-        ["rows have no `chosen`; stage rm learns from pairs"],
+        ["rows have no `chosen`: its rows hold answers", "stage rm learns from pairs", "Set stage: sft"],
     ),
     "no prompt, guessed": (
         "dpo",
@@ -227,12 +227,28 @@ UNFIT: dict[str, tuple[str, dict[str, Any], dict[str, Any], list[str]]] = {
         ["labelled good or bad; stage sft"],
     ),
     "no labels": ("kto", {"instruction": "a", "output": "b"}, {}, ["no column of labels", "kto_tag"]),
-    "no labels, guessed": ("kto", {"prompt": "a", "completion": "b"}, {"guessed": True}, ["rows have no `label`"]),
+    "no labels, guessed": (
+        "kto",
+        {"prompt": "a", "completion": "b"},
+        {"guessed": True},
+        ["rows have no `label`", "Set stage: sft"],
+    ),
     "text for sft": ("sft", {"text": "a"}, {"columns": {"prompt": "text"}}, ["does not name response", "stage pt"]),
-    "text for sft, guessed": ("sft", {"text": "a"}, {"guessed": True}, ["columns text are of no known format"]),
+    "text for sft, guessed": ("sft", {"text": "a"}, {"guessed": True}, ["rows hold plain text", "Set stage: pt"]),
     "talk for pt": ("pt", {"messages": [USER, ANSWER]}, {"formatting": "openai"}, ["conversations", "stage pt"]),
     "answers for pt": ("pt", {"instruction": "a", "output": "b"}, {}, ["questions and answers", "stage sft"]),
-    "answers for pt, guessed": ("pt", {"prompt": "a", "response": "b"}, {"guessed": True}, ["no known format"]),
+    "answers for pt, guessed": (
+        "pt",
+        {"prompt": "a", "response": "b"},
+        {"guessed": True},
+        ["rows hold answers", "Set stage: sft"],
+    ),
+    "pairs for sft, guessed": (
+        "sft",
+        {"prompt": "a", "chosen": "b", "rejected": "c"},
+        {"guessed": True},
+        ["rows hold pairs", "Set stage: rm or dpo"],
+    ),
     "text for grpo": ("grpo", {"text": "a"}, {"guessed": True}, ["stage grpo learns from prompts"]),
 }
 

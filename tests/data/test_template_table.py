@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.data.speech import CALL, NAMED, answer, chosen, ids, marks_of, speaking, spoken, talk, user
+from tests.data.speech import CALL, NAMED, TOOLS, answer, chosen, ids, marks_of, speaking, spoken, talk, user
 from tests.data.template_facts import DIGESTS, LATE, PIECES
 from tests.tiny import tiny_tokenizer
-from tuitune.data.conversation import Conversation, Message
+from tuitune.data.conversation import BETWEEN_REPLIES, Conversation, Message
 from tuitune.data.templates import KNOWN_ELSEWHERE, NAMES
 from tuitune.data.templates.table import TEMPLATES
 from tuitune.errors import DataError
@@ -130,11 +130,34 @@ def test_the_chat_template_that_is_saved_says_the_same(name: str, system: str | 
     assert template.name == name
 
 
-def test_a_saved_chat_template_refuses_tools() -> None:
-    tokenizer = speaking("qwen")
-    tokenizer.chat_template = TEMPLATES["qwen"].jinja()
-    with pytest.raises(Exception, match="give tools"):
-        tokenizer.apply_chat_template([{"role": "user", "content": "q"}], tools=[{"type": "function"}], tokenize=False)
+@pytest.mark.parametrize("form", [None, "qwen", "default", "llama3"])
+@pytest.mark.parametrize("name", NAMED)
+def test_the_chat_template_that_is_saved_writes_tools_the_same(name: str, form: str | None) -> None:
+    tokenizer = speaking(name)
+    template = chosen(name, tokenizer, tool_format=form, mask_history=True)
+    tokenizer.chat_template = template.jinja()  # type: ignore[attr-defined]
+    several = (
+        [] if "glm4" in (form or TEMPLATES[name].tool_form) else [{"name": "get", "arguments": {"x": "é", "z": {}}}]
+    )
+    calls = [*json.loads(f"[{CALL}]"), *several]
+    replies = ["one", "two"][: len(calls)]
+    said = Conversation(
+        (user("q"), Message("function", json.dumps(calls)), Message("observation", BETWEEN_REPLIES.join(replies)),
+         answer("It is."), user("And?"), Message("function", CALL)), "Be brief.", TOOLS,
+    )  # fmt: skip
+    told = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "tool_calls": [{"type": "function", "function": call} for call in calls]},
+        *({"role": "tool", "content": reply} for reply in replies),
+        {"role": "assistant", "content": "It is."},
+        {"role": "user", "content": "And?"},
+        {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": json.loads(CALL)}]},
+    ]
+    for count, messages in ((6, told), (3, told[: 3 + len(replies)])):
+        shorter = Conversation(said.messages[:count], said.system, said.tools)
+        rendered = tokenizer.apply_chat_template(messages, tools=json.loads(TOOLS), tokenize=False)
+        assert rendered == "".join(spoken(template, shorter, tokenizer))
 
 
 def test_marks_are_found_for_these_tests() -> None:

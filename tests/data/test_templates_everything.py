@@ -6,6 +6,7 @@ random and hold every script, templates' own marks, and characters of private us
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 from tests.data.field_templates import DEEPSEEK_R1, MARKS, ORDINARY, SPLITTABLE, UNSPLITTABLE
 from tests.data.speech import NAMED, answer, chosen, conversation, ids, knowing, marks_of, speaking, talk, user, words
-from tuitune.data.conversation import Conversation
+from tuitune.data.conversation import Conversation, Message
 from tuitune.data.templates import Template
 from tuitune.data.templates.named import CONTENT, NamedTemplate, Slot, Slots
 from tuitune.data.templates.plain import marks_of as known_marks
@@ -78,8 +79,6 @@ def chosen_end(name: str, tokenizer: Any) -> int:
 
 def spoken_by(said: Conversation) -> list[Any]:
     """Return the messages up to the last question, as a chat has them."""
-    from tuitune.data.conversation import Message
-
     system = [Message("system", said.system)] if said.system else []
     return [*system, *said.messages[:-1]]
 
@@ -91,7 +90,7 @@ def test_templates_of_tokenizers(name: str) -> None:
     template = chosen(None, tokenizer)
     marks = special(tokenizer, template)
     for _ in range(ROUNDS):
-        said = conversation(source, (*MARKS, "<|im_end|>", "</think>", "<tool_response>"), system=name != "gemma")
+        said = conversation(source, (*MARKS, "<|im_end|>", "</think>", "<tool_response>"), system=name != "gemma_like")
         pieces = ids(template, said, tokenizer)
         # What an answer itself says of thoughts is no harm: its tokens are ordinary ones.
         hard = marks - set(tokenizer.convert_tokens_to_ids(list(ORDINARY)))
@@ -109,7 +108,7 @@ def test_texts_without_marks_are_tokenised_as_ever(name: str) -> None:
     tokenizer = knowing(MARKS, SPLITTABLE[name], ORDINARY)
     template = chosen(None, tokenizer)
     for _ in range(ROUNDS):
-        said = conversation(source, turns=1, system=name not in ("gemma", "mistral"))
+        said = conversation(source, turns=1, system=name not in ("gemma_like", "mistral_like"))
         told = [{"role": m.role, "content": m.content} for m in said.messages]
         told = [{"role": "system", "content": said.system}, *told] if said.system else told
         prompt, final = ids(template, said, tokenizer)
@@ -148,6 +147,41 @@ def test_pairs_share_their_prompt(name: str) -> None:
         asked = Conversation(said.messages[:-1])
         assert ids(template, asked, tokenizer) == pieces[:-2]
         assert worse.content in tokenizer.decode(pieces[-1])
+
+
+def calling(source: random.Random, extra: Sequence[str], harmless: bool) -> Conversation:
+    """Return a random dialogue with tools, or one of the same form in single letters."""
+
+    def said() -> str:
+        text = words(source, extra)
+        return "a" if harmless else text
+
+    tools = [{"name": "get", "description": said(), "parameters": {"properties": {"x": {"description": said()}}}}]
+    messages: list[Message] = [user(said())]
+    for _ in range(source.randint(1, 2)):
+        messages.append(Message("function", json.dumps({"name": "get", "arguments": {"x": [said(), None], "y": 1}})))
+        messages.append(Message("observation", said()))
+    return Conversation((*messages, answer(said())), None, json.dumps(tools))
+
+
+@pytest.mark.parametrize("name", [*NAMED, *SPLITTABLE])
+def test_tools(name: str) -> None:
+    tokenizer = knowing(MARKS, SPLITTABLE[name], ORDINARY) if name in SPLITTABLE else speaking(name)
+    # Gemma's own has no place for a system text, and so none for tools.
+    named = "gemma" if name == "gemma_like" else None if name in SPLITTABLE else name
+    template, lonely = chosen(named, tokenizer), chosen(named, tokenizer, mask_history=True)
+    marks = special(tokenizer, template) - set(tokenizer.convert_tokens_to_ids(list(ORDINARY)))
+    extra = (*MARKS, *map(str, tokenizer.all_special_tokens))
+    for seed in range(3):
+        wild, tame = (calling(random.Random(f"{name}{seed}"), extra, harmless) for harmless in (False, True))
+        pieces = ids(template, wild, tokenizer)
+        assert count(pieces, marks) == count(ids(template, tame, tokenizer), marks)
+        assert wild.messages[-1].content.strip() in tokenizer.decode(pieces[-1])
+        for message, piece in zip(wild.messages[1:-1:2], pieces[1:-1:2], strict=True):
+            said = json.loads(message.content)["arguments"]["x"]
+            assert json.dumps(said, ensure_ascii=False) in tokenizer.decode(piece)
+        prompt = template.prompt_ids(wild.messages[:-1], tokenizer, wild.tools)
+        assert prompt == [token for piece in ids(lonely, wild, tokenizer)[:-1] for token in piece]
 
 
 @pytest.mark.parametrize("name", [*NAMED, *SPLITTABLE])

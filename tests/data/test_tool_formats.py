@@ -7,9 +7,9 @@ import json
 import pytest
 
 from tests.data.field_templates import CHATML, MARKS, ORDINARY, STRICT, TOOLED
-from tests.data.speech import CALL, TOOLS, answer, chosen, knowing, speaking, spoken, user
+from tests.data.speech import CALL, TOOLS, answer, chosen, ids, knowing, speaking, spoken, user
 from tests.tiny import tiny_tokenizer
-from tuitune.data.conversation import Conversation, Message
+from tuitune.data.conversation import BETWEEN_REPLIES, Conversation, Message
 from tuitune.data.templates.base import encode_pieces
 from tuitune.data.templates.tools import TOOL_FORMATS, Call, Unreadable, read_calls, read_tools, tool_format
 from tuitune.errors import DataError
@@ -100,8 +100,15 @@ def test_how_tools_are_told(name: str) -> None:
     assert TOOL_FORMATS[name].describe(read_tools(wrapped)) == text
 
 
-@pytest.mark.parametrize("tool", [{"name": "zoo"}, {"name": "zoo", "parameters": {}}, {"name": "zoo", "parameters": None},
-                                  {"type": "function", "function": {"name": "zoo"}}])  # fmt: skip
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"name": "zoo"},
+        {"name": "zoo", "parameters": {}},
+        {"name": "zoo", "parameters": None},
+        {"type": "function", "function": {"name": "zoo"}},
+    ],
+)
 @pytest.mark.parametrize("name", TOOL_FORMATS)
 def test_tools_without_parameters_are_told_too(name: str, tool: object) -> None:
     assert "zoo" in TOOL_FORMATS[name].describe(read_tools(json.dumps([tool])))
@@ -130,10 +137,32 @@ def test_what_is_no_call_is_said(text: str, name: str) -> None:
     assert not isinstance(good, str)
 
 
-def test_openais_forms_of_a_call() -> None:
-    written = {"type": "function", "function": {"name": "get", "arguments": '{"x": 1}'}}
-    assert read_calls(json.dumps([written])) == ("", [Call("get", {"x": 1})])
+def test_words_before_a_call() -> None:
     assert read_calls('first <tool_call>{"name": "a", "arguments": {}}</tool_call>') == ("first ", [Call("a", {})])
+    assert read_calls('{first} {"name": "a", "arguments": {}}') == ("{first} ", [Call("a", {})])
+
+
+def test_replies_of_several_tools() -> None:
+    two = Conversation(
+        (
+            user("q"),
+            Message("function", f"[{CALL}, {CALL}]"),
+            Message("observation", BETWEEN_REPLIES.join("ab")),
+            answer("c"),
+        ),
+        None,
+        TOOLS,
+    )
+    marks = ("<tool_response>", "</tool_response>")
+    tokenizer = knowing(MARKS, TOOLED, ORDINARY)
+    response = tokenizer.convert_tokens_to_ids(list(marks))
+    named, own = (ids(chosen(name, tokenizer), two, tokenizer)[2] for name in ("qwen", None))
+    assert "<tool_response>\na\n</tool_response>\n<tool_response>\nb\n</tool_response>" in tokenizer.decode(named)
+    assert [named.count(token) for token in response] == [own.count(token) for token in response] == [2, 2]
+    plain = spoken(chosen("llama3", speaking("llama3")), two, speaking("llama3"))[2]
+    assert "\n\na\nb<|eot_id|>" in plain
+    worded = spoken(chosen(None, tiny_tokenizer(STRICT)), two, tiny_tokenizer(STRICT))[2]
+    assert "a\nb<|im_end|>" in worded
 
 
 def test_thoughts_and_words_before_a_call() -> None:

@@ -30,7 +30,8 @@ def test_a_recipe_whose_things_are_there_has_no_problems(root: Path) -> None:
         ("eval_dataset", "rowz", "rows"),
         ("dataset_dir", "nowhere", "dataset_info.json"),
         ("template", "smolm2", "smollm2"),
-        ("template", "llama3", "leave template out"),
+        ("template", "gemma4", "leave template out"),
+        ("tool_format", "qwem", "qwen"),
         ("adapter_name_or_path", "no/such/adapter", "adapter_config.json"),
     ],
 )
@@ -40,9 +41,24 @@ def test_what_is_missing_is_named_with_what_to_do(root: Path, key: str, value: s
     assert word in problems[0][1]
 
 
+def test_a_reference_that_is_missing_is_named(root: Path) -> None:
+    asked = {"stage": "dpo", "ref_model": "./absent", "ref_model_adapters": ["no/such/adapter"]}
+    problems = found(root, **asked)
+    assert [key for key, _ in problems] == ["ref_model_adapters", "ref_model"]
+    assert "adapter_config.json" in problems[0][1]
+    assert "absent" in problems[1][1]
+
+
 def test_all_problems_come_at_once(root: Path) -> None:
     assert [k for k, _ in found(root, model_name_or_path="nope", dataset="nope,identity", template="nope")] == [
         "model_name_or_path",
         "dataset",
         "template",
     ]
+
+
+def test_prompts_cannot_be_learnt_where_answers_end_late(root: Path) -> None:
+    assert found(root, template="chatml", train_on_prompt=True) == []
+    [(key, words)] = found(root, template="glm4", train_on_prompt=True)
+    assert key == "train_on_prompt"
+    assert "efficient_eos" in words

@@ -116,6 +116,21 @@ WRONG = [
     ),
     ("save_strategy: best", "save_strategy", "nothing is evaluated", "eval_strategy"),
     ("metric_for_best_model: rouge", "metric_for_best_model", "not a figure", "loss"),
+    *[
+        (f"stage: {stage}\nmetric_for_best_model: some/figure{more}", "metric_for_best_model", "not a figure", "loss")
+        for stage, more in {
+            **dict.fromkeys(("pt", "rm", "dpo", "orpo", "simpo", "kto"), ""),
+            **dict.fromkeys(("ppo", "grpo", "rloo"), "\nreward_functions: exact"),
+        }.items()
+    ],
+    ("stage: kto\nmetric_for_best_model: rewards/accuracies", "metric_for_best_model", "not a figure", "kl"),
+    ("metric_for_best_model: bleu-4", "metric_for_best_model", "none are asked for", "predict_with_generate"),
+    (
+        "predict_with_generate: true\ntrain_on_prompt: true\neval_strategy: epoch\nval_size: 9",
+        "predict_with_generate",
+        "prompts end where",
+        "leave one",
+    ),
     ("metric_for_best_model: accuracy", "metric_for_best_model", "not computed", "compute_accuracy"),
     ("early_stopping_steps: 3", "early_stopping_steps", "nothing is evaluated", "eval_strategy"),
     (

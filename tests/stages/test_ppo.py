@@ -342,11 +342,13 @@ def test_the_reward_rises(given: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_reward_rises_while_the_kl_stays_controlled(
     given: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    settings: dict[str, Any] = {"max_steps": 200, "seed": seed, "ppo_target": 2.0, "ppo_kl_horizon": 100.0}
+    # Left alone (ppo_kl_horizon: 0, a small weight) reward and KL end at 1.0 and 6.2 for each seed. The controller
+    # swings around its target, so the mean goes over several swings.
+    settings: dict[str, Any] = {"max_steps": 300, "seed": seed, "ppo_target": 2.0, "ppo_kl_horizon": 100.0}
     rewards, kls = rewards_and_kls(given, monkeypatch, ppo_kl_coef=0.1, **settings)
     spread = torch.tensor(rewards[:8]).std().item()
-    assert sum(rewards[-20:]) / 20 - sum(rewards[:8]) / 8 > 5 * spread / 20**0.5 + 0.15
-    assert 0.5 < sum(kls[-40:]) / 40 < 4.0
+    assert sum(rewards[-150:]) / 150 - sum(rewards[:8]) / 8 > 5 * spread / 150**0.5 + 0.15
+    assert 1.0 < sum(kls[-150:]) / 150 < 3.5
 
 
 def test_a_reward_model_trained_here_judges_beside_the_policy_or_by_itself(given: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,14 @@ import pytest
 from tests.tui.given import screen_text
 from tests.tui.runs import online, opening, run_with, steps
 from tests.tui.test_app import opened, until
+from tests.tui.test_data_screen import hand_made, packs, pairs
+from tuitune.data.look import Look
 from tuitune.monitor import Sampler
 from tuitune.monitor.sample import DeviceSample, HostSample, Sample
 from tuitune.run import RunDir, events
 from tuitune.tui.app import TuiTune
 from tuitune.tui.draft import Draft
+from tuitune.tui.panes.loss import LossPane
 from tuitune.tui.settings import Settings
 
 FOLDER = Path(__file__).parent / "snapshots"
@@ -100,18 +103,54 @@ def test_screen(name: str, size: tuple[int, int], keys: list[str], tmp_path: Pat
         app = TuiTune(draft, Settings.load(), run=run, sampler=Still(nvml=False))
         async with opened(app, size) as pilot:
             await until(pilot, lambda: app.control.view is not None)
+            if size[0] < 100:  # the curve comes to the front there
+                await until(pilot, lambda: isinstance(app.focused, LossPane))
+                await pilot.pause()
             draft.use_preset("quickstart")
             draft.set("lora_rank", 16)
             await pilot.press(*keys)
             alone = "loss" in name or "answers" in name or "z" in keys
             await until(pilot, lambda: alone or "Fit ≈" in screen_text(app))
+            await until(pilot, lambda: "7" not in keys or "Ann has" in screen_text(app))
             app.tick()
             before = ""
             while before != (before := screen_text(app)):
                 await pilot.pause(0.3)
             return before
 
-    found = "\n".join(line.rstrip() for line in asyncio.run(work()).splitlines()) + "\n"
+    compare(name, asyncio.run(work()))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "found", "keys"),
+    [
+        ("data-160x50", (160, 50), hand_made, ["n"]),
+        ("data-120x40", (120, 40), pairs, []),
+        ("data-80x24", (80, 24), hand_made, ["u"]),
+        ("data-batches-120x40", (120, 40), packs, ["b"]),
+    ],
+)
+def test_data(name: str, size: tuple[int, int], found: Callable[[], Look], keys: list[str]) -> None:
+    async def work() -> str:
+        draft = Draft()
+        draft.use_preset("quickstart")
+        app = TuiTune(draft, Settings.load(), sampler=Still(nvml=False))
+        app.datalook.look = found()
+        async with opened(app, size) as pilot:
+            await pilot.press("f3")
+            await pilot.pause(0.3)
+            await pilot.press(*keys)
+            app.tick()
+            before = ""
+            while before != (before := screen_text(app)):
+                await pilot.pause(0.3)
+            return before
+
+    compare(name, asyncio.run(work()))
+
+
+def compare(name: str, screen: str) -> None:
+    found = "\n".join(line.rstrip() for line in screen.splitlines()) + "\n"
     path = FOLDER / f"{name}.txt"
     if os.environ.get("TUITUNE_SNAPSHOTS") == "update":
         FOLDER.mkdir(exist_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 from tuitune.data import mixing
 from tuitune.data.examples import Examples
 from tuitune.data.kinds import with_other
-from tuitune.data.options import KINDS, Check, DataOptions, packs
+from tuitune.data.options import KINDS, Check, DataOptions, Progress, packs
 from tuitune.data.packing import by_itself, follow, packed
 from tuitune.data.rows import RowsBuilder
 from tuitune.data.split import split
@@ -29,6 +29,7 @@ class Arranger:
     masking: Masking
     check: Check
     folder: Path | None = None
+    progress: Progress = lambda stage, done, total: None
 
     def arranged(self, encoded: Examples, counts: Sequence[int]) -> tuple[Examples, Examples | None]:
         """Return the training set, and what val_size holds back; `counts`: usable rows of each data set."""
@@ -65,24 +66,31 @@ class Arranger:
     def _finished(self, examples: Examples, name: str, *, pack: bool) -> Examples:
         kind = KINDS[self.options.stage]
         if kind == "label":
-            return with_neighbours(examples, self.masking, self._stem(name), self.check)
+            return with_neighbours(examples, self.masking, self._stem(name), self._told)
         if kind == "answer" and pack and packs(self.options):
             return packed(examples, self.options.cutoff_len, self.check)
         return examples
+
+    def _told(self, done: int, total: int) -> None:
+        self.check()
+        self.progress("pair", done, total)
 
     def _stem(self, name: str) -> Path | None:
         return None if self.folder is None else self.folder / name
 
 
-def with_neighbours(examples: Examples, masking: Masking, stem: Path | None, check: Check) -> Examples:
+def with_neighbours(
+    examples: Examples, masking: Masking, stem: Path | None, told: Callable[[int, int], None] = lambda done, total: None
+) -> Examples:
     """Return kto's examples of rows that hold prompt and answer apart.
 
-    The KL sequence is the prompt with the answer of the next example; the last one takes the first's.
+    The KL sequence is the prompt with the answer of the next example; the last one takes the first's. `told` hears how
+    many of them are done; it may raise to cancel.
     """
     rows, builder = examples.rows, RowsBuilder(stem, masking.late_end)
     for place in range(len(examples)):
         if place % _LOOK_EVERY == 0:
-            check()
+            told(place, len(examples))
         prompt, answer = rows.ids_at(2 * place), rows.ids_at(2 * place + 1)
         other = rows.ids_at(2 * ((place + 1) % len(examples)) + 1)
         for row in with_other(prompt, answer, other, masking):

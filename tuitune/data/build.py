@@ -67,6 +67,8 @@ def _bytes_of(examples: Examples) -> Iterator[memoryview]:
     # What most data sets do not have leaves their hash as it is.
     if len(examples) != len(rows):
         yield examples.starts.data
+    if len(rows.late):
+        yield rows.late.data
     if examples.desirable is not None:
         yield examples.desirable.data
 
@@ -82,15 +84,10 @@ def build(
 ) -> Prepared:
     """Read, convert and tokenise what `recipe` names; raises DataError, and whatever `check` raises to cancel.
 
-    `template` takes the place of the recipe's. Stages of `progress` are "read" (data sets) and "tokenise" (rows).
-    `warn` is told of unusable rows that a stream meets while it is trained on.
+    `template` takes the place of the recipe's. Stages of `progress` are "read" (data sets), "tokenise" (rows) and
+    "pair" (kto's rows with their neighbours). `warn` is told of unusable rows that a stream meets during training.
     """
-    names = dataset_names(recipe.dataset, "dataset")
-    if not names:
-        raise DataError("the recipe names no data set", "Set `dataset` to a name of dataset_info.json, or to identity.")
-    held_names = dataset_names(recipe.eval_dataset, "eval_dataset")
-    if held_names and recipe.val_size:
-        raise DataError("val_size and eval_dataset exclude each other", "Keep one of the two.")
+    names, held_names = _names(recipe)
     if template is None:
         template = choose(recipe.template, tokenizer, recipe.default_system, Style.of(recipe))
     sources = open_sources(names, recipe, progress, check)
@@ -98,8 +95,7 @@ def build(
     report = DataReport()
     for note in (template.warning, *(note for source in (*sources, *held) for note in source.notes)):
         report.add_note(note)
-    encoder = Encoder(recipe, tokenizer, template, report, check)
-    work = _Work(recipe, encoder, progress, check)
+    work = _Work(recipe, Encoder(recipe, tokenizer, template, report, check), progress, check)
     if recipe.streaming:
         return work.streamed(sources, held, template, warn)
     shelf = Shelf.of(recipe, about_data(recipe, sources, held, tokenizer, template))
@@ -110,6 +106,17 @@ def build(
     if found:
         progress("tokenise", found.report.rows, found.report.rows)
     return Prepared(made.train, made.evaluation, made.report, template, cached=found is not None)
+
+
+def _names(recipe: DataOptions) -> tuple[list[str], list[str]]:
+    """Return the names of the data sets to train and to evaluate on; raises DataError."""
+    names = dataset_names(recipe.dataset, "dataset")
+    if not names:
+        raise DataError("the recipe names no data set", "Set `dataset` to a name of dataset_info.json, or to identity.")
+    held = dataset_names(recipe.eval_dataset, "eval_dataset")
+    if held and recipe.val_size:
+        raise DataError("val_size and eval_dataset exclude each other", "Keep one of the two.")
+    return names, held
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,7 @@ class _Work:
     def all(self, sources: Sequence[Source], held: Sequence[Source], folder: Path) -> Loaded:
         """Return training and evaluation set; their arrays are files in `folder`."""
         encoded, counts = self._encoded(sources, "dataset", folder / "rows")
-        arranger = Arranger(self.recipe, self.encoder.masking, self.check, folder)
+        arranger = Arranger(self.recipe, self.encoder.masking, self.check, folder, self.progress)
         train, evaluation = arranger.arranged(encoded, counts)
         if held:
             evaluation = self.evaluation(held, folder)
@@ -159,7 +166,7 @@ class _Work:
     def evaluation(self, held: Sequence[Source], folder: Path | None) -> Examples:
         """Return the examples of eval_dataset."""
         encoded, _ = self._encoded(held, "eval_dataset", None if folder is None else folder / "eval_rows")
-        return Arranger(self.recipe, self.encoder.masking, self.check, folder).evaluation(encoded)
+        return Arranger(self.recipe, self.encoder.masking, self.check, folder, self.progress).evaluation(encoded)
 
     def _encoded(self, sources: Sequence[Source], what: str, stem: Path | None) -> tuple[Examples, list[int]]:
         """Return the usable rows of `sources` one after another, and how many each has; DataError if none is left."""

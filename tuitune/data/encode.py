@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from tuitune.data.sources import Source
     from tuitune.data.templates.base import Template
 
-# A batch is less than a tenth of a second of work, so that a cancelled run stops at once.
-CHARACTERS = 100_000
-ROWS = 500
+# A batch is less than a tenth of a second of work, also on a slow machine, so that a cancelled run stops at once.
+CHARACTERS = 50_000
+ROWS = 250
 REASONS = 3
 
 

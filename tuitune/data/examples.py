@@ -109,6 +109,12 @@ class Examples:
         """Tokens of the longest sequence."""
         return int(self.rows.lengths.max()) if len(self.rows) else 0
 
+    @property
+    def largest(self) -> int:
+        """Tokens of the largest example, all its sequences together."""
+        offsets = np.concatenate(([0], np.cumsum(self.rows.lengths)))[self.starts]
+        return int(np.diff(offsets).max()) if len(self) else 0
+
     def select(self, places: Sequence[int] | NDArray[np.int64]) -> Examples:
         """Return the examples at `places`, in that order; their tokens are not copied."""
         chosen = np.asarray(places, dtype=np.int64)

@@ -170,19 +170,27 @@ def _sentence(entry: Entry, seen: dict[str, object], kind: str) -> str:
 
 
 def _unknown(seen: dict[str, object], name: str, stage: str) -> DataError:
-    named = listed(seen)
-    if KINDS[stage] == "pair" and "chosen" not in seen:
-        return DataError(f"{name}: rows have no `chosen`; stage {stage} learns from {WANTED['pair']}", _named(named))
-    if KINDS[stage] == "label" and not any(column in seen for column in _LABELS):
-        return DataError(f"{name}: rows have no `label`; stage {stage} learns from {WANTED['label']}", _named(named))
-    return DataError(
-        f"{name}: the columns {named} are of no known format; stage {stage} learns from {WANTED[KINDS[stage]]}",
-        f"{_USE[KINDS[stage]]}; or say in {CATALOG} which column is which.",
-    )
+    kind, other = KINDS[stage], _other_kind(seen, KINDS[stage])
+    if other is not None:
+        stages = " or ".join(each for each, found in KINDS.items() if found == other)
+        message = f"its rows hold {WANTED[other]} ({listed(seen)})"
+        hint = f"Set stage: {stages}; or say in {CATALOG} which column is which."
+    else:
+        message = f"the columns {listed(seen)} are of no known format"
+        hint = f"{_USE[kind]}; or say in {CATALOG} which column is which."
+    if kind == "pair" and "chosen" not in seen:
+        message = f"rows have no `chosen`: {message}"
+    if kind == "label" and not any(column in seen for column in _LABELS):
+        message = f"rows have no `label`: {message}"
+    return DataError(f"{name}: {message}; stage {stage} learns from {WANTED[kind]}", hint)
 
 
-def _named(columns: str) -> str:
-    return f"They have: {columns}. Say in {CATALOG} which column is which."
+def _other_kind(seen: dict[str, object], kind: Kind) -> Kind | None:
+    """Return what rows with these columns are good for, if it is not `kind`."""
+    kinds: tuple[Kind, ...] = ("pair", "label", "answer")
+    found = next((each for each in kinds if each != kind and _OPTIONS[each](seen)), None)
+    plain = kind != "text" and isinstance(seen.get("text"), str)
+    return found or ("text" if plain else None)
 
 
 def _ask(options: Sequence[Columns], name: str, place: str) -> NoReturn:

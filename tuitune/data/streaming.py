@@ -18,7 +18,7 @@ from tuitune.data.collect import Collector
 from tuitune.data.encode import Encoder, Item
 from tuitune.data.examples import Example, Examples
 from tuitune.data.kinds import with_other
-from tuitune.data.options import DataOptions, packs
+from tuitune.data.options import KINDS, DataOptions, packs
 from tuitune.data.packing import best_fit
 from tuitune.data.report import DataReport
 from tuitune.data.rows import IGNORED, Row
@@ -66,6 +66,11 @@ class Stream:
     def longest(self) -> int:
         """Tokens of the longest sequence there can be."""
         return self.options.cutoff_len
+
+    @property
+    def largest(self) -> int:
+        """Tokens of the largest example there can be."""
+        return self.longest * (2 if KINDS[self.options.stage] == "pair" else 1)
 
     @property
     def digest(self) -> str:

@@ -183,6 +183,12 @@ class Build:
         base = model.get_base_model() if hasattr(model, "get_base_model") else model
         longest = max(rows.longest for rows in (data.train, data.evaluation) if rows is not None)
         longest += self.stage.longer_by
+        # What kto looks at beside an answer goes through the model by itself, without a gradient.
+        largest = (
+            longest
+            if self.recipe.stage == "kto"
+            else self.stage.longer_by + max(rows.largest for rows in (data.train, data.evaluation) if rows is not None)
+        )
         with trainer.precision():
             path, why = self.method.path(model, self.recipe, pad) or paths.choose(
                 base, longest=longest, pad=pad, dropout=self.method.noise(self.recipe), autocast=plan.autocast_dtype,
@@ -198,7 +204,7 @@ class Build:
         if why:
             session.warn(f"rows are padded for this model: {why}", "same gradient, more work")
         if not plan.tokens_per_batch:
-            plan, tight = settle(plan, self.recipe, model, folder, longest=longest, path=path.name)
+            plan, tight = settle(plan, self.recipe, model, folder, longest=largest, path=path.name)
             if tight:
                 session.warn(tight, "lower cutoff_len, choose a smaller model, or free memory on the device")
         trainer.plan, trainer.model_path = plan, path

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from tuitune.data.sources import must_exist
 from tuitune.data.templates import KNOWN_ELSEWHERE, NAMES
+from tuitune.data.templates.table import TEMPLATES
+from tuitune.data.templates.tools import tool_format
 from tuitune.errors import DataError, ModelError
 from tuitune.fit.misfits import misfits
 from tuitune.fit.models import resolve
@@ -29,9 +31,14 @@ def preflight(recipe: Recipe) -> list[Problem]:
     for key in ("dataset", "eval_dataset"):
         for name in getattr(recipe, key):
             problems += _tried(key, name, lambda name: must_exist(name, recipe))
-    for name in recipe.adapter_name_or_path:
-        problems += _tried("adapter_name_or_path", name, lambda name: adapter_folder(recipe, name))
-    return problems + _template(recipe.template)
+    for key in ("adapter_name_or_path", "ref_model_adapters"):
+        for name in getattr(recipe, key):
+            problems += _tried(key, name, lambda name: adapter_folder(recipe, name))
+    if recipe.ref_model is not None:
+        problems += _tried(
+            "ref_model", recipe.ref_model, lambda name: resolve(name, search=near, cache_dir=recipe.cache_dir)
+        )
+    return problems + _template(recipe.template) + _style(recipe)
 
 
 def _tried(key: str, value: str, look: Callable[[str], object]) -> list[Problem]:
@@ -49,5 +56,19 @@ def _template(name: str | None) -> list[Problem]:
         hint = "leave template out: the tokenizer's own chat template is used then"
         return [Problem("template", name, f"{name} is one of LLaMA-Factory's that is not built in", hint)]
     close = difflib.get_close_matches(name, NAMES, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(NAMES)}; unset, the tokenizer's own is used"
+    hint = f"did you mean {close[0]}?" if close else "it is one of LLaMA-Factory's names, or unset: the tokenizer's own"
     return [Problem("template", name, f"there is no template {name}", hint)]
+
+
+def _style(recipe: Recipe) -> list[Problem]:
+    """Return what the template cannot do that is asked of it."""
+    problems: list[Problem] = []
+    if recipe.tool_format is not None:
+        problems += _tried("tool_format", recipe.tool_format, tool_format)
+    template = TEMPLATES.get(recipe.template or "")
+    if recipe.train_on_prompt and template is not None and template.late:
+        words = (
+            f"template {template.name} ends answers late (efficient_eos of LLaMA-Factory), so prompts cannot be learnt"
+        )
+        problems.append(Problem("train_on_prompt", True, words, "remove it, or use another template"))
+    return problems

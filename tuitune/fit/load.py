@@ -102,4 +102,5 @@ def _copy(recipe: Recipe, shape: ModelShape, formats: Precision) -> int:
         known = layers.modules(shape) or ()
         asked = recipe.model_copy(update={"quantization_bit": bits})
         return quantised.weight_bytes(asked, known, bool(shape.tied), formats.compute_bytes)
-    return layers.elements(layers.whole(shape) or ()) * formats.compute_bytes
+    # In the format of the trained model's weights, so that both compute the same.
+    return layers.elements(layers.whole(shape) or ()) * _frozen_bytes(recipe, formats)

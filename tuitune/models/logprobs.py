@@ -58,7 +58,7 @@ class _TokenScores(torch.autograd.Function):
             values[start:end] = logits.gather(1, t[:, None])[:, 0] - lse
             if kept is None and not with_entropy:
                 continue
-            p = (logits - lse[:, None]).exp_()
+            p = (logits - lse[:, None] if with_entropy else logits.sub_(lse[:, None])).exp_()
             if with_entropy:
                 entropy[start:end] = lse - logits.mul_(p).sum(-1)
             if kept is not None:

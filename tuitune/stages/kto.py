@@ -60,7 +60,8 @@ class _Seen:
 class Kto(Stage):
     """1 - sigmoid(beta * (log ratio - KL)) for a good answer, with both signs turned for a bad one (equation 8).
 
-    pref_ftx adds the mean loss per token of each good answer. Everything is averaged over all examples of a step.
+    pref_ftx adds the mean loss per token of each good answer. Everything is averaged over all examples of a step, as in
+    LLaMA-Factory with one row in a micro-batch; with more its pref_ftx depends on how a step is cut.
     """
 
     name: ClassVar[str] = "kto"
@@ -170,6 +171,8 @@ class Kto(Stage):
     def end_of_evaluation(self) -> dict[str, float]:
         """Return loss, baseline and margin of all examples together, which no part of them could know."""
         seen = list(self._evaluated.values())
+        if not seen:
+            return {}
         good = torch.tensor([each.good for each in seen])
         ratios, more = (
             torch.tensor(v, dtype=torch.float64) for v in zip(*((e.ratio, e.more) for e in seen), strict=True)

@@ -68,7 +68,7 @@ class Teller:
                 return [line for line in (self._warm(event), self._spike(event), self._breaks(event)) if line]
             case events.Sampled() if not self._sampled:
                 self._sampled = True
-                return [LogLine(event.t, "first answers judged", "7 shows them")]
+                return [LogLine(event.t, "answers", "7 shows them")]
             case events.Paused(step=step):
                 self._paused_at = event.t
                 return [LogLine(event.t, "paused", f"at step {step:,}", "warn")]

@@ -11,7 +11,7 @@ from tuitune.data.templates.base import Style, Template
 from tuitune.data.templates.elsewhere import KNOWN_ELSEWHERE
 from tuitune.data.templates.named import NamedTemplate
 from tuitune.data.templates.own import NAME, own
-from tuitune.data.templates.plain import id_of
+from tuitune.data.templates.renamed import id_of
 from tuitune.data.templates.table import TEMPLATES
 from tuitune.errors import DataError
 
@@ -73,8 +73,8 @@ def _unknown(name: str, tokenizer: PreTrainedTokenizerBase) -> DataError:
             "Leave `template` out: the tokenizer brings its own chat template, and that is used.",
         )
     near = difflib.get_close_matches(name, NAMES, n=1)
-    known = f"there are {', '.join(NAMES)}."
-    hint = f"Did you mean {near[0]!r}? Otherwise {known}" if near else known.capitalize()
+    known = "a name of LLaMA-Factory's, such as qwen3, llama3 or chatml, or none where the tokenizer has its own."
+    hint = f"Did you mean {near[0]!r}? Otherwise use {known}" if near else f"Use {known}"
     if name in KNOWN_ELSEWHERE:
         return DataError(f"template {name!r} is one of LLaMA-Factory's that is not built in", hint)
     return DataError(f"there is no template {name!r}", hint)

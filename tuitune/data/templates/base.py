@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from tuitune.data.conversation import Conversation, Message
-from tuitune.data.templates.plain import Text, Unspeakable, id_of, plain_ids
+from tuitune.data.templates.plain import Text, Unspeakable
+from tuitune.data.templates.renamed import id_of, plain_ids
 from tuitune.errors import DataError
 
 if TYPE_CHECKING:

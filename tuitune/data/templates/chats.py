@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tuitune.data.conversation import Conversation, Message
+from tuitune.data.conversation import BETWEEN_REPLIES, Conversation, Message
 from tuitune.data.templates import tools
 from tuitune.data.templates.base import Style
 from tuitune.data.templates.plain import Shield, marks_of
@@ -18,30 +18,36 @@ if TYPE_CHECKING:
 
 _WORDS = (("<think>", "</think>"), ("<seed:think>", "</seed:think>"), ("◁think▷", "◁/think▷"))
 _PROBE = "tuitune_probe"
-_PROBED: tuple[dict[str, Any], ...] = (
-    {
-        "type": "function",
-        "function": {"name": _PROBE, "description": _PROBE, "parameters": {"type": "object", "properties": {}}},
-    },
+_PROBED = tools.dumps(
+    [
+        {
+            "type": "function",
+            "function": {"name": _PROBE, "description": _PROBE, "parameters": {"type": "object", "properties": {}}},
+        }
+    ]
 )
 
 
 @dataclass(frozen=True)
 class Turns:
-    """One conversation as a chat; `system` is what stands before the messages, `rejected` the worse last answer."""
+    """One conversation as chats: `system` stands before the messages, `rejected` is the worse last answer.
+
+    Each message is a chat of its own: what several tools replied is several messages there. tools: JSON, or "".
+    """
 
     system: Chat
-    messages: Chat
-    rejected: dict[str, Any] | None
-    tools: tuple[dict[str, Any], ...]
+    messages: list[Chat]
+    rejected: Chat | None
+    tools: str
     thinking: bool | None
     remember: bool
     thoughts: Thoughts
     shield: Shield
 
-    def request(self, count: int, messages: Sequence[dict[str, Any]] | None = None) -> Request:
+    def request(self, count: int, messages: Sequence[Chat] | None = None) -> Request:
         """Return the first `count` messages to be rendered, with the opening of an answer where one is due."""
-        chat = [*self.system, *(self.messages if messages is None else messages)[:count]]
+        told = (self.messages if messages is None else messages)[:count]
+        chat = [*self.system, *(each for message in told for each in message)]
         return Request(chat, count % 2 == 1, self.tools, self.thinking, self.remember)
 
     def growing(self) -> Iterator[Request]:
@@ -56,7 +62,8 @@ class Chats:
     """Makes chats for one tokenizer; `in_words` tells whether tools had to be written without the template's help."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, default_system: str, style: Style) -> None:
-        template = tokenizer.get_chat_template()
+        given = tokenizer.chat_template
+        template = "\n".join(given.values()) if isinstance(given, dict) else str(given)
         self._tokenizer, self._default_system, self._style = tokenizer, default_system, style
         self.marks = marks_of(tokenizer, template)
         self.in_words = False
@@ -70,18 +77,18 @@ class Chats:
         shield = Shield(self.marks)
         settled = settle(talk, self._thoughts if self._thinks else None, self._style)
         words = self._form(talk)
-        offered = tuple(shield.hide_all(tools.read_tools(talk.tools))) if talk.tools.strip() else ()
+        offered = shield.hide_all(tools.read_tools(talk.tools)) if talk.tools.strip() else []
         system = shield.hide(talk.system or "", everywhere=False) or self._default_system
         if words is not None and offered:
             system += words.describe(offered)
-            system, offered = system.lstrip("\n"), ()
+            system, offered = system.lstrip("\n"), []
         said = [self._message(place, settled.messages, words, shield) for place in range(len(settled.messages))]
         rejected = settled.rejected
         worse = None if rejected is None else self._message(0, [rejected], words, shield)
         return Turns(
             [{"role": "system", "content": system}] if system else [], said, worse,
-            tuple(tools.wrapped(tool) for tool in offered), self._thinking(talk), self._style.preserve_thinking,
-            self._thoughts, shield,
+            tools.dumps(list(map(tools.wrapped, offered))) if offered else "", self._thinking(talk),
+            self._style.preserve_thinking, self._thoughts, shield,
         )  # fmt: skip
 
     def _thinking(self, talk: Conversation) -> bool | None:
@@ -107,21 +114,19 @@ class Chats:
             self._takes = isinstance(text, str) and _PROBE in text
         return self._takes
 
-    def _message(
-        self, place: int, messages: Sequence[Message], words: tools.ToolFormat | None, shield: Shield
-    ) -> dict[str, Any]:
+    def _message(self, place: int, messages: Sequence[Message], words: tools.ToolFormat | None, shield: Shield) -> Chat:
         message = messages[place]
         if message.role == "user":
-            return {"role": "user", "content": shield.hide(message.content, everywhere=True)}
+            return [{"role": "user", "content": shield.hide(message.content, everywhere=True)}]
         if message.role == "observation":
             return self._observation(place, messages, words, shield)
         content, calls = self._answer(message, shield)
         if words is not None and calls:
-            return {"role": "assistant", "content": content + words.say(calls)}
+            return [{"role": "assistant", "content": content + words.say(calls)}]
         answer: dict[str, Any] = {"role": "assistant", "content": content}
         if calls:
             answer["tool_calls"] = [_told(call, place, number) for number, call in enumerate(calls)]
-        return answer
+        return [answer]
 
     def _answer(self, message: Message, shield: Shield) -> tuple[str, list[tools.Call]]:
         thought, said = self._thoughts.cut(message.content)
@@ -133,16 +138,18 @@ class Chats:
         return held + shield.hide(before, everywhere=False), calls
 
     @staticmethod
-    def _observation(
-        place: int, messages: Sequence[Message], words: tools.ToolFormat | None, shield: Shield
-    ) -> dict[str, Any]:
-        content = shield.hide(messages[place].content, everywhere=True)
+    def _observation(place: int, messages: Sequence[Message], words: tools.ToolFormat | None, shield: Shield) -> Chat:
+        replies = [shield.hide(each, everywhere=True) for each in messages[place].content.split(BETWEEN_REPLIES)]
         if words is not None:
-            return {"role": "user", "content": content}
-        told = {"role": "tool", "content": content, "tool_call_id": _number(place - 1, 0)}
+            return [{"role": "user", "content": "\n".join(replies)}]
+        told: Chat = [
+            {"role": "tool", "content": reply, "tool_call_id": _number(place - 1, number)}
+            for number, reply in enumerate(replies)
+        ]
         if place and messages[place - 1].role == "function":
             calls = tools.read_calls(Thoughts().cut(messages[place - 1].content)[1])[1]
-            told["name"] = shield.hide(calls[0].name, everywhere=False)
+            for reply, call in zip(told, calls, strict=False):
+                reply["name"] = shield.hide(call.name, everywhere=False)
         return told
 
 
@@ -156,10 +163,12 @@ def _number(place: int, number: int) -> str:
     return f"call{place:03d}{number:02d}"[-9:]
 
 
-def replaced(message: dict[str, Any], words: str) -> dict[str, Any]:
+def replaced(message: Chat, words: str) -> Chat:
     """Return a message that says `words` instead; one that calls tools calls one of that name."""
-    if "tool_calls" not in message:
-        return {**message, "content": words}
-    first = message["tool_calls"][0]
-    call = {**first, "function": {**first["function"], "name": words}}
-    return {**message, "content": "", "tool_calls": [call, *message["tool_calls"][1:]]}
+    first, *others = message
+    empty = [{**other, "content": ""} for other in others]
+    if "tool_calls" not in first:
+        return [{**first, "content": words}, *empty]
+    call, *more = first["tool_calls"]
+    call = {**call, "function": {**call["function"], "name": words}}
+    return [{**first, "content": "", "tool_calls": [call, *more]}]

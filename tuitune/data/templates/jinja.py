@@ -3,38 +3,79 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tuitune.data.templates.named import CONTENT, NamedTemplate, Slot, Slots, Token
+from tuitune.data.templates.tools import tool_format
 
 if TYPE_CHECKING:
     from tuitune.data.templates.thoughts import Thoughts
 
-_NO_TOOLS = "this chat template was made of a template with a name: give tools in the text of the system message"
-
 
 def written(template: NamedTemplate) -> str:
-    """Return Jinja that renders dialogues as the template's prompts and answers; tools are refused in words."""
-    user, assistant = _said(template.user), _said(template.assistant)
-    observation = _said(template.observation or template.user)
-    system = _slots(template.system, "system")
-    first = f"{{% set content = {_joined(template.system, 'system')} + content %}}"
+    """Return Jinja that renders dialogues as the template's prompts and answers.
+
+    A user's message opens the answer by itself. Tools and calls are written in the template's tool format; messages of
+    tools that follow one another are one observation.
+    """
+    template = _ended(template)
+    function = _slots(template.function or template.assistant)
     return (
-        f"{{% if tools %}}{{{{ raise_exception({_quoted(_NO_TOOLS)}) }}}}{{% endif %}}"
+        _system(template)
+        + _thinking(template)
+        + _slots(template.prefix)
+        + ("" if template.fused else f"{{% if system %}}{_slots(template.system, 'system')}{{% endif %}}")
+        + "{% set heard = namespace(said='') %}"
+        + "{% for message in turns %}{% set content = message['content'] or '' %}"
+        + (_fused(template) if template.fused else "")
+        + f"{{% if message['role'] == 'user' %}}{_slots(template.user)}{_opening(template.thoughts)}"
+        + f"{{% elif message['role'] == 'tool' %}}{_observation(template)}"
+        + f"{{% elif message['role'] == 'assistant' %}}{_remembered(template)}"
+        + "{% if message.tool_calls %}{% set calls %}"
+        + tool_format(template.tool_form).calling.jinja()
+        + f"{{% endset %}}{{% set content = content ~ calls %}}{function}"
+        + f"{{% else %}}{_slots(template.assistant)}{{% endif %}}{{% endif %}}{{% endfor %}}"
+    )
+
+
+def _ended(template: NamedTemplate) -> NamedTemplate:
+    """Spell the end token of a template that has its own, whatever the tokenizer says."""
+    if not template.own_end:
+        return template
+
+    def spelled(slots: Slots) -> Slots:
+        return tuple(template.stop[0] if slot is Slot.EOS else slot for slot in slots)
+
+    return replace(
+        template, user=spelled(template.user), assistant=spelled(template.assistant), system=spelled(template.system),
+        prefix=spelled(template.prefix), function=spelled(template.function), observation=spelled(template.observation),
+    )  # fmt: skip
+
+
+def _system(template: NamedTemplate) -> str:
+    return (
         "{% set told = messages[0]['content'] if messages[0]['role'] == 'system' else '' %}"
         f"{{% set system = told or {_quoted(template.default_system)} %}}"
         "{% set turns = messages[1:] if messages[0]['role'] == 'system' else messages %}"
-        + _thinking(template)
-        + _slots(template.prefix, "''")
-        + ("" if template.fused else f"{{% if system %}}{system}{{% endif %}}")
-        + "{% for message in turns %}{% set content = message['content'] %}"
-        + (f"{{% if loop.first and system %}}{first}{{% endif %}}" if template.fused else "")
-        + f"{{% if message['role'] == 'user' %}}{user}{_opening(template.thoughts)}"
-        + f"{{% elif message['role'] == 'tool' %}}{observation}{_opening(template.thoughts)}"
-        + "{% elif message['role'] == 'assistant' %}"
-        + f"{{% if message.tool_calls %}}{{{{ raise_exception({_quoted(_NO_TOOLS)}) }}}}{{% endif %}}"
-        + f"{_remembered(template)}{assistant}{{% endif %}}"
-        + "{% endfor %}"
+        f"{{% if tools %}}{{% set offered %}}{tool_format(template.tool_form).listing.jinja()}{{% endset %}}"
+        "{% set system = system ~ offered %}{% endif %}"
+    )
+
+
+def _fused(template: NamedTemplate) -> str:
+    joined = _joined(template.system, "system")
+    return f"{{% if loop.first and system %}}{{% set content = {joined} + content %}}{{% endif %}}"
+
+
+def _observation(template: NamedTemplate) -> str:
+    """Write what tools replied, several replies as one."""
+    between = _quoted(template.between_replies)
+    return (
+        "{% set following = not loop.first and loop.previtem['role'] == 'tool' %}"
+        f"{{% set heard.said = heard.said ~ {between} ~ content if following else content %}}"
+        "{% if loop.last or loop.nextitem['role'] != 'tool' %}{% set content = heard.said %}"
+        f"{_slots(template.observation or template.user)}{_opening(template.thoughts)}{{% endif %}}"
     )
 
 
@@ -68,11 +109,7 @@ def _remembered(template: NamedTemplate) -> str:
     )
 
 
-def _said(slots: Slots) -> str:
-    return _slots(slots, "content")
-
-
-def _slots(slots: Slots, content: str) -> str:
+def _slots(slots: Slots, content: str = "content") -> str:
     return f"{{{{ {_joined(slots, content)} }}}}" if slots else ""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from tuitune.data.conversation import Conversation, Message
+from tuitune.data.conversation import BETWEEN_REPLIES, Conversation, Message
 from tuitune.data.templates import tools
 from tuitune.data.templates.base import Element, Piece, Style, known_ids, prompt_of
 from tuitune.data.templates.plain import Marks, Shield, Unspeakable, marks_of
@@ -97,6 +97,12 @@ class NamedTemplate:
         return dataclasses.replace(self, style=style, tool_form=form, function=function)
 
     @property
+    def between_replies(self) -> str:
+        """What stands between the replies of several tools."""
+        tagged = any(isinstance(slot, str) and "<tool_response>\n{content}" in slot for slot in self.observation)
+        return BETWEEN_REPLIES if tagged else "\n"
+
+    @property
     def spelled(self) -> str:
         """Every text that the template writes by itself."""
         slots = (*self.prefix, *self.system, *self.user, *self.assistant, *self.observation, *self.function)
@@ -160,9 +166,11 @@ class _Writer:
         return self._filled(self._system, system, shield) if system and not self._template.fused else ()
 
     def _message(self, message: Message, before: str, shield: Shield) -> Piece:
-        if message.role in ("user", "observation"):
-            slots = self._user if message.role == "user" else self._observation
-            return self._filled(slots, before + shield.hide(message.content, everywhere=True), shield)
+        if message.role == "user":
+            return self._filled(self._user, before + shield.hide(message.content, everywhere=True), shield)
+        if message.role == "observation":
+            replies = (shield.hide(each, everywhere=True) for each in message.content.split(BETWEEN_REPLIES))
+            return self._filled(self._observation, before + self._template.between_replies.join(replies), shield)
         thoughts = self._template.thoughts or Thoughts()
         thought, said = thoughts.cut(message.content)
         if message.role == "assistant":

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 from tuitune.data.conversation import UnusableRow
 from tuitune.data.templates.chats import Turns, replaced
-from tuitune.data.templates.plain import PLACE, Marks
+from tuitune.data.templates.plain import LAST, PLACE, Marks
 from tuitune.data.templates.rendering import Chat, Renderer, Request
+
+
+_SIGN = re.compile(f"[{chr(PLACE)}-{chr(LAST)}]")
 
 
 class Refused(Exception):
@@ -28,10 +31,22 @@ class Cutter:
     """
 
     def __init__(self, turns: Turns, marks: Marks, renderer: Renderer) -> None:
-        self._turns, self._renderer = turns, renderer
-        self._marks = re.compile(f"({marks.found(True).pattern})")
-        self._signs = [chr(PLACE + place) for place in range(len(turns.messages))]
-        self._asked = re.compile(f"[{''.join(self._signs[::2])}]")
+        self._turns, self._known, self._renderer = turns, marks, renderer
+
+    @cached_property
+    def _marks(self) -> re.Pattern[str]:
+        return re.compile(f"({self._known.found(True).pattern})")
+
+    @cached_property
+    def _signs(self) -> list[str]:
+        count = len(self._turns.messages)
+        if count > LAST - PLACE:
+            raise Refused(f"the conversation has {count} messages, too many for this chat template to be taken apart")
+        return [chr(PLACE + place) for place in range(count)]
+
+    @cached_property
+    def _asked(self) -> re.Pattern[str]:
+        return re.compile(f"[{''.join(self._signs[::2])}]")
 
     def cut(self, grown: Sequence[str | UnusableRow]) -> list[str] | str | None:
         """Return the text of each piece, the reason why the template refuses, or None if it cannot be split."""
@@ -91,7 +106,7 @@ class Cutter:
         pieces.append(bare[end:])
         return pieces if "".join(pieces) == prompt else None
 
-    def _last(self, prompt: str, whole: str, message: dict[str, Any]) -> str | None:
+    def _last(self, prompt: str, whole: str, message: Chat) -> str | None:
         """Return the last answer, which is `whole` behind `prompt` where the template is orderly."""
         if whole.startswith(prompt):
             return whole[len(prompt) :]
@@ -99,11 +114,11 @@ class Cutter:
         signs = [*self._with(range(place))[:place], replaced(message, self._signs[place])]
         opened, skeleton = self._render([self._turns.request(place, signs), self._turns.request(place + 1, signs)])
         parts = skeleton.partition(self._signs[place])
-        if not self._in_order(skeleton, place + 1) or "tool_calls" in message or not whole.endswith(parts[2]):
+        if not self._in_order(skeleton, place + 1) or "tool_calls" in message[0] or not whole.endswith(parts[2]):
             return None
         thoughts = self._turns.thoughts
         if prompt.rstrip("\n").endswith(thoughts.opening.strip()):
-            return thoughts.continued(message["content"], prompt) + parts[2]
+            return thoughts.continued(message[0]["content"], prompt) + parts[2]
         edges = self._edges(opened, parts, parts[2])
         if edges is None:
             return None
@@ -113,7 +128,7 @@ class Cutter:
 
     def _in_order(self, skeleton: str, size: int) -> bool:
         """Return whether the signs of the first `size` messages stand in `skeleton` once each and in turn."""
-        return [sign for sign in skeleton if sign in self._signs] == self._signs[:size]
+        return _SIGN.findall(skeleton) == self._signs[:size]
 
     def _edges(self, opened: str, parts: tuple[str, str, str], closing: str) -> tuple[int, int] | None:
         """Return how many characters before and behind an answer's sign belong to it; no other message may be there."""
@@ -151,12 +166,12 @@ class Cutter:
     def _parts(self, text: str) -> list[str]:
         return [part for part in self._marks.split(text) if part]
 
-    def _with(self, places: Iterable[int]) -> Chat:
+    def _with(self, places: Iterable[int]) -> list[Chat]:
         """Return the messages with signs for the texts at `places`."""
-        chat = list(self._turns.messages)
+        messages = list(self._turns.messages)
         for place in places:
-            chat[place] = replaced(chat[place], self._signs[place])
-        return chat
+            messages[place] = replaced(messages[place], self._signs[place])
+        return messages
 
     def _render(self, requests: Sequence[Request]) -> list[str]:
         found: list[str] = []

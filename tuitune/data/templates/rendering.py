@@ -18,23 +18,26 @@ Chat = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Request:
-    """A chat to be rendered; `opening`: with the opening of an answer; `thinking` is the template's enable_thinking."""
+    """A chat to be rendered, `opening`: with the opening of an answer.
+
+    tools: JSON, or "". thinking: the template's enable_thinking. remember: with earlier thoughts.
+    """
 
     chat: Chat
     opening: bool
-    tools: tuple[dict[str, Any], ...] = ()
+    tools: str = ""
     thinking: bool | None = None
     remember: bool = False
 
-    def key(self) -> str:
+    def key(self) -> tuple[object, ...]:
         """Return what chats of one call have in common."""
-        return json.dumps([self.opening, self.tools, self.thinking, self.remember])
+        return self.opening, self.tools, self.thinking, self.remember
 
     def variables(self) -> dict[str, Any]:
         """Return what the template is told; a template ignores what it does not know."""
         told: dict[str, Any] = {"add_generation_prompt": self.opening}
         if self.tools:
-            told["tools"] = list(self.tools)
+            told["tools"] = json.loads(self.tools)
         if self.thinking is not None:
             told["enable_thinking"] = self.thinking
         if self.remember:
@@ -50,7 +53,7 @@ class Renderer:
 
     def all(self, requests: Sequence[Request]) -> list[str | UnusableRow]:
         """Render each request; one that the template refuses becomes the reason."""
-        groups: dict[str, list[int]] = {}
+        groups: dict[tuple[object, ...], list[int]] = {}
         for place, request in enumerate(requests):
             groups.setdefault(request.key(), []).append(place)
         found: list[str | UnusableRow] = [""] * len(requests)

@@ -50,8 +50,8 @@ class Line:
 class Flow:
     """The tokens `start` to `stop` of a sequence in lines of `width` cells.
 
-    prose: as text, without marks for blanks and line ends. ids: with room for the id below each token. gaps: an empty
-    line between turns.
+    prose: as text, without marks for blanks, line ends and parts of characters. ids: with room for the id below each
+    token. gaps: an empty line between turns.
     """
 
     def __init__(
@@ -140,6 +140,8 @@ class Flow:
         return _LINES.findall(token.text) or [token.text]
 
     def _bits(self, token: Token, text: str) -> Iterator[Bit]:
+        if self._prose and token.partial:
+            return
         shown = text.translate(_PLAIN) if self._prose else dotted(text)
         for part in chop_cells(shown, self.width) if cell_len(shown) > self.width else (shown,):
             width = cell_len(part)

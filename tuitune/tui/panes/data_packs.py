@@ -11,7 +11,7 @@ from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
 from tuitune.tui.kit.pane import DrawnPane
-from tuitune.tui.kit.rows import R, Row, cells, fit, grounded, split
+from tuitune.tui.kit.rows import R, Row, cells, fit, grounded, split, width_of
 from tuitune.tui.kit.wrapping import wrapped
 
 if TYPE_CHECKING:
@@ -107,8 +107,10 @@ micro-batch.
         if side is None or not len(self):
             return []
         words = "packs: sequences that do not see each other" if side.packs is not None else _about(side)
-        head: list[Row] = [*(R("quiet", line) for line in wrapped(words, width)), []]
-        head.append(split([], R("quiet", "tokens   full  of"), width, " ", "ink"))
+        columns = R("quiet", " tokens   full   of")
+        about = wrapped(words, width - width_of(columns))
+        head: list[Row] = [R("quiet", line) for line in about[:-1]]
+        head.append(split(R("quiet", about[-1]), columns, width, " ", "ink"))
         self._above = 1 + len(head)
         room = max(1, height - len(head))
         self._top = max(min(self._top, self._at, len(self) - room), self._at - room + 1, 0)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _WHEEL = 3
 _ROOMY = 20  # rows of the body from which on blank lines part the turns
+_WITH_KEYS = 60  # cells of the title from which on it names keys
 _BESIDE = 100  # columns of the screen from which on two answers stand next to each other
 _KEYS = (
     ("up,k", "line(-1)", "Up", "data.up", "the token above"),
@@ -82,33 +83,35 @@ Two answers to one prompt stand beside each other where there is room; their pro
         self._words: list[Note] = []
         self._page: Page | None = None
         self._at, self._top, self._above = At(0, 0), 0, 0
-        self._counts = (0, 0, 0)
+        self._counts, self._which = (0, 0, 0), ""
 
     @property
     def meta(self) -> Row:
-        """The keys that go to other examples."""
+        """Which example it is, and the keys that go to others."""
         if self._view is None:
             return []
-        # Under tabs the title itself is left out.
-        here = R("strong b", f"{self.label}   ") if self.screen.has_class("-narrow") else []
-        return [*here, *R("accent", "n p", "quiet", " row   ", "accent", "!", "quiet", " next problem")]
+        keys = R("accent", "   n p", "quiet", " row   ", "accent", "!", "quiet", " next problem")
+        return [*R("strong b", self._which), *(keys if self.content_size.width >= _WITH_KEYS else [])]
 
     def show(self, side: Side | None, place: int | None, words: list[Note]) -> None:
         """Show an example, and what is to be said about it; None shows the notes only."""
         self._side = side
         self._view = None if side is None or place is None else side.view(place)
         self._words, self._page, self._top = words, None, 0
-        self.label = "Tokens"
+        self._which = ""
         if self._view is not None:
             strands = self._view.strands
             trained = sum(strand.trained for strand in strands)
             marks = sum(strand.marks for strand in strands)
             self._counts = (trained, self._view.tokens - trained - marks, marks)
-            origin = clean_line(self._view.origin).rpartition("/")[2]
-            packed = side is not None and side.packs is not None
-            self.label = f"pack {self._view.place + 1:,}" if packed else origin or f"example {self._view.place + 1:,}"
+            self._which = self._named(self._view)
         self._at = self._fresh(self.content_size.width, self.content_size.height).first if self._view else At(0, 0)
         self.redraw()
+
+    def _named(self, view: View) -> str:
+        if self._side is not None and self._side.packs is not None and self._side.several:
+            return f"pack {view.place + 1:,}"
+        return clean_line(view.origin).rpartition("/")[2] or f"example {view.place + 1:,}"
 
     def say(self, notes: list[Note]) -> None:
         """Show notes above the example."""

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import difflib
 
-from tuitune.data.templates.tools.calls import Call, Unreadable, read_calls, read_tools, wrapped
+from tuitune.data.templates.tools.calls import Call, Unreadable, dumps, read_calls, read_tools, wrapped
 from tuitune.data.templates.tools.formats import ToolFormat
 from tuitune.data.templates.tools.json_formats import JSON_FORMATS
 from tuitune.data.templates.tools.tag_formats import TAG_FORMATS
 from tuitune.data.templates.tools.word_formats import WORD_FORMATS
 from tuitune.errors import DataError
 
-__all__ = ["TOOL_FORMATS", "Call", "ToolFormat", "Unreadable", "read_calls", "read_tools", "tool_format", "wrapped"]
+__all__ = [
+    "TOOL_FORMATS",
+    "Call",
+    "ToolFormat",
+    "Unreadable",
+    "dumps",
+    "read_calls",
+    "read_tools",
+    "tool_format",
+    "wrapped",
+]
 
 TOOL_FORMATS: dict[str, ToolFormat] = {each.name: each for each in (*WORD_FORMATS, *JSON_FORMATS, *TAG_FORMATS)}
 

@@ -31,13 +31,15 @@ class InWords:
         """Return the same as Jinja."""
         return (
             quoted(_HEAD) + "{% for tool in tools %}{% set tool = tool.function if tool.type == 'function' else tool %}"
-            "{{ '> Tool Name: ' + tool.name + '\\nTool Description: ' + (tool.description or '') + '\\nTool Args:\\n' }}"
+            "{{ '> Tool Name: ' + tool.name + '\\nTool Description: ' + (tool.description or '') }}"
+            "{{ '\\nTool Args:\\n' }}"
             "{% set given = tool.parameters or {} %}{% for name, about in (given.properties or {}).items() %}"
             "{{ '  - ' + name + ' (' + (about.type or '') | string }}"
             "{{ (', required' if name in (given.required or []) else '') + '): ' + (about.description or '') }}"
             "{% if about.enum %}{{ ', should be one of [' + about.enum | join(', ') + ']' }}{% endif %}"
-            "{% if about['items'] %}{{ ', where each item should be ' + (about['items'].type or '') | string }}{% endif %}"
-            "{{ '\\n' }}{% endfor %}{{ '\\n' }}{% endfor %}"
+            "{% set items = about.get('items') %}"
+            "{% if items %}{{ ', where each item should be ' + (items.type or '') | string }}"
+            "{% endif %}{{ '\\n' }}{% endfor %}{{ '\\n' }}{% endfor %}"
             + quoted(_NAMES)
             + "{% for tool in tools %}{{ (tool.function if tool.type == 'function' else tool).name }}"
             "{% if not loop.last %}{{ ', ' }}{% endif %}{% endfor %}" + quoted(_FOOT)

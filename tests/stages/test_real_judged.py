@@ -1,0 +1,75 @@
+"""SmolLM2-135M on real rows: five steps of pt, rm and kto. Skipped where the data does not lie beside the checkout."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.engine.given import journal, recipe_text
+from tuitune.chat.base import Turn
+from tuitune.chat.local import LocalChat
+from tuitune.chat.weights import of_run
+from tuitune.engine.run import run
+from tuitune.models.load import load_model
+from tuitune.recipe import load
+from tuitune.run import events
+from tuitune.run.directory import RunDir
+
+DATA = Path(os.environ.get("TUITUNE_REAL_DATA", Path(__file__).parents[3] / "shared" / "data" / "real"))
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (DATA / "dataset_info.json").is_file(), reason="TUITUNE_REAL_DATA names no data"),
+]
+
+
+def trained(root: Path, stage: str, dataset: str, **more: Any) -> RunDir:
+    """Train five steps of two rows each, and evaluate."""
+    text = recipe_text(
+        root, model_name_or_path="smollm2-135m", stage=stage, dataset=dataset, dataset_dir=str(DATA), max_samples=16,
+        val_size=4, eval_strategy="steps", eval_steps=5, cutoff_len=96, max_steps=5, max_grad_norm=1.0, warmup_steps=0,
+        per_device_train_batch_size=2, gradient_accumulation_steps=1, tokens_per_batch=None, threads=1,
+        **{"learning_rate": 5e-4} | more,
+    )  # fmt: skip
+    made = RunDir.create(root / stage, text)
+    assert run(made).status == "finished", journal(made, events.RunFailed)
+    assert len(journal(made, events.StepLogged)) == 5
+    return made
+
+
+def test_pre_training(tmp_path: Path) -> None:
+    made = trained(tmp_path, "pt", "c4_demo", packing=None)
+    found = [event.loss for event in journal(made, events.StepLogged)]
+    assert all(2 < loss < 5 for loss in found)  # SmolLM2 knows such text
+
+
+def test_a_reward_model_and_a_talk_with_it(tmp_path: Path) -> None:
+    made = trained(tmp_path, "rm", "dpo_en_demo", learning_rate=1e-3)
+    steps = journal(made, events.StepLogged)
+    assert 0.4 < steps[0].loss < 1.5
+    assert "rewards/accuracies" in steps[0].metrics
+    assert "eval_rewards/accuracies" in journal(made, events.EvalLogged)[0].metrics
+    chat = LocalChat.load(of_run(made, load(made.recipe)))
+    asked = [Turn("user", "What is the capital of France?")]
+    answer = chat.reply(asked, sampling={"temperature": 0, "max_new_tokens": 16})
+    assert "Paris" in answer.text  # its base writes
+    assert chat.judge is not None
+    assert chat.judge.score([*asked, Turn("assistant", answer.text)]) != 0
+
+
+def test_a_whole_reward_model_is_an_ordinary_model_with_a_head_beside_it(tmp_path: Path) -> None:
+    made = trained(tmp_path, "rm", "dpo_en_demo", finetuning_type="full", learning_rate=1e-5, max_steps=5)
+    notes: list[str] = []
+    load_model(made.final, dtype=torch.float32, device="cpu", attention="sdpa", note=notes.append)
+    assert notes == []
+
+
+def test_kto(tmp_path: Path) -> None:
+    made = trained(tmp_path, "kto", "kto_en_demo")
+    steps = journal(made, events.StepLogged)
+    assert steps[0].loss == pytest.approx(0.5, abs=1e-6)
+    assert steps[0].metrics["kl"] == 0
+    assert {"eval_kl", "eval_rewards/chosen"} <= journal(made, events.EvalLogged)[0].metrics.keys()
