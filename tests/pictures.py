@@ -10,7 +10,7 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from textual.pilot import Pilot
@@ -35,7 +35,7 @@ async def _shoot(pilot: Pilot[Leave], name: str, size: tuple[int, int]) -> None:
     (DOCS / f"{name}.svg").write_text(picture(pilot.app), encoding="utf-8")
 
 
-async def data(name: str, keys: str, changes: dict[str, object]) -> None:
+async def data(name: str, keys: Sequence[str], changes: dict[str, object]) -> None:
     """Look at the data of the quickstart, changed like this."""
     app = make(Start(preset="quickstart"), lambda run: None).app
     async with app.run_test(size=(120, 40)) as pilot:
@@ -87,7 +87,7 @@ async def main() -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as home:
         os.environ["TUITUNE_HOME"] = home
-        asyncio.run(data("app-data", "2nnnnu", {"cutoff_len": 128}))
+        asyncio.run(data("app-data", ("f", *"longest", "enter", *"2nu"), {"cutoff_len": 128}))
         asyncio.run(data("app-data-pairs", "2u", {"stage": "dpo", "dataset": ["identity_pairs"], "cutoff_len": 128}))
         if "data" not in sys.argv[1:]:
             asyncio.run(main())

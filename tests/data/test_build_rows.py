@@ -263,6 +263,15 @@ def test_progress_and_check_are_called_to_the_end(root: Path) -> None:
     assert checks
 
 
+def test_no_thread_waits_for_garbage_collection_of_everything(root: Path) -> None:
+    import gc
+
+    spared: list[int] = []
+    build(Given(root=root), tiny_tokenizer(), progress=lambda what, *_: spared.append(gc.get_freeze_count()))
+    assert spared[-1] > 100_000
+    assert gc.get_freeze_count() < 1000
+
+
 def test_cancelling_stops_within_a_batch(tmp_path: Path) -> None:
     class Cancelled(Exception):
         pass

@@ -95,7 +95,12 @@ def figures(look: Look, side: Side) -> list[tuple[str, str]]:
     if learns and first:
         found.append(("steps", f"{side.steps_per_epoch:,} per epoch, {side.steps:,} in all"))
     if first and side.saved > 0.0005:
-        found.append(("padding avoided", f"{side.saved:.0%}".replace("%", " %") + " of the work"))
+        found.append(
+            (
+                "padding, prompts saved" if side.shared.any() else "padding avoided",
+                f"{side.saved:.0%}".replace("%", " %") + " of the work",
+            )
+        )
     return found
 
 

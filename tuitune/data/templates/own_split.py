@@ -12,7 +12,6 @@ from tuitune.data.templates.chats import Turns, replaced
 from tuitune.data.templates.plain import LAST, PLACE, Marks
 from tuitune.data.templates.rendering import Chat, Renderer, Request
 
-
 _SIGN = re.compile(f"[{chr(PLACE)}-{chr(LAST)}]")
 
 
