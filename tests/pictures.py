@@ -87,7 +87,7 @@ async def main() -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as home:
         os.environ["TUITUNE_HOME"] = home
-        asyncio.run(data("app-data", ("f", *"longest", "enter", *"2nu"), {"cutoff_len": 128}))
+        asyncio.run(data("app-data", ("f", *"longest", "enter", "1", "home", *"2u"), {"cutoff_len": 128}))
         asyncio.run(data("app-data-pairs", "2u", {"stage": "dpo", "dataset": ["identity_pairs"], "cutoff_len": 128}))
         if "data" not in sys.argv[1:]:
             asyncio.run(main())

@@ -37,6 +37,13 @@ def test_paths_mean_what_they_meant_where_the_run_was_started(places: Path) -> N
     assert "dataset_dir" in notes[0]
 
 
+def test_a_file_of_rewards_is_found_beside_the_recipe(places: Path) -> None:
+    (places / "recipes" / "own.py").write_text("")
+    recipe, notes = asked(made(places, "stage: grpo\nreward_file: own.py\n"))
+    assert recipe.reward_file == str(places / "recipes" / "own.py")
+    assert "reward_file" in notes[0]
+
+
 def test_then_the_recipes_own_folder_has_them(places: Path) -> None:
     for name in ("recipes", "elsewhere"):
         (places / name / "data").mkdir()

@@ -49,6 +49,23 @@ def test_a_reference_that_is_missing_is_named(root: Path) -> None:
     assert "absent" in problems[1][1]
 
 
+def test_a_file_of_rewards_is_looked_at_and_not_run(root: Path) -> None:
+    asked = {"stage": "grpo", "reward_file": str(root / "own.py")}
+    ((key, words),) = found(root, **asked)
+    assert key == "reward_file"
+    assert "cannot be read" in words
+    for text, word in (("def reward_a(:\n", "line 1"), ("x()\n", "no function named reward_")):
+        (root / "own.py").write_text(text)
+        ((key, words),) = found(root, **asked)
+        assert key == "reward_file"
+        assert word in words
+    (root / "own.py").write_text("raise SystemExit\ndef reward_a(answers): return [0.0] * len(answers)\n")
+    assert found(root, **asked) == []
+    ((key, words),) = found(root, **asked, reward_functions="json", reward_weights="1")
+    assert key == "reward_weights"
+    assert "1 weights for 2 rewards" in words
+
+
 def test_all_problems_come_at_once(root: Path) -> None:
     assert [k for k, _ in found(root, model_name_or_path="nope", dataset="nope,identity", template="nope")] == [
         "model_name_or_path",

@@ -168,3 +168,12 @@ def test_modelscope_with_and_without_its_library(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "modelscope", SimpleNamespace(snapshot_download=fail))
     with pytest.raises(ModelError, match="no route"):
         modelscope.download("org/name", **arguments)
+
+
+def test_for_the_tokenizer_alone_the_weights_stay_where_they_are(served: list[str]) -> None:
+    folder = _prepare("org/name", weights=False)
+    assert sorted(file.name for file in folder.iterdir()) == ["README.md", "config.json", "tokenizer.json"]
+    # It is not taken for a model, and the whole download comes into the same folder.
+    assert resolve("org/name").kind == "hub"
+    assert _prepare("org/name") == folder
+    assert (folder / "model.safetensors").is_file()

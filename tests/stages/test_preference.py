@@ -17,6 +17,7 @@ from tests.tiny import tiny_model
 from tuitune.data import Example
 from tuitune.models import attention
 from tuitune.models.generate import in_evaluation
+from tuitune.stages import stage as named
 from tuitune.stages.preference import Preference
 
 LOSSES: dict[str, dict[str, Any]] = {
@@ -142,6 +143,7 @@ def test_the_stage_and_the_loss_of_that_name_are_the_same(name: str, tmp_path: P
         found.append(learnt(stage, model, way(model, "shared"), [pairs(4)]))
     assert found[0][0] == found[1][0]
     assert torch.equal(found[0][1], found[1][1])
+    assert named(recipe(tmp_path, stage=name)).name == name
 
 
 @pytest.mark.usefixtures("exact")

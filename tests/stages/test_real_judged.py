@@ -61,7 +61,7 @@ def test_a_reward_model_and_a_talk_with_it(tmp_path: Path) -> None:
 
 
 def test_a_whole_reward_model_is_an_ordinary_model_with_a_head_beside_it(tmp_path: Path) -> None:
-    made = trained(tmp_path, "rm", "dpo_en_demo", finetuning_type="full", learning_rate=1e-5, max_steps=5)
+    made = trained(tmp_path, "rm", "dpo_en_demo", finetuning_type="full", learning_rate=1e-5)
     notes: list[str] = []
     load_model(made.final, dtype=torch.float32, device="cpu", attention="sdpa", note=notes.append)
     assert notes == []
@@ -71,5 +71,5 @@ def test_kto(tmp_path: Path) -> None:
     made = trained(tmp_path, "kto", "kto_en_demo")
     steps = journal(made, events.StepLogged)
     assert steps[0].loss == pytest.approx(0.5, abs=1e-6)
-    assert steps[0].metrics["kl"] == 0
+    assert steps[0].metrics["kl"] == pytest.approx(0, abs=1e-3)  # the same numbers but for rounding
     assert {"eval_kl", "eval_rewards/chosen"} <= journal(made, events.EvalLogged)[0].metrics.keys()

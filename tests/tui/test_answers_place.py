@@ -37,7 +37,7 @@ def look(run: RunDir, size: tuple[int, int], check: Callable[[Pilot[Leave], TuiT
             await until(pilot, lambda: app.control.view is not None)
             if size[0] < 100:  # the curve comes to the front there
                 await until(pilot, lambda: isinstance(app.focused, LossPane))
-                await pilot.pause()
+                await pilot.pause(0.5)
             app.tick()
             await pilot.pause()
             await check(pilot, app)

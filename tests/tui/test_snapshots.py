@@ -105,7 +105,7 @@ def test_screen(name: str, size: tuple[int, int], keys: list[str], tmp_path: Pat
             await until(pilot, lambda: app.control.view is not None)
             if size[0] < 100:  # the curve comes to the front there
                 await until(pilot, lambda: isinstance(app.focused, LossPane))
-                await pilot.pause()
+                await pilot.pause(0.5)
             draft.use_preset("quickstart")
             draft.set("lora_rank", 16)
             await pilot.press(*keys)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from tuitune.data.pile import Pile
 
 IGNORED = -100
-# What is worked on at once: a few hundredths of a second.
-TOKENS = 1 << 21
+# What is worked on at once: about a hundredth of a second, in which no other thread may get a word in.
+TOKENS = 1 << 19
 _ROWS = 1 << 17
 
 
@@ -105,7 +105,7 @@ class TokenRows:
         return TokenRows(self.ids[places], self.labelled[places], offsets, None, late, self.late_id)
 
     def pieces(self) -> Iterator[tuple[TokenRows, int]]:
-        """Yield all rows a few million tokens at a time, each piece stored by itself, with how many came before it."""
+        """Yield all rows half a million tokens at a time, each piece stored by itself, with how many came before it."""
         offsets = np.concatenate(([0], np.cumsum(self.lengths)))
         for first, last in blocks(offsets):
             yield self.part(first, last), first
@@ -140,7 +140,7 @@ class RowsBuilder:
         self._labelled.extend(labelled)
         self._late.extend(begin + place for place in late)
         self._offsets.append(begin + len(ids))
-        if len(self._ids) >= TOKENS // 2:
+        if len(self._ids) >= TOKENS:
             self._store()
 
     def done(self) -> TokenRows:

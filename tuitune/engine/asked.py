@@ -12,6 +12,7 @@ from tuitune.run.origin import Origin
 
 FOLDERS = ("dataset_dir", "tokenized_path", "cache_dir", "resume_from_checkpoint")
 FILES = ("dataset", "eval_dataset")
+SCRIPT = "reward_file"
 ADAPTERS = "adapter_name_or_path"
 MODEL = "model_name_or_path"
 
@@ -34,7 +35,7 @@ def asked(run: RunDir) -> tuple[Recipe, list[str]]:
 
 
 def _settled(recipe: Recipe, origin: Origin) -> Iterator[tuple[str, str | tuple[str, ...]]]:
-    for key in (*FOLDERS, MODEL):
+    for key in (*FOLDERS, SCRIPT, MODEL):
         value = getattr(recipe, key)
         found = _found(key, value, origin) if isinstance(value, str) else None
         if found is not None:
@@ -61,14 +62,14 @@ def is_place(key: str, value: str) -> bool:
     """Tell whether the value of a key may be a path at all, rather than a name in a catalog or of a built-in model."""
     if key in FILES:
         return "/" in value or bool(Path(value).suffix)
-    return value != embedded.NAME if key == MODEL else key in (*FOLDERS, ADAPTERS)
+    return value != embedded.NAME if key == MODEL else key in (*FOLDERS, SCRIPT, ADAPTERS)
 
 
 def _is_meant(key: str, path: Path) -> bool:
     # A name on a hub looks like a path, so a folder must hold a model to be one.
     if key == MODEL:
         return (path / "config.json").is_file() or (path.suffix.lower() == ".gguf" and path.is_file())
-    return path.is_file() if key in FILES else path.is_dir()
+    return path.is_file() if key in (*FILES, SCRIPT) else path.is_dir()
 
 
 def _words(value: str | tuple[str, ...]) -> str:

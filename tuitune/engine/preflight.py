@@ -1,20 +1,24 @@
-"""What a recipe names and is not there: model, data, template, adapters, layers. Imports no torch."""
+"""What a recipe names and is not there: model, data, template, adapters, layers, rewards. Imports no torch."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from tuitune.data.sources import must_exist
 from tuitune.data.templates import KNOWN_ELSEWHERE, NAMES
 from tuitune.data.templates.table import TEMPLATES
 from tuitune.data.templates.tools import tool_format
-from tuitune.errors import DataError, ModelError
+from tuitune.errors import DataError, ModelError, UsageError
 from tuitune.fit.misfits import misfits
 from tuitune.fit.models import resolve
 from tuitune.fit.sizes import shape_of
 from tuitune.methods.adapters import adapter_folder
 from tuitune.recipe import Problem, Recipe
+from tuitune.recipe.fields.online import ONLINE
+from tuitune.recipe.rewards import weights_of
+from tuitune.stages.online.rewards.own import names_in
 
 
 def preflight(recipe: Recipe) -> list[Problem]:
@@ -38,7 +42,7 @@ def preflight(recipe: Recipe) -> list[Problem]:
         problems += _tried(
             "ref_model", recipe.ref_model, lambda name: resolve(name, search=near, cache_dir=recipe.cache_dir)
         )
-    return problems + _template(recipe.template) + _style(recipe)
+    return problems + _template(recipe.template) + _style(recipe) + _rewards(recipe, near)
 
 
 def _tried(key: str, value: str, look: Callable[[str], object]) -> list[Problem]:
@@ -46,6 +50,23 @@ def _tried(key: str, value: str, look: Callable[[str], object]) -> list[Problem]
         look(value)
     except (DataError, ModelError) as error:
         return [Problem(key, value, error.message, error.hint)]
+    return []
+
+
+def _rewards(recipe: Recipe, near: Sequence[Path]) -> list[Problem]:
+    """Return what is wrong with the user's file of rewards, as far as that can be seen without running it."""
+    if not recipe.reward_file or recipe.stage not in ONLINE:
+        return []
+    path = Path(recipe.reward_file).expanduser()
+    path = next((place for folder in near if (place := folder / path).is_file() and not path.is_file()), path)
+    try:
+        count = len(names_in(path)) + len(recipe.reward_functions) + bool(recipe.reward_model)
+    except UsageError as error:
+        return [Problem("reward_file", recipe.reward_file, error.message, error.hint)]
+    weights = weights_of(recipe.reward_weights)
+    if weights and len(weights) != count:
+        words = f"has {len(weights)} weights for {count} rewards, those of reward_file among them"
+        return [Problem("reward_weights", recipe.reward_weights, words, "write one for each", level="warning")]
     return []
 
 

@@ -51,7 +51,7 @@ class _Pairs:
 
 
 class Preference(Stage):
-    """The stages dpo, orpo and simpo; `pref_loss` orpo or simpo of stage dpo are the same as the stages.
+    """The stage dpo; its `pref_loss` orpo and simpo are the stages of these names.
 
     Reference, beta and figures are as in trl; ipo, pref_ftx and pref_bco_weight are as in LLaMA-Factory. LD-DPO weighs
     the tokens of the reference too, as trl does: then a model that has not moved yet has reward 0.
@@ -100,9 +100,8 @@ class Preference(Stage):
             self._remember(examples, pairs)
         elif self._loss == "kto_pair":
             self._evaluated.append(pairs)
-        loss = self._losses(pairs, self._baselines)
-        figures = self._figures(pairs)
-        return Part(loss.sum(), reading.tokens, len(reading.targets), scores.correct.sum(), figures)
+        loss = self._losses(pairs, self._baselines).sum()
+        return Part(loss, reading.tokens, len(reading.targets), scores.correct.sum(), self._figures(pairs))
 
     def _before(self, model: nn.Module, examples: Sequence[Example], path: Path) -> Tensor | None:
         """Return the log probability of each answer under the reference (answers,), None for losses without one."""
@@ -229,6 +228,18 @@ class Preference(Stage):
         """Read it."""
         if self.recipe.pref_bco_weight and not best:
             self._shift.load(folder / _SHIFT)
+
+
+class Orpo(Preference):
+    """The stage of that name."""
+
+    name: ClassVar[str] = "orpo"
+
+
+class Simpo(Preference):
+    """The stage of that name."""
+
+    name: ClassVar[str] = "simpo"
 
 
 def _baselines(seen: Sequence[_Pairs]) -> tuple[float, float]:

@@ -60,7 +60,7 @@ _KEYS = (
 )
 
 _PLACES = ("model_name_or_path", "model_revision", "cache_dir", "dataset", "eval_dataset", "dataset_dir", "template",
-           "adapter_name_or_path", *misfits.KEYS)  # fmt: skip
+           "adapter_name_or_path", "reward_file", "reward_weights", *misfits.KEYS)  # fmt: skip
 _WIDTHS = [(0, "-narrow"), (100, "-two"), (136, "-three")]
 _HEIGHTS = [(0, "-short"), (46, "-tall")]
 
@@ -83,7 +83,7 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
         Binding("ctrl+t", "recipe_text", "YAML or form", id="recipe.text", priority=True),
         Binding("f8", "recipe_problem", "Next problem", id="recipe.problem", tooltip="go to what is wrong"),
         Binding("ctrl+n", "recipe_preset", "Presets", id="recipe.preset", tooltip="begin from a preset"),
-        Binding("ctrl+l", "recipe_open", "Open a recipe", id="recipe.open"),
+        Binding("f7", "recipe_open", "Open a recipe", id="recipe.open"),
         Binding("f5", "recipe_save", "Save the recipe", id="recipe.save"),
         Binding("f3", "data", "Data", id="screen.data", tooltip="which tokens are trained on"),
         Binding("f4", "run_pick", "Runs", id="screen.runs", tooltip="look at another run"),

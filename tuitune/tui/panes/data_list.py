@@ -179,7 +179,8 @@ class RowList(Drawn, can_focus=True):
     def _moved(self) -> None:
         if self.is_mounted:
             self.redraw()
-        self.post_message(self.Moved())
+        # By itself: Textual lets a message that was made on behalf of a parent go no further than to that parent.
+        self.call_later(lambda: self.post_message(self.Moved()))
 
     def on_click(self, event: Click) -> None:
         """Select the row under the mouse; the second click goes to its tokens."""

@@ -6,6 +6,7 @@ They are called as trl calls reward functions, with keywords: `prompts`, `comple
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
 import linecache
@@ -91,7 +92,7 @@ def load(path: Path) -> list[OwnReward]:
     try:
         exec(compile(text, str(path), "exec"), names)
     except SyntaxError as error:
-        raise UsageError(f"reward_file {path}, line {error.lineno}: {error.msg}") from error
+        raise _unreadable(path, error) from error
     except Exception as error:
         line = _line_in(error, path)
         raise UsageError(
@@ -99,8 +100,30 @@ def load(path: Path) -> list[OwnReward]:
         ) from error
     found = [value for name, value in names.items() if name.startswith(_BEGIN) and inspect.isfunction(value)]
     if not found:
-        raise UsageError(f"reward_file {path} has no function named {_BEGIN}...", f"for example: {_CONVENTION}")
+        raise _empty(path)
     return [OwnReward(function, path) for function in found]
+
+
+def names_in(path: Path) -> list[str]:
+    """Return the names of the file's rewards without running it; UsageError says what is wrong with it."""
+    try:
+        tree = ast.parse(_read(path), str(path))
+    except (SyntaxError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith(_BEGIN)]
+    plain = not any(isinstance(node, ast.Import | ast.ImportFrom | ast.If | ast.Assign) for node in tree.body)
+    if not names and plain:  # otherwise they may come from elsewhere
+        raise _empty(path)
+    return names
+
+
+def _unreadable(path: Path, error: Exception) -> UsageError:
+    line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+    return UsageError(f"reward_file {path}{line}: {error.msg if isinstance(error, SyntaxError) else error}")
+
+
+def _empty(path: Path) -> UsageError:
+    return UsageError(f"reward_file {path} has no function named {_BEGIN}...", f"for example: {_CONVENTION}")
 
 
 def digest(path: Path) -> str:
