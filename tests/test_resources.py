@@ -34,8 +34,8 @@ def test_a_wheel_and_a_checkout_hold_them_in_different_places(
 
 def test_a_word_is_a_file_first_and_a_preset_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert resources.recipe_file("dpo") == resources.recipe_file("dpo.yaml") == resources.preset("dpo")
-    assert resources.recipe_file("./dpo.yaml") == Path("dpo.yaml") != resources.preset("dpo")
+    assert resources.recipe_file("dpo") == resources.preset("dpo")
+    assert resources.recipe_file("dpo.yaml") == resources.recipe_file("./dpo.yaml") == Path("dpo.yaml")
     assert resources.recipe_file("folder/dpo") == Path("folder/dpo")
     assert resources.recipe_file("no_such_thing") == Path("no_such_thing")
     Path("dpo").write_text("stage: sft\n")

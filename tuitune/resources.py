@@ -51,11 +51,10 @@ def preset(name: str) -> Path:
 
 
 def recipe_file(word: str | Path) -> Path:
-    """Return the file of that name; where there is none, the preset called so."""
+    """Return the file of that name; for a bare word without such a file, the preset called so."""
     path = Path(word)
-    if not path.exists() and os.sep not in str(word):
-        return all_presets().get(path.name.removesuffix(".yaml"), path)
-    return path
+    bare = os.sep not in str(word) and not path.suffix
+    return all_presets().get(path.name, path) if bare and not path.exists() else path
 
 
 def _folder(name: str) -> Path:

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
+from tuitune.data import Examples
 from tuitune.data.rows import RowsBuilder, TokenRows
 
 
@@ -59,3 +60,28 @@ def test_torch_reads_it(rows: TokenRows) -> None:
 
     loaded = [row for batch in DataLoader(rows, batch_size=2, collate_fn=list) for row in batch]  # type: ignore[arg-type]
     assert loaded == list(rows)
+
+
+def test_a_selection_of_a_selection_copies_no_token(rows: TokenRows) -> None:
+    twice = rows.select([2, 0, 1]).select([1, 2])
+    assert list(twice) == [rows[0], rows[1]]
+    assert twice.ids is rows.ids
+    assert twice.lengths.tolist() == [3, 1]
+
+
+@pytest.mark.parametrize("tokens", [1, 3, 4, 100])
+@pytest.mark.parametrize("order", [None, [2, 0, 1, 0]])
+def test_pieces_hold_every_row_once(
+    tokens: int, order: list[int] | None, rows: TokenRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tuitune.data import rows as module
+
+    monkeypatch.setattr(module, "TOKENS", tokens)
+    chosen = rows if order is None else rows.select(order)
+    pieces = list(chosen.pieces())
+    assert [row for piece, _ in pieces for row in piece] == list(chosen)
+    assert [first for _, first in pieces] == [sum(len(p) for p, _ in pieces[:n]) for n in range(len(pieces))]
+    assert chosen.labelled_counts.tolist() == [sum(label != -100 for label in row["labels"]) for row in chosen]
+    examples = Examples.of(rows, 1).select(order or [0, 1, 2])
+    again = [(example, first) for piece, first in examples.pieces() for example in piece]
+    assert [example for example, _ in again] == list(examples)

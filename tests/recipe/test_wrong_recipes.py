@@ -115,6 +115,13 @@ WRONG = [
         "same value",
     ),
     ("save_strategy: best", "save_strategy", "nothing is evaluated", "eval_strategy"),
+    (
+        "stage: grpo\nreward_functions: length\nload_best_model_at_end: true\neval_strategy: epoch\nval_size: 9\n"
+        "save_strategy: epoch",
+        "load_best_model_at_end",
+        "says nothing about which model",
+        "metric_for_best_model: reward",
+    ),
     ("metric_for_best_model: rouge", "metric_for_best_model", "not a figure", "loss"),
     *[
         (f"stage: {stage}\nmetric_for_best_model: some/figure{more}", "metric_for_best_model", "not a figure", "loss")
@@ -421,7 +428,7 @@ WARNED = [
     ("warmup_steps: 10\nlr_scheduler_type: constant", "warmup_steps", "applies when lr_scheduler_type"),
     ("warmup_ratio: 0.1", "warmup_ratio", "read as warmup_steps"),
     ("evaluation_strategy: no", "evaluation_strategy", "another name for eval_strategy"),
-    ("stage: orpo\nprecompute_ref_log_probs: true", "precompute_ref_log_probs", "ask no reference"),
+    ("stage: dpo\npref_loss: orpo\nprecompute_ref_log_probs: true", "precompute_ref_log_probs", "ask no reference"),
     ("preprocessing_num_workers: 16", "preprocessing_num_workers", "own threads"),
     ("plot_loss: true", "plot_loss", "no picture"),
     ("ddp_timeout: 180000000", "ddp_timeout", "one device"),

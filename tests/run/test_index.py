@@ -87,3 +87,13 @@ def test_an_unknown_name_is_refused_with_the_nearest(tmp_path: Path) -> None:
         with pytest.raises(RunError, match="there is no run") as caught:
             index.find(text)
         assert caught.value.hint
+
+
+def test_a_name_in_a_recipe_may_be_that_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunDir.create(places.runs() / "judge", "stage: rm\n")
+    monkeypatch.chdir(tmp_path)
+    assert index.place_of("judge", Path("judge")) == run.path
+    assert index.place_of("judg", Path("judg")) == Path("judg")
+    assert index.place_of("a/judge", Path("a/judge")) == Path("a/judge")
+    (tmp_path / "judge").mkdir()
+    assert index.place_of("judge", Path("judge")) == Path("judge")

@@ -32,7 +32,7 @@ def show(console: Console, look: Look, side: Side, chosen: Sequence[int]) -> Non
     """Print all of it."""
     held = _held(look) if side is look.train else []
     for name, value in ((unit(look, side), f"{len(side):,}"), *held, *figures(look, side)):
-        console.print(Text(f"{name:<22}{value}"), soft_wrap=True)
+        console.print(Text(f"{name:<24}{value}"), soft_wrap=True)
     for fact in facts(look, side):
         mark, style = _MARKS[fact.level]
         console.print(Text(f"{mark} {fact.text:<28}  {fact.value}".rstrip(), style), soft_wrap=True)

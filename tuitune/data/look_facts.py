@@ -91,10 +91,11 @@ def figures(look: Look, side: Side) -> list[tuple[str, str]]:
     packs = side.packs
     if packs is not None:
         found.append(("packs are full to", f"{packs.fullness:.1%}".replace("%", " %")))
+    if packs is not None and packs.most > 1:
         found.append(("sequences in a pack", f"{packs.least:,} to {packs.most:,}, mean {packs.mean:.1f}"))
     if learns and first:
         found.append(("steps", f"{side.steps_per_epoch:,} per epoch, {side.steps:,} in all"))
-    if first and side.saved > 0.0005:
+    if first and side.saved >= 0.005:
         found.append(
             (
                 "padding, prompts saved" if side.shared.any() else "padding avoided",

@@ -10,11 +10,11 @@ from tuitune.recipe import Recipe, load
 from tuitune.run.directory import RunDir
 from tuitune.run.origin import Origin
 
-FOLDERS = ("dataset_dir", "tokenized_path", "cache_dir", "resume_from_checkpoint")
+FOLDERS = ("dataset_dir", "tokenized_path", "media_dir", "cache_dir", "resume_from_checkpoint", "reward_model")
 FILES = ("dataset", "eval_dataset")
 SCRIPT = "reward_file"
-ADAPTERS = "adapter_name_or_path"
-MODEL = "model_name_or_path"
+ADAPTERS = ("adapter_name_or_path", "ref_model_adapters", "reward_model_adapters")
+MODELS = ("model_name_or_path", "ref_model")
 
 
 def asked(run: RunDir) -> tuple[Recipe, list[str]]:
@@ -35,12 +35,12 @@ def asked(run: RunDir) -> tuple[Recipe, list[str]]:
 
 
 def _settled(recipe: Recipe, origin: Origin) -> Iterator[tuple[str, str | tuple[str, ...]]]:
-    for key in (*FOLDERS, SCRIPT, MODEL):
+    for key in (*FOLDERS, SCRIPT, *MODELS):
         value = getattr(recipe, key)
         found = _found(key, value, origin) if isinstance(value, str) else None
         if found is not None:
             yield key, str(found)
-    for key in (*FILES, ADAPTERS):
+    for key in (*FILES, *ADAPTERS):
         names: tuple[str, ...] = getattr(recipe, key)
         moved = tuple(str(_found(key, name, origin) or name) for name in names)
         if moved != names:
@@ -62,14 +62,16 @@ def is_place(key: str, value: str) -> bool:
     """Tell whether the value of a key may be a path at all, rather than a name in a catalog or of a built-in model."""
     if key in FILES:
         return "/" in value or bool(Path(value).suffix)
-    return value != embedded.NAME if key == MODEL else key in (*FOLDERS, SCRIPT, ADAPTERS)
+    return value != embedded.NAME if key in MODELS else key in (*FOLDERS, SCRIPT, *ADAPTERS)
 
 
 def _is_meant(key: str, path: Path) -> bool:
     # A name on a hub looks like a path, so a folder must hold a model to be one.
-    if key == MODEL:
+    if key in MODELS:
         return (path / "config.json").is_file() or (path.suffix.lower() == ".gguf" and path.is_file())
-    return path.is_file() if key in (*FILES, SCRIPT) else path.is_dir()
+    if key in FILES:
+        return path.exists()  # a folder of files is data, too
+    return path.is_file() if key == SCRIPT else path.is_dir()
 
 
 def _words(value: str | tuple[str, ...]) -> str:

@@ -42,6 +42,8 @@ def preflight(recipe: Recipe) -> list[Problem]:
         problems += _tried(
             "ref_model", recipe.ref_model, lambda name: resolve(name, search=near, cache_dir=recipe.cache_dir)
         )
+    if recipe.reward_model is not None and recipe.stage in ONLINE and recipe.reward_model_type == "lora":
+        problems += _tried("reward_model", recipe.reward_model, lambda name: adapter_folder(recipe, name))
     return problems + _template(recipe.template) + _style(recipe) + _rewards(recipe, near)
 
 

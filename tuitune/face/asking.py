@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tuitune.engine.asked import ADAPTERS, FILES, FOLDERS, MODEL, SCRIPT, is_place
+from tuitune.engine.asked import ADAPTERS, FILES, FOLDERS, MODELS, SCRIPT, is_place
 from tuitune.errors import RecipeError
 from tuitune.recipe import Document, Problem
 from tuitune.resources import recipe_file
@@ -65,7 +65,7 @@ def fix_places(document: Document, settings: Sequence[str]) -> None:
     values = document.values()
     for key in dict.fromkeys(setting.partition("=")[0].strip() for setting in settings):
         value = values.get(key)
-        if key not in (*FOLDERS, *FILES, SCRIPT, ADAPTERS, MODEL):
+        if key not in (*FOLDERS, *FILES, SCRIPT, *ADAPTERS, *MODELS):
             continue
         if isinstance(value, str):
             document.set(key, ",".join(_fixed(key, name.strip()) for name in value.split(",")))

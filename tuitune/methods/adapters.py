@@ -13,6 +13,7 @@ import orjson
 
 from tuitune.errors import ModelError
 from tuitune.methods.base import Method
+from tuitune.run.index import place_of
 from tuitune.text import clean_line
 
 if TYPE_CHECKING:
@@ -142,13 +143,13 @@ def refuse_other_kind(folder: Path, kind: str, recipe: Recipe) -> None:
 
 def adapter_folder(recipe: Recipe, name: str) -> Path:
     """Return where the adapter `name` lies; raises ModelError when there is none."""
-    path = recipe.locate(name)
+    path = place_of(name, recipe.locate(name))
     if (path / "final" / CONFIG).is_file():
         path = path / "final"
     if not (path / CONFIG).is_file():
         raise ModelError(
             f"{name} is no adapter: it has no {CONFIG}",
-            "name a folder that peft saved, a checkpoint, or a run with a final/ folder",
+            "name a run that has a result, a checkpoint, or a folder that peft saved",
         )
     return path
 

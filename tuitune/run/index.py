@@ -60,6 +60,13 @@ def find(name_or_path: str | Path) -> RunDir:
     return matches[0]
 
 
+def place_of(name: str, path: Path) -> Path:
+    """Return `path` if something is there, else the run of exactly this name if there is one, else `path`."""
+    if path.exists() or os.sep in name:
+        return path
+    return next((run.path for run in all_runs() if run.name == name), path)
+
+
 def _at(path: Path) -> RunDir:
     run = RunDir(path)
     if not run.is_run():

@@ -140,6 +140,11 @@ class Ppo(Stage):
         judged = judged_of(lessons)
         samples.show(around, self._kept.first, some, judged.totals, judged.parts)
         first, self._first = self._first, False
+        if first and len(set(judged.totals)) == 1 and len(judged.totals) > 1:
+            around.warn(
+                f"all {len(lessons)} answers of this buffer are worth the same, {judged.totals[0]:g}: such teach nothing",
+                "if it stays so, choose rewards that tell answers apart, or easier prompts",
+            )
         if first and not any(lesson.ended for lesson in lessons):
             around.warn(
                 f"no answer came to an end within max_new_tokens {self.recipe.max_new_tokens}: all are judged as far "

@@ -22,6 +22,7 @@ from tuitune.models.generate import in_evaluation
 from tuitune.models.load import load_tokenizer
 from tuitune.models.prepare import prepare
 from tuitune.models.shaping import Shaping, load_any_attention
+from tuitune.run.index import place_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -187,7 +188,7 @@ def parts_of(name: str, locate: Callable[[str], Path]) -> tuple[str, tuple[Path,
 
     Raises ModelError where an adapter does not say what it belongs to.
     """
-    place = locate(name)
+    place = place_of(name, locate(name))
     folder = next((path for path in (place / "final", place) if path.is_dir()), None)
     if folder is None:
         return name, (), Shaping()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tuitune.chat import weights
 from tuitune.chat.weights import Weights
-from tuitune.engine.asked import MODEL, asked, is_place
+from tuitune.engine.asked import MODELS, asked, is_place
 from tuitune.recipe import Recipe
 from tuitune.run import RunDir
 
@@ -17,7 +17,7 @@ def of_recipe(recipe: Recipe) -> Weights:
     from tuitune.data.templates.base import Style
 
     name = recipe.model_name_or_path
-    beside = recipe.locate(name) if is_place(MODEL, name) else Path(name)
+    beside = recipe.locate(name) if is_place(MODELS[0], name) else Path(name)
     is_model = (beside / "config.json").is_file() or (beside.suffix.lower() == ".gguf" and beside.is_file())
     return Weights(
         model=str(beside) if is_model else name,

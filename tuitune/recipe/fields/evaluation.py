@@ -140,4 +140,14 @@ RULES = (
         "stopping early needs to know what better means",
         "set metric_for_best_model: loss, or load_best_model_at_end: true",
     ),
+    Rule(
+        ("load_best_model_at_end", "metric_for_best_model", "stage"),
+        lambda r: (
+            r.stage in ("grpo", "rloo")
+            and (r.load_best_model_at_end or r.early_stopping_steps is not None)
+            and r.metric_for_best_model in (None, "loss", "eval_loss")
+        ),
+        "the loss of grpo and rloo says nothing about which model is better",
+        "set metric_for_best_model: reward",
+    ),
 )

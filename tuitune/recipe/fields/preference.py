@@ -142,7 +142,7 @@ RULES = (
     ),
     Rule(
         ("ref_model", "precompute_ref_log_probs", "pref_loss", "stage"),
-        lambda r: (r.ref_model is not None or r.precompute_ref_log_probs) and _without_reference(r),
+        lambda r: r.stage == "dpo" and _without_reference(r) and (bool(r.ref_model) or r.precompute_ref_log_probs),
         "has no effect: orpo and simpo ask no reference",
         "remove it",
         level="warning",

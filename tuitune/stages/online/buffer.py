@@ -32,5 +32,7 @@ def load(folder: Path) -> tuple[dict[str, list[Tensor]], dict[str, Any]] | None:
         return None
     written = orjson.loads((folder / _PLAIN).read_bytes())
     flat = load_file(folder / _TENSORS) if any(written["lengths"].values()) else {}
-    tensors = {name: list(torch.split(flat[name], sizes)) if sizes else [] for name, sizes in written["lengths"].items()}
+    tensors = {
+        name: list(torch.split(flat[name], sizes)) if sizes else [] for name, sizes in written["lengths"].items()
+    }
     return tensors, written["plain"]

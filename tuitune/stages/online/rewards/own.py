@@ -74,6 +74,8 @@ class OwnReward:
         for value in values:
             if value is not None and not isinstance(value, int | float):
                 raise self._wrong(f"returned {type(value).__name__} among its rewards, not a number")
+            if value is not None and not math.isfinite(value):
+                raise self._wrong(f"returned {value} among its rewards")
         return [math.nan if value is None else float(value) for value in values]
 
     def _wrong(self, what: str) -> TrainingError:
