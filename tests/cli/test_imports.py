@@ -17,7 +17,8 @@ sys.exit(code)
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--help",), ("--version",), ("check", "recipe.yaml"), ("runs",), ("models",), ("schema",), ("data", "--help")]
+    "arguments",
+    [("--help",), ("--version",), ("check", "recipe.yaml"), ("runs",), ("models",), ("schema",), ("data", "--help")],
 )
 def test_light_commands_load_nothing_heavy(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     (tmp_path / "recipe.yaml").write_text("model_name_or_path: smollm2-135m\ndataset: identity\nname: A\nauthor: B\n")

@@ -142,7 +142,7 @@ class Ppo(Stage):
         first, self._first = self._first, False
         if first and len(set(judged.totals)) == 1 and len(judged.totals) > 1:
             around.warn(
-                f"all {len(lessons)} answers of this buffer are worth the same, {judged.totals[0]:g}: such teach nothing",
+                f"all {len(lessons)} answers of this buffer are worth {judged.totals[0]:g}: they teach nothing",
                 "if it stays so, choose rewards that tell answers apart, or easier prompts",
             )
         if first and not any(lesson.ended for lesson in lessons):
