@@ -42,11 +42,32 @@ def test_what_is_missing_is_named_with_what_to_do(root: Path, key: str, value: s
 
 
 def test_a_reference_that_is_missing_is_named(root: Path) -> None:
-    asked = {"stage": "dpo", "ref_model": "./absent", "ref_model_adapters": ["no/such/adapter"]}
+    asked = {
+        "stage": "dpo",
+        "dataset": "identity_pairs",
+        "ref_model": "./absent",
+        "ref_model_adapters": ["no/such/adapter"],
+    }
     problems = found(root, **asked)
     assert [key for key, _ in problems] == ["ref_model_adapters", "ref_model"]
     assert "adapter_config.json" in problems[0][1]
     assert "absent" in problems[1][1]
+
+
+def test_rows_that_the_stage_does_not_learn_are_named(root: Path) -> None:
+    ((key, words),) = found(root, stage="dpo")
+    assert key == "dataset"
+    assert "learns from pairs" in words
+    ((key, words),) = found(root, dataset="identity_votes")
+    assert key == "dataset"
+    assert "Set stage: kto" in words
+    assert found(root, stage="kto", dataset="identity_votes") == []
+
+
+def test_a_reward_model_that_is_missing_is_named(root: Path) -> None:
+    ((key, words),) = found(root, stage="ppo", reward_model="no_such_run")
+    assert key == "reward_model"
+    assert "no_such_run" in words
 
 
 def test_a_file_of_rewards_is_looked_at_and_not_run(root: Path) -> None:

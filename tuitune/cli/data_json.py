@@ -38,7 +38,7 @@ def _whole(look: Look, side: Side) -> dict[str, object]:
         "rows_end_trained": side.rows_closed, "packs": packs, "steps_per_epoch": side.steps_per_epoch,
         "steps": side.steps, "padded_tokens": side.padded, "computed_tokens": side.computed,
         "histogram": [asdict(each) for each in side.histogram(_BINS)], "sampled": setting.sampled,
-        "notes": list(report.notes),
+        "notes": list(report.notes), "facts": list(report.facts),
     }  # fmt: skip
 
 

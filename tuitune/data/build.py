@@ -18,6 +18,7 @@ from tuitune.data.cache import Shelf
 from tuitune.data.collect import PER, Collector
 from tuitune.data.encode import Encoder
 from tuitune.data.examples import Examples
+from tuitune.data.guess import UNREAD
 from tuitune.data.keep import Loaded
 from tuitune.data.options import Check, DataOptions, Progress, dataset_names
 from tuitune.data.report import DataReport
@@ -95,8 +96,9 @@ def build(
     sources = open_sources(names, recipe, progress, check)
     held = open_sources(held_names, recipe, progress, check)
     report = DataReport()
-    for note in (template.warning, *(note for source in (*sources, *held) for note in source.notes)):
-        report.add_note(note)
+    report.add_note(template.warning)
+    for note in dict.fromkeys(note for source in (*sources, *held) for note in source.notes):
+        report.add_note(note) if UNREAD in note else report.facts.append(note)
     work = _Work(recipe, Encoder(recipe, tokenizer, template, report, check), progress, check)
     if recipe.streaming:
         return work.streamed(sources, held, template, warn)

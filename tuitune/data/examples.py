@@ -133,7 +133,7 @@ class Examples:
         return replace(self, indices=np.arange(first, first + len(self), dtype=np.int64))
 
     def pieces(self) -> Iterator[tuple[Examples, int]]:
-        """Yield all examples half a million tokens at a time, their rows stored by themselves, and the first's place."""
+        """Yield all examples half a million tokens at a time, rows stored by themselves, and the first's place."""
         offsets = np.concatenate(([0], np.cumsum(self.rows.lengths)))[self.starts]
         for first, last in blocks(offsets):
             some = self.select(np.arange(first, last))

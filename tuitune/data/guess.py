@@ -30,6 +30,7 @@ _PROMPTS = ("instruction", "prompt", "question", "query", "problem")
 _ANSWERS = ("output", "response", "completion", "answer", "solution")
 _TALKS = ("messages", "conversations", "conversation")
 _LABELS = ("label", "kto_tag", "desirable")
+UNREAD = "Not read"  # marks the notes on columns that are left out
 _MORE = ("history", "system", "tools", "images", "videos", "audios")
 _USE: dict[Kind, str] = {
     "text": "Use the column text",
@@ -79,6 +80,12 @@ def _entry(name: str, columns: Columns, tags: Mapping[str, str] | None = None) -
     return Entry(name, name, "sharegpt" if tags is DEFAULT_TAGS else "openai", columns, tags)
 
 
+def _only_answers(seen: dict[str, object]) -> list[Columns]:
+    """Return none where answers are marked good or bad: the bad ones must not be learnt."""
+    marked = any(isinstance(seen.get(column), bool) for column in _LABELS)
+    return [] if marked else _answers(seen)
+
+
 def _answers(seen: dict[str, object]) -> list[Columns]:
     options: list[Columns] = [{"messages": column} for column in _TALKS if _is_talk(seen.get(column))]
     pairs = [(prompt, answer) for prompt, answer in _TOGETHER if prompt in seen and answer in seen]
@@ -122,7 +129,7 @@ def _texts(seen: dict[str, object]) -> list[Columns]:
     return [{"prompt": column} for column, value in seen.items() if isinstance(value, str)]
 
 
-_OPTIONS = {"answer": _answers, "label": _labelled, "pair": _paired, "prompt": _prompts, "text": _texts}
+_OPTIONS = {"answer": _only_answers, "label": _labelled, "pair": _paired, "prompt": _prompts, "text": _texts}
 
 
 def _with_more(option: Columns, seen: dict[str, object], kind: str) -> Columns:
@@ -165,7 +172,7 @@ def _sentence(entry: Entry, seen: dict[str, object], kind: str) -> str:
         said = ", ".join(f"{column} is {_SAID.get(key, 'the ' + key)}" for key, column in entry.columns.items())
     unread = [column for column in seen if column not in entry.columns.values()]
     unread = [] if kind == "prompt" else unread  # reward functions see them
-    more = f" Not read: {listed(unread)}{' and others' if len(unread) > 12 else ''}." if unread else ""
+    more = f" {UNREAD}: {listed(unread)}{' and others' if len(unread) > 12 else ''}." if unread else ""
     return f"{entry.name}: {said}.{more}"
 
 

@@ -78,6 +78,8 @@ def _origins(look: Look) -> Iterator[Fact]:
     yield Fact("info", "template", clean_line(look.template))
     if look.setting.sampled:
         yield Fact("info", "streamed: the first rows only", f"{look.setting.sampled:,}")
+    for fact in look.report.facts:
+        yield Fact("info", clean_line(fact))
     for note in look.report.notes:
         yield Fact("warn", clean_line(note))
 

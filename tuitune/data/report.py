@@ -57,6 +57,7 @@ class DataReport:
     labelled_tokens: int = 0
     longest: int = 0
     notes: list[str] = field(default_factory=list)
+    facts: list[str] = field(default_factory=list)  # what is worth a line and asks nothing of the user
 
     @property
     def labelled_share(self) -> float:

@@ -89,19 +89,17 @@ def open_sources(names: Sequence[str], options: DataOptions, progress: Progress,
 
 
 def must_exist(name: str, options: DataOptions) -> None:
-    """Raise DataError when the data set `name` is not there or of a kind that is not read; no row is looked at.
+    """Raise DataError when the data set `name` is not there, or its first rows are nothing that the stage learns from.
 
     What lies on a hub is not asked for.
     """
     if options.dataset_dir.startswith(REMOTE) and not _packaged_or_file(name):
         return
     place = _place([name], options, lambda stage, done, total: None, lambda: None)
-    entry, path = _found(name, place)
-    if path is not None:
-        for file in data_files(path):
-            if not file.is_file():
-                next(iter(FileRows((file,), place.check)), None)  # says in words what is there instead
-    elif entry is not None and entry.remote is not None:
+    entry, _ = _found(name, place)
+    if entry is None or entry.remote is None:
+        _open(name, place)
+    else:
         from tuitune.data.hub import readable
 
         readable(entry.remote)

@@ -228,6 +228,8 @@ class Build:
         rows = report.rows + report.evaluation_rows
         if data.cached:
             self.session.note(f"{rows} rows that an earlier run has tokenised (overwrite_cache: true makes them anew)")
+        for fact in report.facts:
+            self.session.note(fact)
         for note in report.notes:
             warn(note)
         if report.bad_count:
