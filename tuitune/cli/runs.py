@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tuitune.cli import tables
 from tuitune.cli.console import json_line, say, screen
-from tuitune.face import words
+from tuitune.face import figures, words
 from tuitune.run import RunSummary, index, places, summary
 from tuitune.run.packing import record
 
@@ -43,9 +43,17 @@ def _row(one: RunSummary) -> list[str]:
     steps = f"{one.step}/{one.total_steps}" if one.total_steps else str(one.step or "")
     home = one.path.parent == places.runs()
     return [
-        one.name, one.status, steps, "" if one.loss is None else words.number(one.loss), _when(one.started), one.model,
+        one.name, one.status, steps, _figure(one), _when(one.started), one.model,
         "/".join(part for part in (one.stage, one.method) if part), "" if home else str(one.path.parent),
     ]  # fmt: skip
+
+
+def _figure(one: RunSummary) -> str:
+    """Return the loss, or with its name what counts instead of it."""
+    name = figures.main(one.stage)
+    if name in one.metrics:
+        return f"{figures.word(name)} {words.number(one.metrics[name], '.3g')}"
+    return "" if one.loss is None else words.number(one.loss)
 
 
 def _style(found: Sequence[RunSummary]) -> tables.Style:

@@ -25,7 +25,8 @@ def number(value: float, form: str = ".4f") -> str:
         return "nan"
     if math.isinf(value):
         return "inf" if value > 0 else "-inf"
-    return f"{value:.3e}" if form == ".4f" and abs(value) >= 1e4 else f"{value:{form}}"
+    said = f"{value:.3e}" if form == ".4f" and abs(value) >= 1e4 else f"{value:{form}}"
+    return said.removeprefix("-") if float(said) == 0 else said
 
 
 def duration(seconds: float) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
 
@@ -35,6 +35,7 @@ class RunSummary:
     step: int = 0
     total_steps: int | None = None
     loss: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
     started: float | None = None
     duration: float = 0.0
     checkpoint: Path | None = None
@@ -63,6 +64,7 @@ def summary(run: RunDir) -> RunSummary:
         step=state.step if state else (step.step if step else 0),
         total_steps=state.total_steps if state else (last_start.total_steps if last_start else None),
         loss=step.loss if step else None,
+        metrics=step.metrics if step else {},
         started=first.t if first else None,
         duration=max(0.0, seen - first.t) if first else 0.0,
         checkpoint=checkpoint,
