@@ -278,9 +278,11 @@ def _optimizer(way: Any, model: Any, recipe: Any) -> Any:
 
 
 def _rows(number: int, vocabulary: int) -> list[Any]:
+    from tuitune.data import Example
+
     draw = random.Random(number)
     rows = [[draw.randrange(vocabulary) for _ in range(60)] for _ in range(2)]
-    return [{"input_ids": row, "labels": list(row)} for row in rows]
+    return [Example.of(row, row) for row in rows]
 
 
 def table(cases: dict[str, Case], folder: Path) -> Iterator[str]:

@@ -88,7 +88,7 @@ class Bench:
             report_to=[], disable_tqdm=True, max_length=None, gradient_checkpointing=True,
             dataset_kwargs={"skip_prepare_dataset": True},
         )  # fmt: skip
-        rows = Dataset.from_list([dict(row) for row in self.rows])
+        rows = Dataset.from_list([dict(row) for row in self.rows.rows])
         return SFTTrainer(
             self._model("sdpa"), args, train_dataset=rows, processing_class=self.tokenizer,
             data_collator=DataCollatorForSeq2Seq(self.tokenizer),
@@ -103,7 +103,7 @@ class Bench:
         from tuitune.stages import stage
 
         model = self._model("tuitune")
-        longest = int(self.rows.lengths.max())
+        longest = self.rows.longest
         path, why = paths.choose(model.get_base_model(), longest=longest, pad=0, dropout=False, autocast=None)
         assert not why, why
         plan, _ = settle(
@@ -134,8 +134,8 @@ class Bench:
         start = number * self.per_step % max(1, len(self.rows) - self.per_step)
         rows = [self.rows[i] for i in range(start, start + self.per_step)]
         runs: dict[str, tuple[Any, Callable[[], float]]] = {
-            WAYS[0]: (self.trl.model, lambda: self._trl_step([dict(r) for r in rows], True)),
-            WAYS[1]: (self.trl.model, lambda: self._trl_step([dict(r) for r in rows], False)),
+            WAYS[0]: (self.trl.model, lambda: self._trl_step([dict(r.sequences[0]) for r in rows], True)),
+            WAYS[1]: (self.trl.model, lambda: self._trl_step([dict(r.sequences[0]) for r in rows], False)),
             WAYS[2]: (self.mine, lambda: float(self.stepper.run(self.mine, rows).loss)),
         }
         seen: dict[str, tuple[float, Any]] = {}

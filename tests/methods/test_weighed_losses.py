@@ -62,6 +62,6 @@ def test_asft_begins_as_dft_and_then_holds_on_to_the_original(root: Path, case: 
 
 def test_a_frozen_copy_is_announced(root: Path) -> None:
     said = [event.text for event in journal(train(root, "full", **ASFT, **FULL), events.Noted)]
-    assert any("original model stays in memory" in text for text in said)
+    assert any("original model is in memory" in text for text in said)
     said = [event.text for event in journal(train(root, "lora", **ASFT), events.Noted)]
-    assert not any("original model stays in memory" in text for text in said)
+    assert not any("original model is in memory" in text for text in said)

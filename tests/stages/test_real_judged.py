@@ -1,4 +1,4 @@
-"""SmolLM2-135M on real rows: five steps of pt, rm and kto. Skipped where the data does not lie beside the checkout."""
+"""SmolLM2-135M on real rows: five steps of pt, sft, rm and kto. Skipped where the data is not there."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def trained(root: Path, stage: str, dataset: str, **more: Any) -> RunDir:
     """Train five steps of two rows each, and evaluate."""
     text = recipe_text(
         root, model_name_or_path="smollm2-135m", stage=stage, dataset=dataset, dataset_dir=str(DATA), max_samples=16,
-        val_size=4, eval_strategy="steps", eval_steps=5, cutoff_len=96, max_steps=5, max_grad_norm=1.0, warmup_steps=0,
+        val_size=4, eval_strategy="steps", eval_steps=5, max_steps=5, max_grad_norm=1.0, warmup_steps=0,
         per_device_train_batch_size=2, gradient_accumulation_steps=1, tokens_per_batch=None, threads=1,
-        **{"learning_rate": 5e-4} | more,
+        **{"learning_rate": 5e-4, "cutoff_len": 96} | more,
     )  # fmt: skip
     made = RunDir.create(root / stage, text)
     assert run(made).status == "finished", journal(made, events.RunFailed)
@@ -44,6 +44,26 @@ def test_pre_training(tmp_path: Path) -> None:
     made = trained(tmp_path, "pt", "c4_demo", packing=None)
     found = [event.loss for event in journal(made, events.StepLogged)]
     assert all(2 < loss < 5 for loss in found)  # SmolLM2 knows such text
+
+
+@pytest.mark.parametrize("dataset", ["alpaca_en_demo", "glaive_toolcall_en_demo"])
+def test_answers_and_calls_of_tools(dataset: str, tmp_path: Path) -> None:
+    made = trained(tmp_path, "sft", dataset, cutoff_len=256)
+    found = [event.loss for event in journal(made, events.StepLogged)]
+    assert all(0 < loss < 4 for loss in found)
+    assert journal(made, events.EvalLogged)[0].loss < 4
+
+
+def test_rows_with_images_are_read_and_their_images_found() -> None:
+    from tests.data.given import Given
+    from tuitune.data.sources import open_sources
+
+    options = Given(dataset="mllm_demo", dataset_dir=str(DATA), root=Path("/"))
+    (source,) = open_sources(["mllm_demo"], options, lambda stage, done, total: None, lambda: None)
+    talks = [source.read(row) for row in source.rows]
+    assert len(talks) == 6
+    assert all(Path(image).is_file() for talk in talks for image in talk.images)
+    assert all(len(talk.images) == sum(m.content.count("<image>") for m in talk.messages) > 0 for talk in talks)
 
 
 def test_a_reward_model_and_a_talk_with_it(tmp_path: Path) -> None:

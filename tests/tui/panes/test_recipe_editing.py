@@ -42,14 +42,6 @@ def test_choices_cycle_and_can_be_picked() -> None:
     on_both(steps)
 
 
-def test_a_choice_that_is_none_says_so() -> None:
-    async def steps(it: Desk) -> None:
-        await it.at("stage", "right")
-        assert "only stage" in it.said
-
-    on_both(steps)
-
-
 def test_numbers_step() -> None:
     async def steps(it: Desk) -> None:
         await it.at("lora_rank", "plus")

@@ -32,8 +32,6 @@ class FormChanges:
 
     def cycle(self, field: Field, step: int) -> str:
         """Go to the next choice."""
-        if len(field.choices) < 2:
-            return f"{field.choices[0]} is the only {field.name} so far"
         return self._offer(field, cycled(field, self._draft.values.get(field.name), step))
 
     def step(self, field: Field, value: object, direction: int) -> str:
