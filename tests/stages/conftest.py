@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.engine.given import model_folder
-from tests.stages.pairs import pairs_folder
+from tests.engine.given import data_folder, model_folder
+from tests.stages.judged import judged_rows
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,8 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A folder with a tiny model and pairs of answers to train it on, the data set `pairs`."""
+    """A folder with a tiny model and data sets for it: `rows`, `texts`, `pairs` and `votes`."""
     model_folder(tmp_path)
-    pairs_folder(tmp_path)
+    data_folder(tmp_path)
+    judged_rows(tmp_path)
     return tmp_path

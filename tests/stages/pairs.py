@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import torch
 
-from tests.engine.given import WORDS, recipe_text
+from tests.engine.given import recipe_text
 from tests.stages.judged import CPU, row
 from tests.tiny import tiny_model
 from tuitune.data import Example
@@ -50,26 +49,6 @@ CASES: dict[str, list[Example]] = {
     "little in common": [Example((row(LONG[:1], LONG[9:60]), row(LONG[:1], LONG[30:80])))],
     "an answer was cut off entirely": [pair(LONG[:20], LONG[20:30], []), *pairs(2, 5)],
 }
-
-
-def pairs_folder(root: Path, count: int = 40) -> Path:
-    """Write a data set `pairs` whose better answers are about a river, and whose worse ones are about fruits."""
-    draw = random.Random(0)
-    some = [
-        {
-            "instruction": " ".join(draw.choices(WORDS, k=draw.randint(1, 20))),
-            "chosen": "the river " + " ".join(draw.choices(WORDS[:6], k=draw.randint(1, 25))),
-            "rejected": "fruits " + " ".join(draw.choices(WORDS[7:], k=draw.randint(1, 25))),
-        }
-        for _ in range(count)
-    ]
-    folder = root / "data"
-    folder.mkdir(exist_ok=True)
-    (folder / "pairs.json").write_text(json.dumps(some))
-    columns = {"prompt": "instruction", "chosen": "chosen", "rejected": "rejected"}
-    entry = {"pairs": {"file_name": "pairs.json", "ranking": True, "columns": columns}}
-    (folder / "dataset_info.json").write_text(json.dumps(entry))
-    return folder
 
 
 def recipe(tmp_path: Path, **more: Any) -> Any:

@@ -11,15 +11,15 @@ import torch
 from accelerate import Accelerator
 
 from tests.engine.test_step import one_accelerator  # noqa: F401  # a fixture
+from tests.stages.judged import examples_of
 from tests.stages.pairs import far, gradient, pairs, recipe, way
 from tests.tiny import tiny_model
-from tuitune.data import Examples
-from tuitune.data.rows import RowsBuilder
 from tuitune.engine.step import Stepper
 from tuitune.methods.original import original
 from tuitune.models import attention
 from tuitune.models.reference import Itself
 from tuitune.stages.preference import Preference
+from tuitune.stages.reference_sums import FILE, read, write
 
 PAIRS = pairs(9, seed=4)
 
@@ -90,14 +90,6 @@ def test_recomputed_activations_give_the_same_gradient_in_every_bit(tmp_path: Pa
     assert torch.equal(grad, calm)
 
 
-def examples_of(some: list[Any]) -> Examples:
-    rows = RowsBuilder()
-    for example in some:
-        for row in example.sequences:
-            rows.add(row["input_ids"], [label != -100 for label in row["labels"]])
-    return Examples.of(rows.done(), 2)
-
-
 def around(bench: Bench, folder: Path, tokens: int = 10**9) -> Any:
     nothing = lambda *args: None  # noqa: E731
     return SimpleNamespace(
@@ -135,6 +127,19 @@ def test_rows_that_are_new_are_asked_about_and_others_are_not(tmp_path: Path, mo
     bench = Bench(tmp_path, 200, precompute_ref_log_probs=True, ld_alpha=0.5)  # other sums of the same tokens
     bench.stage.begin(around(bench, tmp_path), examples_of(PAIRS), None)
     assert sum(asked) == 9
+
+
+def test_numbers_of_another_reference_or_in_no_good_file_are_not_believed(tmp_path: Path) -> None:
+    known, file = {b"k" * 16: (-1.5, -2.25), b"l" * 16: (0.1, -1e-30)}, tmp_path / FILE
+    write(file, "this", known)
+    assert read(file, "this") == known
+    assert read(file, "another") == read(tmp_path / "none", "this") == {}
+    whole = file.read_bytes()
+    for broken in (b"", whole[:-40], whole[:100], b"PK" + whole[2:200], whole.replace(b"PK", b"XX")):
+        file.write_bytes(broken)
+        assert read(file, "this") == {}
+    write(file, "this", {b"k" * 16: (float("nan"), 0.0)})
+    assert read(file, "this") == {}
 
 
 def test_the_pass_for_kto_pair_asks_the_reference_once_for_each_pair(

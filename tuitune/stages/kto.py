@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -19,6 +19,8 @@ from tuitune.stages.cut import cut
 from tuitune.stages.reference_sums import ReferenceSums
 
 if TYPE_CHECKING:
+    from pathlib import Path as Folder
+
     from torch import Tensor, nn
 
     from tuitune.data import Example, Examples, Row
@@ -94,6 +96,17 @@ class Kto(Stage):
         self._both.reference = self.reference
         self._asked.begin(around, train, evaluation)
         self.reference = self._both.reference  # let go of once everything is known
+
+    def save(self, model: Any, folder: Folder, *, exact: bool) -> None:
+        """Write what the reference has said into a checkpoint."""
+        if exact:
+            self._asked.save(folder)
+
+    def load(self, model: Any, folder: Folder, *, best: bool = False) -> None:
+        """Read it."""
+        if not best:
+            self._both.reference = self.reference
+            self._asked.load(folder)
 
     # The baseline
 

@@ -7,7 +7,6 @@ once. The reference drops nothing; whether the model that learns does is the rec
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -18,6 +17,7 @@ from tuitune.recipe.fields.preference import preference_loss
 from tuitune.stages import preference_losses as costs
 from tuitune.stages.base import Figure, Part, Stage, Surroundings
 from tuitune.stages.cut import cut
+from tuitune.stages.preference_losses import Pairs
 from tuitune.stages.reference_sums import ReferenceSums
 from tuitune.stages.running_mean import RunningMean
 
@@ -36,20 +36,6 @@ _AVERAGED = ("ipo", *_FREE)  # losses of mean log probabilities
 _SHIFT = "reward_shift.json"
 
 
-@dataclass(frozen=True)
-class _Pairs:
-    """What is known of some pairs, each (pairs,) in float64.
-
-    chosen, rejected: log ratios, or mean log probabilities for losses without a reference. logps: of both answers, what
-    the model alone says, to be shown. likelihood: mean log probability of the chosen answers' tokens.
-    """
-
-    chosen: Tensor
-    rejected: Tensor
-    logps: tuple[Tensor, Tensor]
-    likelihood: Tensor
-
-
 class Preference(Stage):
     """The stage dpo; its `pref_loss` orpo and simpo are the stages of these names.
 
@@ -66,7 +52,7 @@ class Preference(Stage):
         self._around: Surroundings | None = None
         self._baselines = (0.0, 0.0)
         self._references: dict[int, Tensor] = {}
-        self._evaluated: list[_Pairs] = []
+        self._evaluated: list[Pairs] = []
         self._shift = RunningMean()
         self._seen: dict[int, Tensor] = {}
 
@@ -125,15 +111,15 @@ class Preference(Stage):
         beyond = place >= shorter[reading.owner]
         return reading.sums(values.double() * torch.ones_like(values, dtype=torch.float64).masked_fill(beyond, alpha))
 
-    def _pairs(self, reading: Reading, values: Tensor, before: Tensor | None, examples: Sequence[Example]) -> _Pairs:
+    def _pairs(self, reading: Reading, values: Tensor, before: Tensor | None, examples: Sequence[Example]) -> Pairs:
         now, lengths = self._sums(reading, values, examples), reading.lengths
         if self._loss in _AVERAGED:
             now, before = now / lengths, None if before is None else before / lengths
         ratios = now if before is None else now - before
         shown, likelihood = now.detach(), reading.sums(values) / lengths
-        return _Pairs(ratios[0::2], ratios[1::2], (shown[0::2], shown[1::2]), likelihood[0::2])
+        return Pairs(ratios[0::2], ratios[1::2], (shown[0::2], shown[1::2]), likelihood[0::2])
 
-    def _losses(self, pairs: _Pairs, baselines: tuple[float, float]) -> Tensor:
+    def _losses(self, pairs: Pairs, baselines: tuple[float, float]) -> Tensor:
         """Return the loss of each pair, with what pref_bco_weight and pref_ftx add."""
         recipe, loss = self.recipe, self._main_losses(pairs, baselines)
         if weight := recipe.pref_bco_weight:
@@ -141,7 +127,7 @@ class Preference(Stage):
             loss = (loss + weight * more) / (1 + weight)
         return loss - recipe.pref_ftx * pairs.likelihood if recipe.pref_ftx else loss
 
-    def _main_losses(self, pairs: _Pairs, baselines: tuple[float, float]) -> Tensor:
+    def _main_losses(self, pairs: Pairs, baselines: tuple[float, float]) -> Tensor:
         recipe, beta, smoothing = self.recipe, self.recipe.pref_beta, self.recipe.dpo_label_smoothing
         margin = pairs.chosen - pairs.rejected
         match self._loss:
@@ -160,7 +146,7 @@ class Preference(Stage):
                 return beta * costs.odds_ratio(pairs.chosen, pairs.rejected) - pairs.chosen
         return costs.sigmoid(margin, beta, smoothing)
 
-    def _figures(self, pairs: _Pairs) -> dict[str, Figure]:
+    def _figures(self, pairs: Pairs) -> dict[str, Figure]:
         """Return trl's figures, and for orpo the two parts of its loss."""
         chosen, rejected = pairs.chosen.detach(), pairs.rejected.detach()
         beta, count = self.recipe.pref_beta, len(chosen)
@@ -190,7 +176,7 @@ class Preference(Stage):
         """Return the baselines, and what the reference says of each pair, by the identity of the example."""
         around = self._around
         assert around is not None
-        ratios: list[_Pairs] = []
+        ratios: list[Pairs] = []
         references: dict[int, Tensor] = {}
         for part in cut(examples, self, around.path, around.tokens_per_batch()):
             around.attend()
@@ -199,17 +185,17 @@ class Preference(Stage):
             with around.precision(), in_evaluation(around.model):
                 reading = around.path.read(around.model, [example.sequences for example in part])
                 ratios.append(self._pairs(reading, reading.scores(entropy=False).values, before, part))
-        return _baselines(ratios), references
+        return costs.baselines(ratios), references
 
     def end_of_evaluation(self) -> dict[str, float]:
         """Return the loss of kto_pair with the baselines of all evaluated pairs, which no part of them could know."""
         seen, self._evaluated = self._evaluated, []
         if not seen:
             return {}
-        losses = [self._losses(pairs, _baselines(seen)) for pairs in seen]
+        losses = [self._losses(pairs, costs.baselines(seen)) for pairs in seen]
         return {"loss": float(torch.cat(losses).mean())}
 
-    def _remember(self, examples: Sequence[Example], pairs: _Pairs) -> None:
+    def _remember(self, examples: Sequence[Example], pairs: Pairs) -> None:
         if self.recipe.pref_bco_weight:  # by example: a step may be repeated with another cut
             means = self.recipe.pref_beta * (pairs.chosen + pairs.rejected).detach() / 2
             self._seen |= {id(example): mean for example, mean in zip(examples, means, strict=True)}
@@ -220,14 +206,18 @@ class Preference(Stage):
             self._shift.add(float(torch.stack(list(self._seen.values())).mean()))
 
     def save(self, model: Any, folder: Folder, *, exact: bool) -> None:
-        """Write the shift into a checkpoint."""
+        """Write into a checkpoint the shift, and what the reference has said."""
         if exact and self.recipe.pref_bco_weight:
             self._shift.save(folder / _SHIFT)
+        if exact:
+            self._asked.save(folder)
 
     def load(self, model: Any, folder: Folder, *, best: bool = False) -> None:
-        """Read it."""
+        """Read both."""
         if self.recipe.pref_bco_weight and not best:
             self._shift.load(folder / _SHIFT)
+        if not best:
+            self._asked.load(folder)
 
 
 class Orpo(Preference):
@@ -240,11 +230,3 @@ class Simpo(Preference):
     """The stage of that name."""
 
     name: ClassVar[str] = "simpo"
-
-
-def _baselines(seen: Sequence[_Pairs]) -> tuple[float, float]:
-    """Return the mean log ratio of all chosen and of all rejected answers, at least 0."""
-    if not seen:
-        return 0.0, 0.0
-    chosen, rejected = torch.cat([pairs.chosen for pairs in seen]), torch.cat([pairs.rejected for pairs in seen])
-    return max(0.0, float(chosen.mean())), max(0.0, float(rejected.mean()))

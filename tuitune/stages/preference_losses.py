@@ -8,6 +8,8 @@ does not depend on how the step was cut.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,6 +19,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _NEARLY_ONE = -1e-12  # log probability; the odds of a certain answer are infinite
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What is known of some pairs, each (pairs,) in float64.
+
+    chosen, rejected: log ratios, or mean log probabilities for losses without a reference. logps: of both answers, what
+    the model alone says, to be shown. likelihood: mean log probability of the chosen answers' tokens.
+    """
+
+    chosen: Tensor
+    rejected: Tensor
+    logps: tuple[Tensor, Tensor]
+    likelihood: Tensor
 
 
 def sigmoid(margin: Tensor, beta: float, smoothing: float = 0.0) -> Tensor:
@@ -65,6 +81,14 @@ def kto_pair(
     good = 1 - torch.sigmoid(beta * (chosen - baselines[1]))
     bad = 1 - torch.sigmoid(beta * (baselines[0] - rejected))
     return (weights[0] * good + weights[1] * bad) / 2
+
+
+def baselines(seen: Sequence[Pairs]) -> tuple[float, float]:
+    """Return kto_pair's: the mean log ratio of all chosen and of all rejected answers, at least 0."""
+    if not seen:
+        return 0.0, 0.0
+    chosen, rejected = torch.cat([pairs.chosen for pairs in seen]), torch.cat([pairs.rejected for pairs in seen])
+    return max(0.0, float(chosen.detach().mean())), max(0.0, float(rejected.detach().mean()))
 
 
 def bco(chosen: Tensor, rejected: Tensor, beta: float, shift: float) -> Tensor:

@@ -1,7 +1,8 @@
-"""What the reference says of whole answers: asked when it is needed, or once for all before training.
+"""What the reference says of whole answers: asked when it is first needed, or once for all before training.
 
-With `precompute_ref_log_probs` the numbers lie in the run directory, each under a hash of its example, so that a
-resumed run reads them, whatever became of the rows' order; only what is new is asked again.
+It never changes its mind, so its numbers are remembered for later epochs and evaluations; checkpoints carry them, so
+that a resumed run ends equal in every bit. With `precompute_ref_log_probs` they lie in the run directory. Each stands
+under a hash of its example: whatever becomes of the rows' order, only what is new is asked.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ FILE = "reference_log_probs.npz"
 PHASE = "reference"
 _AT_ONCE = 64  # examples that are sorted into micro-batches together
 _WRITE_GAP = 60.0  # seconds
-_FEW = 16  # tokens
+_MOST = 500_000  # examples that are remembered on the way, 250 bytes each
 Sums = Callable[["Reading", "Tensor", Sequence["Example"]], "Tensor"]
 
 
@@ -49,19 +50,20 @@ class ReferenceSums:
     """One number for each sequence of an example, in the order of the stage's groups.
 
     sums: makes them of the log probabilities of the labelled tokens (N,). facts: what else they depend on. The stage's
-    `reference` is asked; once everything is known it is let go, and a second model with it.
+    `reference` is asked; once everything is known before training it is let go, and a second model with it.
     """
 
     def __init__(self, stage: Stage, sums: Sums = plain, facts: object = None) -> None:
         self._stage, self._sums, self._facts = stage, sums, facts
         self._known: dict[bytes, tuple[float, ...]] = {}
+        self._fresh: tuple[list[bytes], Tensor] | None = None  # said last, perhaps still being computed on a GPU
 
     def begin(self, around: Surroundings, train: Examples, evaluation: Examples | None) -> None:
         """Ask for everything, if the recipe says so; may raise to stop, and then keeps what it has."""
         reference = self._stage.reference
         if not around.recipe.precompute_ref_log_probs or reference is None:
             return
-        digest = hashlib.sha256(repr((reference.digest, self._facts)).encode()).hexdigest()
+        digest = self._digest()
         self._known = read(around.folder / FILE, digest)
         sets = [examples for examples in (train, evaluation) if examples is not None]
         missing = [(of, place) for of in sets for place in range(len(of)) if self._lacks(of[place])]
@@ -78,8 +80,9 @@ class ReferenceSums:
 
     def of(self, model: nn.Module, path: Path, examples: Sequence[Example]) -> Tensor:
         """Return the numbers of all sequences of `examples`, (sequences,) in float64 on the model's device."""
-        keys = [key_of(example) for example in examples] if self._known else []
-        if keys and all(key in self._known for key in keys):
+        self._settle()
+        keys = [key_of(example) for example in examples]
+        if all(key in self._known for key in keys):
             numbers = [number for key in keys for number in self._known[key]]
             return torch.tensor(numbers, dtype=torch.float64, device=next(model.parameters()).device)
         reference = self._stage.reference
@@ -87,7 +90,33 @@ class ReferenceSums:
             raise TrainingError("the reference was not asked about a row before training", "resume the run")
         groups = [group for example in examples for group in self._stage.groups(example)]
         with reference.reading(model, path, groups) as reading:
-            return self._sums(reading, reading.scores(entropy=False).values, examples)
+            said = self._sums(reading, reading.scores(entropy=False).values, examples)
+        if len(self._known) + len(keys) <= _MOST or self._stage.recipe.precompute_ref_log_probs:
+            self._fresh = keys, said
+        return said
+
+    def _settle(self) -> None:
+        """Take what was said last into memory: by now nobody has to wait for it."""
+        if self._fresh is not None:
+            keys, said = self._fresh
+            self._known |= zip(keys, map(tuple, said.view(len(keys), -1).tolist()), strict=True)
+            self._fresh = None
+
+    def save(self, folder: Folder) -> None:
+        """Write what is remembered into a checkpoint, where it does not lie in the run directory anyway."""
+        self._settle()
+        if self._stage.reference is not None:
+            write(folder / FILE, self._digest(), self._known)
+
+    def load(self, folder: Folder) -> None:
+        """Remember what `save` wrote."""
+        if self._stage.reference is not None:
+            self._known = read(folder / FILE, self._digest())
+
+    def _digest(self) -> str:
+        """Return a hash of all that the numbers depend on beside the examples."""
+        assert self._stage.reference is not None
+        return hashlib.sha256(repr((self._stage.reference.digest, self._facts)).encode()).hexdigest()
 
     def _lacks(self, example: Example) -> bool:
         return bool(self._stage.groups(example)) and key_of(example) not in self._known
@@ -98,7 +127,7 @@ class ReferenceSums:
             examples = [found[place] for found, place in missing[start : start + _AT_ONCE]]
             for part in cut(examples, self._stage, around.path, around.tokens_per_batch()):
                 around.attend()
-                self._take(part, self._surviving(around, part))
+                self._surviving(around, part)
                 done += len(part)
                 around.progress(PHASE, done, len(missing))
             if time.monotonic() - written > _WRITE_GAP:
@@ -106,22 +135,18 @@ class ReferenceSums:
                 written = time.monotonic()
         around.progress(PHASE, len(missing), len(missing))
 
-    def _surviving(self, around: Surroundings, part: Sequence[Example]) -> list[float]:
-        """Return the numbers of the part; when memory runs out, half by half. Raises what cannot be halved."""
+    def _surviving(self, around: Surroundings, part: Sequence[Example]) -> None:
+        """Ask about the part; when memory runs out, half by half. Raises what cannot be halved."""
         try:
-            return self.of(around.model, around.path, part).tolist()
+            self.of(around.model, around.path, part)
+            self._settle()
+            return
         except Exception as error:
             if not is_out_of_memory(error) or len(part) < 2:
                 raise
         gc.collect()
-        middle = len(part) // 2
-        return [*self._surviving(around, part[:middle]), *self._surviving(around, part[middle:])]
-
-    def _take(self, examples: Sequence[Example], numbers: Sequence[float]) -> None:
-        rest = iter(numbers)
-        for example in examples:
-            count = sum(map(len, self._stage.groups(example)))
-            self._known[key_of(example)] = tuple(next(rest) for _ in range(count))
+        for half in (part[: len(part) // 2], part[len(part) // 2 :]):
+            self._surviving(around, half)
 
     def _let_go(self) -> None:
         self._stage.reference = None
