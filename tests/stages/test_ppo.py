@@ -13,6 +13,7 @@ import torch
 
 from tests.engine.given import data_folder, journal, losses, model_folder
 from tests.methods.cycle import resumes_exactly, train
+from tests.models.test_flat import exact  # noqa: F401  # a fixture
 from tests.stages.online.around import Said, around, prompts
 from tests.tiny import tiny_model
 from tuitune.engine.run import run
@@ -151,6 +152,7 @@ def by_hand(moved: Moved) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     return loss.detach(), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
+@pytest.mark.usefixtures("exact")  # rounding inside the model would be larger than the bounds
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("tokens", [1, 4000])
 def test_loss_and_gradient_are_those_of_the_definition(
