@@ -203,7 +203,6 @@ REFUSED = [
     "tensor_model_parallel_size: 4",
     "sequence_parallel: true",
     "moe_grouped_gemm: true",
-    "export_dir: saves/merged",
     "ray_num_workers: 4",
     "peft_config: {name: lora, r: 16}",
     "resize_vocab: true",

@@ -188,6 +188,10 @@ WRONG = [
     ("no_cuda: perhaps", "no_cuda", "true or false", ""),
     ("logging_steps: 2.5", "logging_steps", "neither a whole number nor a share", "0.1"),
     ("lr_scheduler_type: polynomial\nlr_scheduler_kwargs: {lr_end: 1}", "lr_scheduler_kwargs", "less than", "lower"),
+    ("export_adapter_weights: a, b", "export_adapter_weights", "must be numbers", ""),
+    ("export_adapter_weights: 1, 0.5", "export_adapter_weights", "one number for each", ""),
+    ("export_quantization_bit: 3\nexport_quantization_method: awq", "export_quantization_bit", "so many bits", ""),
+    ("export_quantization_bit: 4", "export_quantization_bit", "to calibrate on", ""),
 ]
 
 # Which methods fit together, and why others do not.
@@ -430,6 +434,9 @@ WARNED = [
     ("evaluation_strategy: no", "evaluation_strategy", "another name for eval_strategy"),
     ("stage: dpo\npref_loss: orpo\nprecompute_ref_log_probs: true", "precompute_ref_log_probs", "ask no reference"),
     ("preprocessing_num_workers: 16", "preprocessing_num_workers", "own threads"),
+    ("export_dir: saves/merged", "export_dir", "`tuitune export` reads it"),
+    ("task: mmlu_test", "task", "`tuitune evaluate` reads it"),
+    ("infer_backend: vllm", "infer_backend", "`tuitune serve` reads it"),
     ("plot_loss: true", "plot_loss", "no picture"),
     ("ddp_timeout: 180000000", "ddp_timeout", "one device"),
     ("low_cpu_mem_usage: false", "low_cpu_mem_usage", "no effect"),

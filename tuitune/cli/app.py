@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from tuitune.cli import after
 from tuitune.cli.group import Commands
 
 app = typer.Typer(
@@ -23,7 +23,6 @@ app = typer.Typer(
 models_app = typer.Typer(help="List the models on this machine, or fetch one.", rich_markup_mode=None)
 app.add_typer(models_app, name="models")
 
-Dtype = Literal["float32", "bfloat16", "float16"]
 RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file; LLaMA-Factory's run as they are.")]
 Settings = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Values that take the place of the recipe's.")
@@ -189,33 +188,8 @@ def chat(
     return work(model=model, adapter=adapter, run=run, system=system, once=once, options=given, score=score)
 
 
-@app.command()
-def export(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="A run, a checkpoint in it, or an adapter's folder.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write; it must not exist.")],
-    model: Annotated[
-        str | None, typer.Option("--model", metavar="M", help="The model to merge into, if not the one trained on.")
-    ] = None,
-    dtype: Annotated[Dtype, typer.Option("--dtype", help="The number format of the weights.")] = "bfloat16",
-    json: Json = False,
-) -> int:
-    """Merge a run's adapters into their model and write it as an ordinary one, for other programs to load."""
-    from tuitune.cli.export import export as work
-
-    return work(name, out, model=model, dtype=dtype, as_json=json)
-
-
-@app.command()
-def expand(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, folder or GGUF file.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write; it must not exist.")],
-    blocks: Annotated[int, typer.Option("--blocks", metavar="N", min=1, help="How many; N divides the layers.")],
-    json: Json = False,
-) -> int:
-    """Insert blocks into a model that change nothing until they are trained (LLaMA Pro), and write it as a new one."""
-    from tuitune.cli.expand import expand as work
-
-    return work(model, out, blocks, as_json=json)
+for command in after.COMMANDS:
+    app.command()(command)
 
 
 @app.command()

@@ -21,7 +21,7 @@ from tuitune.engine.asked import asked
 from tuitune.errors import UsageError
 from tuitune.face.find import find, is_live
 from tuitune.face.host import prepare_for
-from tuitune.fit import embedded
+from tuitune.face.meant import of_names
 from tuitune.run import RunDir, places
 from tuitune.run.inbox import check_option
 from tuitune.run.streams import guard
@@ -75,15 +75,7 @@ def _live(name: str | None) -> LiveChat | None:
 def _weights(model: str | None, adapter: str | None, run: str | None) -> Weights:
     if run is not None:
         return weights_of(find(run))
-    if adapter is None:
-        return weights.of_model(model or embedded.NAME)
-    folder = weights.adapter_folder(Path(adapter))
-    trained = weights.run_of(folder)
-    if trained is not None and model is None:
-        # It is asked as it was trained.
-        recipe, _ = asked(trained)
-        return weights.of_run(trained, recipe, folder)
-    return weights.of_model(model or weights.base_of(folder), folder)
+    return of_names(model, None if adapter is None else Path(adapter))
 
 
 def weights_of(run: RunDir) -> Weights:

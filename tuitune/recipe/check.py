@@ -14,7 +14,7 @@ from tuitune.errors import RecipeError
 from tuitune.recipe.field import FIELDS, Field
 from tuitune.recipe.fields import RULES
 from tuitune.recipe.foreign import ABSENT, INERT, RENAMED, asks_nothing, is_secret
-from tuitune.recipe.option import Rule
+from tuitune.recipe.option import Purpose, Rule
 from tuitune.recipe.problems import Problem, named, shown
 from tuitune.recipe.recipe import Recipe
 from tuitune.recipe.shapes import as_flag
@@ -25,8 +25,9 @@ _NAMES = (*FIELDS, *ABSENT, *INERT, *RENAMED)
 class _Check:
     """One pass over the keys of a recipe; `problems` fills on the way."""
 
-    def __init__(self, raw: Mapping[str, object], lines: Mapping[str, int]) -> None:
+    def __init__(self, raw: Mapping[str, object], lines: Mapping[str, int], purpose: Purpose) -> None:
         self.raw = raw
+        self.purpose = purpose
         self.lines = lines
         self.problems: list[Problem] = []
         self.values: dict[str, object] = {}
@@ -123,7 +124,8 @@ class _Check:
         """Add what can only be said about the recipe as a whole."""
         values = recipe.model_dump()
         for rule in RULES:
-            if self.broken.isdisjoint(rule.keys) and rule.when(recipe):
+            meant = self.purpose == "train" or not rule.training
+            if meant and self.broken.isdisjoint(rule.keys) and rule.when(recipe):
                 self.say(self._blamed(rule), rule.reason, rule.hint, rule.level)
         # What is refused needs no second word on where it would have an effect.
         refused = {problem.key for problem in self.problems if problem.level == "error"}
@@ -135,6 +137,9 @@ class _Check:
         key = self.origin[field.name]
         if values[field.name] is False or values[field.name] == field.default:
             return  # what is off, or as it would be anyway, has no effect anywhere
+        if field.purpose not in ("train", self.purpose):
+            self.say(key, f"has no effect here: `tuitune {field.purpose}` reads it", level="warning")
+            return
         if not field.applies(values) and self.broken.isdisjoint(key for each in field.when for key in each.keys):
             self.say(key, f"has no effect here: it applies when {field.condition()}", level="warning")
         elif field.inert and values[field.name] != field.default:
@@ -175,10 +180,16 @@ def _nearest(word: str, known: tuple[str, ...]) -> str:
 
 
 def examine(
-    raw: Mapping[str, object], lines: Mapping[str, int] | None = None, source: Path | None = None
+    raw: Mapping[str, object],
+    lines: Mapping[str, int] | None = None,
+    source: Path | None = None,
+    purpose: Purpose = "train",
 ) -> tuple[Recipe, list[Problem]]:
-    """Return the recipe of all values that are right, and all problems in the order of the file."""
-    check = _Check(raw, lines or {})
+    """Return the recipe of all values that are right, and all problems in the order of the file.
+
+    purpose: the command that reads it; only training needs data.
+    """
+    check = _Check(raw, lines or {}, purpose)
     check.sort()
     recipe = check.build()
     check.relate(recipe)
@@ -187,9 +198,14 @@ def examine(
     return recipe._with_origin(source, warnings), problems
 
 
-def checked(raw: Mapping[str, object], lines: Mapping[str, int] | None = None, source: Path | None = None) -> Recipe:
+def checked(
+    raw: Mapping[str, object],
+    lines: Mapping[str, int] | None = None,
+    source: Path | None = None,
+    purpose: Purpose = "train",
+) -> Recipe:
     """Return the recipe. Raises RecipeError with all problems if one of them is an error."""
-    recipe, problems = examine(raw, lines, source)
+    recipe, problems = examine(raw, lines, source, purpose)
     if any(_errors(problems)):
         raise RecipeError(problems, named(source))
     return recipe

@@ -11,6 +11,7 @@ from pathlib import Path
 from tuitune.errors import RecipeError
 from tuitune.recipe.check import checked, examine
 from tuitune.recipe.field import FIELDS
+from tuitune.recipe.option import Purpose
 from tuitune.recipe.problems import Problem, named
 from tuitune.recipe.recipe import Recipe
 from tuitune.recipe.yamltext import Entry, dump, entries, read_text
@@ -97,13 +98,13 @@ class Document:
             raise RecipeError([Problem(setting, None, "is not of the form key=value", "for example lora_rank=16")])
         self.set(key, _override_value(key, text.strip()))
 
-    def problems(self) -> list[Problem]:
+    def problems(self, purpose: Purpose = "train") -> list[Problem]:
         """Return everything there is to say, errors and warnings, in the order of the text."""
-        return examine(self.values(), self._lines(), self._source)[1]
+        return examine(self.values(), self._lines(), self._source, purpose)[1]
 
-    def recipe(self) -> Recipe:
+    def recipe(self, purpose: Purpose = "train") -> Recipe:
         """Return the recipe. Raises RecipeError with all problems."""
-        return checked(self.values(), self._lines(), self._source)
+        return checked(self.values(), self._lines(), self._source, purpose)
 
     def line(self, key: str) -> int | None:
         """Return the line on which the file gives `key`; None when it does not, or the value was set since reading."""
@@ -187,8 +188,11 @@ def _override_value(key: str, text: str) -> object:
     return text if texts and not isinstance(value, bool | None) else value
 
 
-def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Return the recipe in a file with `key=value` overrides. Raises RecipeError with all problems at once."""
+def load(path: str | Path, overrides: Sequence[str] = (), purpose: Purpose = "train") -> Recipe:
+    """Return the recipe in a file with `key=value` overrides. Raises RecipeError with all problems at once.
+
+    purpose: the command that reads it; only training needs data.
+    """
     document = Document.read(path)
     malformed: list[Problem] = []
     for setting in overrides:
@@ -197,5 +201,5 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         except RecipeError as error:
             malformed.extend(error.problems)
     if malformed:
-        raise RecipeError([*malformed, *document.problems()], named(document.source))
-    return document.recipe()
+        raise RecipeError([*malformed, *document.problems(purpose)], named(document.source))
+    return document.recipe(purpose)

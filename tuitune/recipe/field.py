@@ -10,7 +10,7 @@ import annotated_types
 from pydantic.fields import FieldInfo
 
 from tuitune.recipe.fields import GROUPS
-from tuitune.recipe.option import Meta, Options, When
+from tuitune.recipe.option import Meta, Options, Purpose, When
 from tuitune.recipe.shapes import Kind
 
 
@@ -40,7 +40,8 @@ class Field:
 
     `kind` is flag, number, whole, share, text, names, settings or choice. `planned` are values of LLaMA-Factory that
     TuiTune refuses as not built yet, `inert` says why a key is accepted without an effect. `essential` ones stand in a
-    form even when the recipe leaves them out; `fixed` ones cannot change while a run is under way.
+    form even when the recipe leaves them out; `fixed` ones cannot change while a run is under way. `purpose` says which
+    command reads it.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Field:
     planned: Mapping[object, str] | None = None
     when: tuple[When, ...] = ()
     read_as: Mapping[object, tuple[str, str]] | None = None
+    purpose: Purpose = "train"
 
     def applies(self, values: Mapping[str, object]) -> bool:
         """Return whether the key means anything in a recipe with these values; keys that it lacks count as default."""
@@ -122,6 +124,7 @@ def _field(group: type[Options], name: str, info: FieldInfo) -> Field:
         planned=meta.planned,
         when=group.WHEN + meta.when,
         read_as=meta.read_as,
+        purpose=group.PURPOSE,
     )
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tuitune.recipe.recipe import Recipe
 
 _ANYTHING = ("anything",)
+Purpose = Literal["train", "export", "evaluate", "serve"]
+"""What a recipe is read for: the keys of other commands mean nothing to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Rule:
     """A statement about several keys; `when` says that it is broken, `reason` and `hint` say what to do.
 
     The problem is filed under the first of `keys` that was asked for. A rule is skipped while one of its keys has a
-    problem of its own, because its value is not known then.
+    problem of its own, because its value is not known then. `training` ones hold only where a recipe is to be trained.
     """
 
     keys: tuple[str, ...]
@@ -62,6 +64,7 @@ class Rule:
     reason: str
     hint: str = ""
     level: Literal["error", "warning"] = "error"
+    training: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,8 @@ class Meta:
 class Options(BaseModel):
     """The base of the groups; `GROUP` heads them in forms, `WHEN` holds for all keys of one.
 
-    `FIXED` says that a run which was begun cannot go on with other values of the keys of this group.
+    `FIXED` says that a run which was begun cannot go on with other values of the keys of this group; `PURPOSE` which
+    command reads them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -89,6 +93,7 @@ class Options(BaseModel):
     GROUP: ClassVar[str]
     WHEN: ClassVar[tuple[When, ...]] = ()
     FIXED: ClassVar[bool] = False
+    PURPOSE: ClassVar[Purpose] = "train"
 
 
 def option(

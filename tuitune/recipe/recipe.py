@@ -11,8 +11,10 @@ from pydantic import PrivateAttr
 from tuitune.recipe.fields.apollo import ApolloOptions
 from tuitune.recipe.fields.badam import BadamOptions
 from tuitune.recipe.fields.batch import BatchOptions
+from tuitune.recipe.fields.benchmark import BenchmarkOptions
 from tuitune.recipe.fields.data import DataOptions
 from tuitune.recipe.fields.evaluation import EvaluationOptions
+from tuitune.recipe.fields.export import ExportOptions
 from tuitune.recipe.fields.freeze import FreezeOptions
 from tuitune.recipe.fields.galore import GaloreOptions
 from tuitune.recipe.fields.generation import GenerationOptions
@@ -32,7 +34,9 @@ from tuitune.recipe.fields.quantization import QuantizationOptions
 from tuitune.recipe.fields.run import RunOptions
 from tuitune.recipe.fields.saving import SavingOptions
 from tuitune.recipe.fields.schedule import ScheduleOptions
+from tuitune.recipe.fields.serving import ServingOptions
 from tuitune.recipe.fields.structure import StructureOptions
+from tuitune.recipe.option import Purpose
 from tuitune.recipe.problems import Problem
 
 
@@ -62,6 +66,9 @@ class Recipe(
     EvaluationOptions,
     GenerationOptions,
     RunOptions,
+    ExportOptions,
+    BenchmarkOptions,
+    ServingOptions,
 ):
     """All that a run is asked for. Lists of names are tuples; None means that TuiTune chooses.
 
@@ -70,6 +77,7 @@ class Recipe(
     """
 
     GROUP: ClassVar[str] = ""
+    PURPOSE: ClassVar[Purpose] = "train"
 
     _source: Path | None = PrivateAttr(default=None)
     _warnings: tuple[Problem, ...] = PrivateAttr(default=())

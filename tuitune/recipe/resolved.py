@@ -27,7 +27,8 @@ def resolved(recipe: Recipe) -> str:
 
 
 def _counts(field: Field, values: dict[str, object]) -> bool:
-    return field.name not in _SPELT_OTHERWISE and not field.inert and field.applies(values)
+    read = field.purpose == "train" and field.name not in _SPELT_OTHERWISE
+    return read and not field.inert and field.applies(values)
 
 
 def _written(field: Field, value: object) -> str:

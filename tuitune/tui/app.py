@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar, TypeVar
 
 from textual.app import App
@@ -41,7 +42,7 @@ from tuitune.tui.panes.models import ModelPane
 from tuitune.tui.partners import Partners
 from tuitune.tui.recipes import RecipeActions
 from tuitune.tui.running import RunActions
-from tuitune.tui.screens.data import DataScreen
+from tuitune.tui.screens.table import PLACES, kind_of, made
 from tuitune.tui.settings import Settings
 from tuitune.tui.status import Status
 from tuitune.tui.theme import load_themes, role_defaults
@@ -85,8 +86,9 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
         Binding("ctrl+n", "recipe_preset", "Presets", id="recipe.preset", tooltip="begin from a preset"),
         Binding("f7", "recipe_open", "Open a recipe", id="recipe.open"),
         Binding("f5", "recipe_save", "Save the recipe", id="recipe.save"),
-        Binding("f3", "data", "Data", id="screen.data", tooltip="which tokens are trained on"),
-        Binding("f4", "run_pick", "Runs", id="screen.runs", tooltip="look at another run"),
+        Binding("f3", "show('data')", "Data", id="screen.data", tooltip="which tokens are trained on"),
+        Binding("f4", "show('runs')", "Runs", id="screen.runs", tooltip="every run: compare, note, resume, delete"),
+        Binding("f6", "show('evaluate')", "Evaluate", id="screen.evaluate", tooltip="is the tuned model better?"),
         Binding("ctrl+o", "jump", "Jump", id="app.jump", priority=True, tooltip="one letter to any place"),
         Binding("f1,question_mark", "help_here", "Help", id="app.help", tooltip="help for this pane"),
         Binding("ctrl+q", "quit_app", "Quit", id="app.quit", priority=True),
@@ -220,7 +222,7 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
             first = ("f9", "cancel", "run_stop")
         for screen in self.screen_stack:
             for line in screen.query(KeysLine):
-                line.show(screen.keys if isinstance(screen, DataScreen) else [first, *_KEYS])
+                line.show(getattr(screen, "keys", [first, *_KEYS]))
 
     def note_focus(self) -> None:
         """Take notice of keys going elsewhere."""
@@ -288,12 +290,20 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
 
     # -- other screens -----------------------------------------------------------------------------------------
 
-    def action_data(self) -> None:
-        """Show the data of the recipe, or go back."""
-        if isinstance(self.screen, DataScreen):
+    def action_show(self, name: str) -> None:
+        """Show a screen, or go back to where one came from."""
+        if kind_of(self.screen) == name:
             self.pop_screen()
         else:
-            self.push_screen(DataScreen())
+            self.show_screen(name)
+
+    def show_screen(self, name: str, subject: str | None = None) -> None:
+        """Show a screen about `subject`: a run, a folder or a model, named as a command would name it."""
+        here = kind_of(self.screen)
+        if here is not None and here != name:
+            self.switch_screen(made(name, subject))
+        else:
+            self.push_screen(made(name, subject))
 
     def action_jump(self) -> None:
         """Show a letter at every place."""
@@ -307,6 +317,8 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
         """Give the palette what has no key."""
         yield from self.commands_of_views()
         yield from self.commands_of_recipes()
+        for place in PLACES:
+            yield f"screen: {place.title}", place.note, partial(self.show_screen, place.name)
 
     def leave(self, leave: Leave) -> None:
         """End the screen; what happens to the run is in `leave`."""

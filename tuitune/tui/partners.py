@@ -16,12 +16,12 @@ from tuitune.chat.local import LocalChat, Note, Progress
 from tuitune.chat.weights import Weights
 from tuitune.engine.asked import asked
 from tuitune.errors import ModelError, RunError, Stopped, TuiTuneError, UsageError
+from tuitune.face import meant
 from tuitune.face.find import is_live
 from tuitune.face.host import prepare_for
 from tuitune.recipe import Recipe
 from tuitune.run import RunDir, State
 from tuitune.text import clean_line
-from tuitune.tui import meant
 
 BASE, LIVE, TUNED, OTHER = "base", "live", "tuned", "other"
 # Training waits while its weights answer, and half-trained ones may not find an end: the recipe's default is too long.

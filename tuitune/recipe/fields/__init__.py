@@ -6,8 +6,10 @@ from tuitune.recipe.fields import (
     apollo,
     badam,
     batch,
+    benchmark,
     data,
     evaluation,
+    export,
     freeze,
     galore,
     generation,
@@ -27,6 +29,7 @@ from tuitune.recipe.fields import (
     run,
     saving,
     schedule,
+    serving,
     structure,
 )
 from tuitune.recipe.option import Options, Rule
@@ -57,6 +60,9 @@ MODULES = (
     evaluation,
     generation,
     run,
+    export,
+    benchmark,
+    serving,
 )
 
 GROUPS: tuple[type[Options], ...] = (
@@ -85,6 +91,9 @@ GROUPS: tuple[type[Options], ...] = (
     evaluation.EvaluationOptions,
     generation.GenerationOptions,
     run.RunOptions,
+    export.ExportOptions,
+    benchmark.BenchmarkOptions,
+    serving.ServingOptions,
 )
 
 RULES: tuple[Rule, ...] = tuple(rule for module in MODULES for rule in module.RULES)

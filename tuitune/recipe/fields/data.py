@@ -157,6 +157,7 @@ RULES = (
         lambda r: not r.dataset,
         "is missing: a recipe must name the data",
         "a name from dataset_info.json, a file, or identity, which TuiTune brings itself",
+        training=True,
     ),
     _twice("dataset"),
     _twice("eval_dataset"),

@@ -17,11 +17,9 @@ ABSENT: dict[str, dict[str, object]] = {
     "a weight for the experts' balance": {"moe_aux_loss_coef": None},
     "upcasting parts of the model": {"upcast_layernorm": False, "upcast_lmhead_output": False},
     "training from random weights": {"train_from_scratch": False},
-    "another inference engine": {
-        "infer_backend": ("huggingface", "hf"),
+    "loading a model in parts": {
         "offload_folder": "offload",
         "use_kv_cache": True,
-        "infer_dtype": "auto",
     },
     "LLaMA-Factory's v1 engine": {
         "use_v1_kernels": False,
@@ -43,31 +41,6 @@ ABSENT: dict[str, dict[str, object]] = {
         "freeze_multi_modal_projector": True,
         "freeze_language_model": False,
     },
-    "export from a recipe": {
-        "export_dir": None,
-        "export_size": 5,
-        "export_device": "cpu",
-        "export_quantization_bit": None,
-        "export_quantization_dataset": None,
-        "export_quantization_nsamples": 128,
-        "export_quantization_maxlen": 1024,
-        "export_legacy_format": False,
-        "export_hub_model_id": None,
-    },
-    "vLLM": {
-        "vllm_maxlen": 4096,
-        "vllm_gpu_util": 0.7,
-        "vllm_enforce_eager": False,
-        "vllm_max_lora_rank": 32,
-        "vllm_config": None,
-    },
-    "SGLang": {
-        "sglang_maxlen": 4096,
-        "sglang_mem_fraction": 0.7,
-        "sglang_tp_size": -1,
-        "sglang_config": None,
-        "sglang_lora_backend": "triton",
-    },
     "KTransformers": {
         "use_kt": False,
         "kt_cpu_activation": None,
@@ -88,15 +61,6 @@ ABSENT: dict[str, dict[str, object]] = {
         "swanlab_run_name": None,
         "swanlab_mode": "cloud",
         "swanlab_logdir": None,
-    },
-    "benchmarks": {
-        "task": None,
-        "task_dir": "evaluation",
-        "batch_size": 4,
-        "lang": "en",
-        "n_shot": 5,
-        "save_dir": None,
-        "download_mode": "reuse_dataset_if_exists",
     },
     "Ray": {"ray_num_workers": 1, "ray_init_kwargs": None, "master_addr": None, "master_port": None},
     "the profiler": {

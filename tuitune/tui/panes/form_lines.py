@@ -25,6 +25,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Logging and saving", ("logging", "saving")),
     ("Answers", ("generation",)),
     ("Run", ("run",)),
+    ("After training", ("export", "benchmark", "serving")),
 )
 OTHER = "Other keys"
 
@@ -108,6 +109,8 @@ def _visible(line: Line, recipe: Recipe, view: View) -> bool:
         return _found(line, field, view.query) and (field is None or line.given or _offered(field, recipe))
     if field is None or line.level == "error" or line.key in view.revealed:
         return True
+    if field.purpose != "train":
+        return line.given
     if not _applies(field, recipe):
         return False
     wanted = view.everything or field.essential or _switched_on(field, recipe)
@@ -125,7 +128,7 @@ def _switched_on(field: Field, recipe: Recipe) -> bool:
 
 
 def _offered(field: Field | None, recipe: Recipe) -> bool:
-    return field is not None and not settled(field) and _applies(field, recipe)
+    return field is not None and field.purpose == "train" and not settled(field) and _applies(field, recipe)
 
 
 def elsewhere(query: str, most: int) -> list[str]:

@@ -61,7 +61,7 @@ class DataScreen(DataActions, Screen[None]):
     if TYPE_CHECKING:
         app: TuiTune
 
-    def __init__(self) -> None:
+    def __init__(self, subject: str | None = None) -> None:
         super().__init__()
         self.tab, self.zoomed = "tokens", False
         self.held = self.batches = False  # evaluation rows; packs in place of tokens

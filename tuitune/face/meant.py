@@ -8,8 +8,47 @@ from pathlib import Path
 from tuitune.chat import weights
 from tuitune.chat.weights import Weights
 from tuitune.engine.asked import MODELS, asked, is_place
+from tuitune.errors import RunError, UsageError
+from tuitune.fit import embedded
 from tuitune.recipe import Recipe
-from tuitune.run import RunDir
+from tuitune.run import RunDir, index
+
+
+def of_name(name: str, *, model: str | None = None) -> Weights:
+    """Return what one word means: a run, a folder of a run, an adapter, or a model's name, folder or GGUF file.
+
+    A run gives its newest weights. model: the model of an adapter, where it is not the one that it names. Raises
+    UsageError, ModelError or RunError.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir() and not RunDir(path).is_run():
+        return _on(model, _of_folder(path.absolute()))
+    try:
+        run = index.find(name)
+    except RunError as error:
+        if _may_be_model(name, path) and model is None:
+            return weights.of_model(name)
+        raise UsageError(error.message, error.hint) from error
+    return _on(model, weights.of_run(run, asked(run)[0]))
+
+
+def _on(model: str | None, found: Weights) -> Weights:
+    return found if model is None else replace(found, model=model)
+
+
+def _of_folder(path: Path) -> Weights:
+    trained = weights.run_of(path)
+    if trained is not None:
+        return weights.of_run(trained, asked(trained)[0], path)
+    if (path / "adapter_config.json").is_file() or (path / "final" / "adapter_config.json").is_file():
+        return of_names(None, path)
+    return weights.of_model(str(path))
+
+
+def _may_be_model(name: str, path: Path) -> bool:
+    is_file = path.suffix.lower() == ".gguf" and path.is_file()
+    hub = name.count("/") == 1 and not name.startswith((".", "/", "~"))
+    return name == embedded.NAME or is_file or hub
 
 
 def of_recipe(recipe: Recipe) -> Weights:
@@ -35,10 +74,17 @@ def of_recipe(recipe: Recipe) -> Weights:
     )
 
 
+def base_of(wanted: Weights) -> Weights:
+    """Return the model that `wanted` was trained from: without its last adapter. Raises UsageError if it has none."""
+    if not wanted.adapters:
+        raise UsageError(f"{wanted.title} is a whole model: what it was trained from is not in it", "name the base too")
+    return replace(wanted, adapters=wanted.adapters[:-1], title=f"{wanted.model}, before training")
+
+
 def of_names(model: str | None, adapter: Path | None) -> Weights:
     """Return a model, with an adapter if one is named; what a run has trained is asked as it was trained."""
     if adapter is None:
-        return weights.of_model(model or "")
+        return weights.of_model(model or embedded.NAME)
     folder = weights.adapter_folder(adapter)
     trained = weights.run_of(folder)
     if trained is not None:

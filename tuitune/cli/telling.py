@@ -1,0 +1,90 @@
+"""How a command that takes time tells what it does: bars and sentences, or with --json one object a line.
+
+The objects: {"kind": "progress", "stage", "done", "total"}, {"kind": "note", "text"}, then one {"kind": "result", ...}
+or {"kind": "error", "message", "hint", "stopped"}. `tuitune.run.job` reads them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TextIO
+
+from tuitune.cli.bars import Report, bars
+from tuitune.cli.console import json_line, say, screen
+from tuitune.errors import Stopped, TuiTuneError
+from tuitune.run.streams import Streams, guard
+from tuitune.text import clean_line
+
+_EVERY = 0.2  # seconds between two lines of progress in one stage
+
+
+class Teller:
+    """What a command tells; `progress` and `note` may be given to whatever does the work."""
+
+    def __init__(self, out: TextIO, err: TextIO, progress: Report, *, as_json: bool) -> None:
+        self.out, self.err, self.as_json = out, err, as_json
+        self._report, self._said = progress, set[str]()
+        self._stage, self._told = "", 0.0
+
+    def progress(self, stage: str, done: int, total: int | None) -> None:
+        """Say how far a stage of the work is."""
+        if not self.as_json:
+            self._report(stage, done, total)
+            return
+        now = time.monotonic()
+        if stage != self._stage or done == total or now - self._told >= _EVERY:
+            self._stage, self._told = stage, now
+            self.line("progress", {"stage": stage, "done": done, "total": total})
+
+    def note(self, text: str) -> None:
+        """Say something that the user should know, once."""
+        if text in self._said:
+            return
+        self._said.add(text)
+        if self.as_json:
+            self.line("note", {"text": text})
+        else:
+            say(screen(self.err), f"warning: {clean_line(text)}", "yellow")
+
+    def line(self, kind: str, values: Mapping[str, object]) -> None:
+        """Write one object."""
+        json_line({"kind": kind, **values}, self.out)
+
+    def result(self, values: Mapping[str, object], *sentences: str) -> None:
+        """Say what has come out: the object, or the sentences, whose foreign parts are cleaned here."""
+        if self.as_json:
+            self.line("result", values)
+            return
+        for sentence in sentences:
+            say(screen(self.out), sentence)
+
+
+@contextlib.contextmanager
+def telling(log: Path, *, as_json: bool) -> Iterator[Teller]:
+    """Yield who tells; meanwhile what libraries print goes to the end of `log`. With JSON, errors are objects too."""
+    with guard(log) as real:
+        try:
+            yield from _drawn(real, as_json)
+        except (TuiTuneError, KeyboardInterrupt) as error:
+            if as_json:
+                json_line(_error(error), real.out)
+            raise
+
+
+def _drawn(real: Streams, as_json: bool) -> Iterator[Teller]:
+    if as_json:
+        yield Teller(real.out, real.err, lambda stage, done, total: None, as_json=True)
+        return
+    with bars(real.err) as progress:
+        yield Teller(real.out, real.err, progress, as_json=False)
+
+
+def _error(error: BaseException) -> dict[str, object]:
+    stopped = isinstance(error, KeyboardInterrupt | Stopped)
+    if isinstance(error, TuiTuneError):
+        problems = [str(problem) for problem in getattr(error, "problems", ())]
+        return {"kind": "error", "message": error.message, "hint": error.hint, "problems": problems, "stopped": stopped}
+    return {"kind": "error", "message": "cancelled", "hint": "", "problems": [], "stopped": True}

@@ -1,0 +1,1 @@
+"""Is the tuned model better: scores, predictions and benchmarks, with intervals."""
