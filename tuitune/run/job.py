@@ -28,6 +28,7 @@ from tuitune.run import places
 from tuitune.run.files import PRIVATE_FILE, private_dir, write_atomic
 from tuitune.run.packing import pack
 
+PROGRAM = (sys.executable, "-m", "tuitune")
 Status = Literal["running", "done", "failed", "cancelled", "lost"]
 _FILES = ("lines.jsonl", "console.log")
 _CANCELLED = "cancelled"  # a mark that the user wanted the end
@@ -64,7 +65,7 @@ class Job:
         path = private_dir(
             private_dir(places.home() / "jobs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         )
-        command = [sys.executable, "-m", "tuitune", *argv, "--json"]
+        command = [*PROGRAM, *argv, "--json"]
         out, err = (os.open(path / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE) for name in _FILES)
         try:
             child = subprocess.Popen(

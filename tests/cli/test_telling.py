@@ -1,0 +1,71 @@
+"""How commands tell what they do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tuitune.cli.telling import telling
+from tuitune.errors import UsageError
+
+
+def lines(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_json_is_one_object_a_line_and_nothing_else(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with telling(tmp_path / "log", as_json=True) as tell:
+        print("a library prints")
+        tell.progress("load", 1, None)
+        tell.note("twice")
+        tell.note("twice")
+        tell.result({"path": Path("there")}, "in words")
+    out, err = capfd.readouterr()
+    assert lines(out) == [
+        {"kind": "progress", "stage": "load", "done": 1, "total": None},
+        {"kind": "note", "text": "twice"},
+        {"kind": "result", "path": "there"},
+    ]
+    assert err == ""
+    assert "a library prints" in (tmp_path / "log").read_text()
+
+
+def test_words_go_to_people_without_what_would_move_their_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with telling(tmp_path / "log", as_json=False) as tell:
+        tell.progress("load", 0, None)
+        tell.note("bad \x1b[2J name")
+        tell.result({}, "done: \x1b]0;x\x07there")
+    out, err = capfd.readouterr()
+    assert "done" in out
+    assert "load" in err
+    assert "warning: bad" in err
+    assert "\x1b" not in out + err
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (UsageError("no such thing", "try another"), ("no such thing", "try another", False)),
+        (KeyboardInterrupt(), ("cancelled", "", True)),
+    ],
+)
+def test_errors_are_told_as_objects_too_and_go_on(
+    error: BaseException, told: tuple[str, str, bool], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(type(error)), telling(tmp_path / "log", as_json=True):
+        raise error
+    [line] = lines(capfd.readouterr().out)
+    assert (line["kind"], line["message"], line["hint"], line["stopped"]) == ("error", *told)
+
+
+def test_many_small_steps_are_not_told_one_by_one(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with telling(tmp_path / "log", as_json=True) as tell:
+        for done in range(1, 10_001):
+            tell.progress("count", done, 10_000)
+    told = lines(capfd.readouterr().out)
+    assert len(told) < 200
+    assert told[-1]["done"] == 10_000
