@@ -193,11 +193,11 @@ def test_borrowing_leaves_every_mode_and_generator_as_it_was() -> None:
 
 @pytest.mark.parametrize("text", ["naïve café 日本語", "emoji 👩‍👩‍👧 done", "a  b\n\n c"])
 def test_streamed_pieces_add_up_to_the_text_and_hold_no_half_characters(text: str) -> None:
-    from tuitune.models.generate import _Streamer
+    from tuitune.models.streamed import Streamer
 
     tokenizer = tiny_tokenizer()
     pieces: list[str] = []
-    streamer = _Streamer(tokenizer, pieces.append, [2], marks=False)
+    streamer = Streamer(tokenizer, lambda text, places: pieces.append(text), ends=[2])
     streamer.put(torch.tensor([[1, 1]]))
     for token in [*tokenizer(text * 4)["input_ids"], 2]:
         streamer.put(torch.tensor([token]))

@@ -48,7 +48,6 @@ METHOD = {
 SAID = {
     "preprocessing_num_workers",
     "dataloader_num_workers",
-    "plot_loss",
     "warmup_ratio",
     "ddp_timeout",
     "trust_remote_code",

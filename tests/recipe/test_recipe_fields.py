@@ -21,9 +21,9 @@ assert _SPEC is not None
 assert _SPEC.origin is not None
 TRANSFORMERS = Path(_SPEC.origin).parent
 # Where we differ from transformers on purpose.
-OURS = {"do_train", "include_num_input_tokens_seen", "report_to", "warmup_steps", "optim"}
-# Where our default is that of the method's authors and not LLaMA-Factory's; the help names theirs.
-AUTHORS = {"galore_scale"}
+OURS = {"do_train", "include_num_input_tokens_seen", "report_to", "warmup_steps", "optim", "project"}
+# Where our default is that of the method's authors, or bears our name, and not LLaMA-Factory's; the help names theirs.
+AUTHORS = {"galore_scale", "swanlab_project"}
 
 
 def _class(file: str, name: str) -> ast.ClassDef:

@@ -71,6 +71,16 @@ def test_report_to_none_in_every_spelling() -> None:
         assert errors(f"report_to: {written}") == []
 
 
+def test_trackers_in_every_spelling() -> None:
+    assert recipe("report_to: wandb").report_to == ("wandb",)
+    assert recipe("report_to: [tensorboard, WandB, tensorboard]").report_to == ("tensorboard", "wandb")
+    assert recipe("report_to: mlflow, trackio").report_to == ("mlflow", "trackio")
+    assert recipe("report_to: all").report_to == ("all",)
+    swanlab = recipe("use_swanlab: true", "swanlab_project: p", "swanlab_mode: online", "swanlab_logdir: logs")
+    assert (swanlab.report_to, swanlab.swanlab_project, swanlab.swanlab_mode) == ((), "p", "cloud")
+    assert swanlab.warnings == ()
+
+
 def test_counted_tokens_were_a_flag_once() -> None:
     assert recipe("include_num_input_tokens_seen: true").include_num_input_tokens_seen == "all"
     assert recipe("include_num_input_tokens_seen: false").include_num_input_tokens_seen == "no"

@@ -19,7 +19,7 @@ from tuitune.recipe import load
 from tuitune.run import events
 from tuitune.run.inbox import Inbox, Stop
 from tuitune.stages import likeness
-from tuitune.stages.predict import _last_answer
+from tuitune.stages.predict import last_answer
 
 ASKED = {"template": "chatml", "val_size": 6, "eval_strategy": "steps", "eval_steps": 2, "max_steps": 4}
 
@@ -113,11 +113,11 @@ def test_a_missing_package_is_said_and_its_figures_left_out(root: Path, monkeypa
 def test_the_last_answer_of_a_row_is_predicted_from_all_before_it() -> None:
     ids = [5, 6, 7, 8, 9, 10, 11]
     several = Example.of(ids, [-100, 6, -100, -100, 9, 10, -100]).sequences[0]
-    found = _last_answer(several)
+    found = last_answer(several)
     assert found is not None
     assert (found.prompt, found.answer) == (ids[:4], [9, 10])
-    assert _last_answer(Example.of(ids, ids).sequences[0]) is None
-    assert _last_answer(Example.of(ids, [-100] * 7).sequences[0]) is None
+    assert last_answer(Example.of(ids, ids).sequences[0]) is None
+    assert last_answer(Example.of(ids, [-100] * 7).sequences[0]) is None
 
 
 def test_likeness_is_that_of_the_packages_and_of_whole_answers() -> None:

@@ -9,30 +9,36 @@ from pathlib import Path
 
 import orjson
 
-from tuitune.chat.base import Turn
+from tuitune.chat.base import Role, Turn
 from tuitune.errors import RunError
 from tuitune.run import places
 from tuitune.run.files import PRIVATE_FILE, private_dir, write_all
 from tuitune.run.packing import pack
 
 Entry = dict[str, str | float | None]
+_ROLES: tuple[Role, ...] = ("user", "assistant", "function", "observation")
 
 
 class Conversation:
-    """Turns and a system message; with a `path`, every change is a line there at once, in a private file."""
+    """Turns, a system message and tools; with a `path`, every change is a line there at once, in a private file.
 
-    def __init__(self, path: Path | None = None, *, system: str | None = None) -> None:
+    tools: a JSON list of functions, "" for none. whom: who was asked last, by a name that a program can find again.
+    """
+
+    def __init__(self, path: Path | None = None, *, system: str | None = None, tools: str = "") -> None:
         self.path = path
         self.turns: list[Turn] = []
         self.system: str | None = None
+        self.tools = self.whom = ""
         if system is not None:
             self.instruct(system)
+        if tools:
+            self.offer(tools)
 
     @classmethod
-    def begin(cls, *, system: str | None = None) -> Conversation:
+    def begin(cls, *, system: str | None = None, tools: str = "") -> Conversation:
         """Return a new conversation that is kept in the user's chats; the file appears with the first line."""
-        name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}.jsonl"
-        return cls(private_dir(places.home() / "chats") / name, system=system)
+        return cls(private_dir(places.home() / "chats") / f"{stamp()}.jsonl", system=system, tools=tools)
 
     @classmethod
     def load(cls, path: Path) -> Conversation:
@@ -50,23 +56,33 @@ class Conversation:
         match entry:
             case {"kind": "system", "content": str() | None as content}:
                 self.system = content
+            case {"kind": "tools", "content": str() as content}:
+                self.tools = content
+            case {"kind": "whom", "name": str() as name}:
+                self.whom = name
             case {"kind": "clear"}:
                 self.turns.clear()
-            case {"kind": "turn", "role": "user" | "assistant" as role, "content": str() as content}:
-                by, reason, score = entry.get("by"), entry.get("reason"), entry.get("score")
-                mark = float(score) if isinstance(score, int | float) else None
-                self.turns.append(Turn(role, content, str(by or ""), str(reason or "end"), mark))
+            case {"kind": "turn", "role": str() as role, "content": str()} if role in _ROLES:
+                self.turns.append(_turn(role, entry))
             case {"kind": "undo"} if self.turns:
                 self.turns.pop()
 
     def ask(self, text: str) -> None:
         """Add what the user says."""
-        self._record({"kind": "turn", "role": "user", "content": text})
+        self.add(Turn("user", text))
 
     def answer(self, text: str, *, by: str = "", reason: str = "end", score: float | None = None) -> None:
         """Add a reply; score: what a reward model says of it."""
-        more: Entry = {} if score is None else {"score": score}
-        self._record({"kind": "turn", "role": "assistant", "content": text, "by": by, "reason": reason, **more})
+        self.add(Turn("assistant", text, by, reason, score))
+
+    def add(self, turn: Turn) -> None:
+        """Add a turn of any role, with its remarks."""
+        entry: Entry = {"kind": "turn", "role": turn.role, "content": turn.content}
+        if turn.is_answer:
+            entry |= {"by": turn.by, "reason": turn.reason}
+        remarks = (("score", turn.score), ("tokens", turn.tokens or None), ("seconds", turn.seconds or None),
+                   ("prompt_tokens", turn.prompt_tokens or None))  # fmt: skip
+        self._record(entry | {name: value for name, value in remarks if value is not None})
 
     def undo(self) -> None:
         """Take the last turn back: a question that got no answer would leave two of the user's in a row."""
@@ -75,6 +91,15 @@ class Conversation:
     def instruct(self, system: str | None) -> None:
         """Set the system message; None is the partner's own."""
         self._record({"kind": "system", "content": system})
+
+    def offer(self, tools: str) -> None:
+        """Set the tools that may be called; "" takes them away."""
+        self._record({"kind": "tools", "content": tools})
+
+    def ask_of(self, name: str) -> None:
+        """Note who is asked from now on."""
+        if name != self.whom:
+            self._record({"kind": "whom", "name": name})
 
     def clear(self) -> None:
         """Forget the turns; the file keeps them."""
@@ -94,3 +119,20 @@ class Conversation:
         except OSError as error:
             reason = f"{self.path} cannot be written: {error.strerror}"
             raise RunError(reason, "make room on the disk, or set TUITUNE_HOME to a directory you can write") from error
+
+
+def stamp() -> str:
+    """Return a name for what begins now, later ones behind earlier ones."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+
+
+def _turn(role: str, entry: Entry) -> Turn:
+    def number(name: str) -> float | None:
+        value = entry.get(name)
+        return float(value) if isinstance(value, int | float) else None
+
+    by, reason = str(entry.get("by") or ""), str(entry.get("reason") or "end")
+    return Turn(
+        role, str(entry["content"]), by, reason, number("score"), int(number("tokens") or 0),  # type: ignore[arg-type]
+        number("seconds") or 0.0, int(number("prompt_tokens") or 0),
+    )  # fmt: skip

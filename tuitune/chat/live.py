@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 
-from tuitune.chat.base import Answer, Options, Turn
+from tuitune.chat.base import Answer, Options, Turn, told_apart
 from tuitune.errors import RunError
 from tuitune.run import Inbox, JournalReader, RunDir, State, events, liveness
 from tuitune.run.inbox import OPTIONS, CancelReply, Generate
@@ -26,6 +26,8 @@ class LiveChat:
     @property
     def title(self) -> str:
         """The run and how far it is."""
+        if self._base:
+            return f"{self.run.name}, before training"
         state = State.read(self.run.state)
         return f"{self.run.name}, live at step {state.step}" if state else self.run.name
 
@@ -34,6 +36,7 @@ class LiveChat:
         turns: Sequence[Turn],
         *,
         system: str | None = None,
+        tools: str = "",
         sampling: Options,
         on_text: Callable[[str], None] = lambda text: None,
         stop: Callable[[], bool] = lambda: False,
@@ -42,7 +45,7 @@ class LiveChat:
         self._reader.read()
         command = Generate(
             [{"role": turn.role, "content": turn.content} for turn in turns], system,
-            {name: value for name, value in sampling.items() if name in OPTIONS}, self._base, attempt=self._attempt(),
+            {name: value for name, value in sampling.items() if name in OPTIONS}, self._base, tools, attempt=self._attempt(),
         )  # fmt: skip
         Inbox(self.run.inbox).send(command)
         return _Reading(self.run, self._reader, command, on_text).until_end(stop)
@@ -67,6 +70,7 @@ class _Reading:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._offset = 0
         self._text = ""
+        self._started: events.ReplyStarted | None = None
 
     def until_end(self, stop: Callable[[], bool]) -> Answer:
         """Return the answer."""
@@ -99,11 +103,25 @@ class _Reading:
     def _ended(self, found: Sequence[events.Event]) -> Answer | None:
         for event in found:
             match event:
+                case events.ReplyStarted(id=self._command.id):
+                    self._started = event
                 case events.ReplyFinished(id=self._command.id, reason="error", error=error):
                     raise RunError(f"{self._run.name} cannot answer: {error}")
-                case events.ReplyFinished(id=self._command.id, tokens=tokens, seconds=seconds, reason=reason):
+                case events.ReplyFinished(id=self._command.id):
                     self._more()
-                    return Answer(self._text, tokens, seconds, reason, event.step)  # type: ignore[arg-type]
+                    return self._answer(event)
                 case events.CommandDone(id=self._command.id, outcome="refused" | "failed", message=message):
                     raise RunError(f"{self._run.name} does not answer: {message}")
         return None
+
+    def _answer(self, event: events.ReplyFinished) -> Answer:
+        started = self._started or events.ReplyStarted(event.id)
+        made = Answer(
+            self._text, event.tokens, event.seconds, event.reason, event.step,  # type: ignore[arg-type]
+            prompt_tokens=started.prompt_tokens,
+        )  # fmt: skip
+        if not (self._command.tools and started.tool_form):
+            return told_apart(made, None)
+        from tuitune.data.templates.tools import tool_format
+
+        return told_apart(made, tool_format(started.tool_form))

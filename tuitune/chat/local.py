@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tuitune.chat.base import Answer, NotWriting, Options, Turn
+from tuitune.chat.base import Answer, NotWriting, Options, Turn, told_apart
+from tuitune.chat.loading import Base, Note, Progress, dressed, in_turn, load_base, silent, tokenizer_of, unsaid
 from tuitune.chat.score import LocalJudge
 from tuitune.chat.weights import Weights
-from tuitune.errors import ModelError
-from tuitune.fit.models import resolve
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedTokenizerBase
 
     from tuitune.data.templates import Template
+    from tuitune.models.generate import Piece, Reply, Sampling
 
-Progress = Callable[[str, int, int | None], None]
-Note = Callable[[str], None]
+__all__ = ["LocalChat", "Note", "Progress"]
 
 
 class LocalChat:
-    """A conversation partner whose weights are in memory."""
+    """A conversation partner whose weights are in memory.
+
+    turn: held while it computes; those who share weights share it.
+    """
 
     def __init__(
         self,
@@ -35,60 +36,124 @@ class LocalChat:
         title: str = "",
         options: Options,
         judge: LocalJudge | None = None,
+        weights: Weights | None = None,
+        turn: threading.RLock | None = None,
     ) -> None:
-        self._model, self._tokenizer, self._template = model, tokenizer, template
-        self._title, self._options = title, options
+        self._model, self.tokenizer, self.template = model, tokenizer, template
+        self._title, self.options = title, options
         self.judge = judge
+        self.weights = weights or Weights("", title=title)
+        self.turn = turn or threading.RLock()
 
     @classmethod
-    def load(
-        cls,
-        weights: Weights,
-        *,
-        progress: Progress = lambda stage, done, total: None,
-        note: Note = lambda text: None,
-    ) -> LocalChat:
+    def load(cls, weights: Weights, *, progress: Progress = silent, note: Note = unsaid) -> LocalChat:
         """Fetch what is missing and load it; raises ModelError or DataError.
 
         Call `tuitune.engine.setup.prepare_process` before, since torch is imported here.
         """
-        from tuitune.data.templates import choose
-        from tuitune.models.load import load_tokenizer
-        from tuitune.models.prepare import prepare
+        return cls.on(load_base(weights, progress=progress, note=note), weights, alone=True, note=note)
 
-        source = resolve(weights.model, revision=weights.revision, cache_dir=weights.cache_dir)
-        folder = prepare(
-            source, progress=progress, trust_remote_code=weights.trust_remote_code, cache_dir=weights.cache_dir
-        )
-        progress("load", 0, None)
-        # An adapter brings the tokenizer that it was trained with.
-        own = [path for path in weights.adapters[-1:] if (path / "tokenizer_config.json").is_file()]
-        tokenizer = load_tokenizer(
-            (own or [folder])[0], trust_remote_code=weights.trust_remote_code,
-            split_special_tokens=weights.split_special_tokens, note=note,
-        )  # fmt: skip
+    @classmethod
+    def on(cls, base: Base, weights: Weights, *, alone: bool, note: Note = unsaid) -> LocalChat:
+        """Return who speaks with these weights on a base in memory; alone: nobody else ever needs the base."""
+        from tuitune.data.templates import choose
+
+        tokenizer = tokenizer_of(base, weights, note)
         template = choose(weights.template, tokenizer, weights.system, weights.style)
         if template.warning:
             note(template.warning)
-        model = _load(folder, weights, note)
-        judge = LocalJudge.beside(folder, weights, model, tokenizer, template)
+        model = dressed(base, weights, alone=alone, note=note)
+        judge = LocalJudge.beside(base.folder, weights, model, tokenizer, template)
         if judge is not None:
             note(
                 "this is a reward model: it scores answers"
                 + (", and its base model writes them" if hasattr(model, "disable_adapter") else "")
             )
-        return cls(model, tokenizer, template, title=weights.title, options=weights.options, judge=judge)
+        return cls(
+            model, tokenizer, template, title=weights.title, options=weights.options, judge=judge, weights=weights,
+            turn=base.turn,
+        )  # fmt: skip
+
+    # -- what it is --------------------------------------------------------------------------------------------------
 
     @property
     def title(self) -> str:
         """What was loaded."""
         return self._title
 
+    @property
+    def model_id(self) -> str:
+        """The name or folder of the model below the adapters."""
+        return self.weights.model
+
+    @property
+    def context(self) -> int | None:
+        """The most tokens of prompt and answer together that the model was made for, None where it does not say."""
+        config = self._model.config
+        found = getattr(config.get_text_config(), "max_position_embeddings", None)
+        return found if isinstance(found, int) and found > 0 else None
+
+    @contextlib.contextmanager
+    def using(self, *, base: bool = False) -> Iterator[Any]:
+        """Wait for the turn and lend the model in evaluation mode, without gradients; base: its adapter is off.
+
+        Raises ModelError where it has none.
+        """
+        with in_turn(self.turn), self._as_base() if base else contextlib.nullcontext():
+            yield self._model
+
+    def _as_base(self) -> contextlib.AbstractContextManager[None]:
+        from tuitune.methods.original import original
+
+        return original(self._model)
+
+    # -- answering ---------------------------------------------------------------------------------------------------
+
+    def prompt_ids(self, turns: Sequence[Turn], *, system: str | None = None, tools: str = "") -> list[int]:
+        """Return the tokens that the model answers to. Raises DataError where the template cannot show the turns."""
+        from tuitune.data.templates import Message
+
+        messages = [Message("system", system)] if system else []
+        messages += [Message(turn.role, turn.content) for turn in turns]
+        return self.template.prompt_ids(messages, self.tokenizer, tools)
+
+    def generate(
+        self,
+        prompt_ids: Sequence[int],
+        sampling: Sampling,
+        *,
+        on_text: Callable[[str], None] = lambda text: None,
+        on_piece: Callable[[Piece], None] = lambda piece: None,
+        stop: Callable[[], bool] = lambda: False,
+        base: bool = False,
+        tools: bool = False,
+    ) -> Reply:
+        """Write on from these tokens when it is its turn; tools: keep special tokens that stand around calls."""
+        from tuitune.models.generate import reply
+
+        with self.using(base=base) as model:
+            return reply(
+                model, self.tokenizer, prompt_ids, sampling, stop_ids=self.template.stop_ids(self.tokenizer),
+                on_text=on_text, on_piece=on_piece, stop=stop, keep_ids=self._kept(tools=tools),
+            )  # fmt: skip
+
+    def _kept(self, *, tools: bool) -> Collection[int]:
+        from tuitune.data.templates.reading import form_of, kept_ids
+
+        return kept_ids(form_of(self.template, self.tokenizer) if tools else None, self.tokenizer)
+
+    def sampling(self, options: Mapping[str, Any]) -> Sampling:
+        """Return how an answer is drawn: as the weights were trained to be asked, with other options."""
+        from tuitune.models.generate import Sampling
+
+        return Sampling().updated({**self.options, **options})
+
     def reply(
         self,
         turns: Sequence[Turn],
         *,
         system: str | None = None,
+        tools: str = "",
         sampling: Options,
         on_text: Callable[[str], None] = lambda text: None,
         stop: Callable[[], bool] = lambda: False,
@@ -98,18 +163,29 @@ class LocalChat:
 
         For a reward model the model below its adapter answers. Raises NotWriting where there is none.
         """
-        from tuitune.data.templates import Message
-        from tuitune.models.generate import Sampling, reply
+        below = base or self._writes_below()
+        prompt = self.prompt_ids(turns, system=system, tools=tools)
+        opening = self.opening(prompt)
+        if opening:
+            on_text(opening)
+        done = self.generate(
+            prompt, self.sampling(sampling), on_text=on_text, stop=stop, base=below, tools=bool(tools)
+        )  # fmt: skip
+        return self.answer(opening + done.text, done, tools=tools)
 
-        messages = [Message("system", system)] if system else []
-        messages += [Message(turn.role, turn.content) for turn in turns]
-        with self._weights(base or self._writes_below()):
-            done = reply(
-                self._model, self._tokenizer, self._template.prompt_ids(messages, self._tokenizer),
-                Sampling().updated({**self._options, **sampling}),
-                stop_ids=self._template.stop_ids(self._tokenizer), on_text=on_text, stop=stop,
-            )  # fmt: skip
-        return Answer(done.text, done.tokens, done.seconds, done.reason)
+    def opening(self, prompt_ids: Sequence[int]) -> str:
+        """Return the words with which a prompt has opened the answer's thoughts already; they belong to the answer."""
+        from tuitune.data.templates.reading import opened
+
+        return opened(prompt_ids, self.tokenizer)
+
+    def answer(self, text: str, done: Reply, *, tools: str = "") -> Answer:
+        """Return a reply as an answer: thoughts apart, and calls where tools were offered."""
+        from tuitune.data.templates.reading import form_of
+
+        form = form_of(self.template, self.tokenizer) if tools else None
+        made = Answer(text, done.tokens, done.seconds, done.reason, prompt_tokens=done.prompt_tokens)
+        return told_apart(made, form)
 
     def _writes_below(self) -> bool:
         if self.judge is not None and not hasattr(self._model, "disable_adapter"):
@@ -118,55 +194,3 @@ class LocalChat:
                 "write one yourself: /answer TEXT",
             )
         return self.judge is not None
-
-    @contextlib.contextmanager
-    def _weights(self, base: bool) -> Iterator[None]:
-        if not base:
-            yield
-            return
-        from tuitune.methods.original import original
-
-        with original(self._model):
-            yield
-
-
-def _load(folder: Path, weights: Weights, note: Note) -> Any:
-    import torch
-
-    from tuitune.fit.machine import usable_cores
-    from tuitune.methods.adapters import load_adapter, merge
-
-    device = "cpu" if weights.device == "cpu" or not torch.cuda.is_available() else "cuda:0"
-    if device == "cpu":
-        torch.set_num_threads(weights.threads or usable_cores())
-    model = _any_attention(folder, device, weights, note)
-    for adapter in weights.adapters[:-1]:
-        model = merge(model, adapter)
-    for adapter in weights.adapters[-1:]:
-        model = load_adapter(model, adapter)
-    return model.eval()
-
-
-def _any_attention(folder: Path, device: str, weights: Weights, note: Note) -> Any:
-    from tuitune.models.load import refuses_attention
-    from tuitune.models.shaping import load_shaped
-
-    shaping = weights.shaping
-    settings: dict[str, Any] = {
-        "dtype": _dtype(device), "device": device, "trust_remote_code": weights.trust_remote_code, "note": note,
-    }  # fmt: skip
-    try:
-        return load_shaped(folder, shaping, attention="sdpa", **settings)
-    except ModelError as error:
-        # Some architectures have no attention but their own.
-        if not refuses_attention(error):
-            raise
-    return load_shaped(folder, shaping, attention="eager", **settings)
-
-
-def _dtype(device: str) -> torch.dtype:
-    import torch
-
-    if device == "cpu":
-        return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16

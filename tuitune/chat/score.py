@@ -22,6 +22,11 @@ class LocalJudge:
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
 
+    @property
+    def scorer(self) -> Scorer:
+        """What it scores with, for token ids and whole lists."""
+        return self._scorer
+
     @classmethod
     def beside(
         cls, folder: Path, weights: Weights, model: Any, tokenizer: PreTrainedTokenizerBase, template: Template
@@ -46,3 +51,7 @@ class LocalJudge:
 
         told = [Message("system", system)] if system else []
         return self._scorer.score([*told, *(Message(turn.role, turn.content) for turn in turns)])
+
+    def score_ids(self, sequences: Sequence[Sequence[int]]) -> list[float]:
+        """Return what each sequence of tokens, prompt and answer, is worth."""
+        return self._scorer.score_ids(sequences)

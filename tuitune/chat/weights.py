@@ -13,6 +13,7 @@ from tuitune.errors import ModelError, RunError
 from tuitune.models.shaping import Shaping
 from tuitune.recipe import Recipe
 from tuitune.run import RunDir, manifest
+from tuitune.run.imported import Imported
 
 if TYPE_CHECKING:
     from tuitune.data.templates import Style
@@ -30,7 +31,10 @@ _FROM_RECIPE = (
 
 @dataclass(frozen=True)
 class Weights:
-    """A model by name or folder; of `adapters` all but the last are merged into it, the last can be switched off."""
+    """A model by name or folder; of `adapters` all but the last are merged into it, the last can be switched off.
+
+    dtype: a number format by torch's name, or "auto": what the device computes best in.
+    """
 
     model: str
     adapters: tuple[Path, ...] = ()
@@ -46,6 +50,7 @@ class Weights:
     split_special_tokens: bool = False
     options: Options = field(default_factory=dict)
     shaping: Shaping = field(default_factory=Shaping)
+    dtype: str = "auto"
 
 
 def of_model(model: str, adapter: Path | None = None) -> Weights:
@@ -83,7 +88,12 @@ def of_run(run: RunDir, recipe: Recipe, folder: Path | None = None) -> Weights:
 
 
 def newest(run: RunDir) -> Path:
-    """Return `final/` or the newest whole checkpoint, whichever is further. Raises RunError if there is neither."""
+    """Return `final/` or the newest whole checkpoint, whichever is further; of an imported run where its weights lie.
+
+    Raises RunError if there are none.
+    """
+    if (imported := Imported.of(run)) is not None:
+        return imported.folder(run)
     found: list[tuple[int, Path]] = []
     checkpoint, _ = manifest.newest_valid(run.path, deep=False)
     # The result comes last and wins where both are of one step.

@@ -8,22 +8,47 @@ from typing import Annotated, Literal
 import typer
 
 Dtype = Literal["float32", "bfloat16", "float16"]
+GgufType = Literal["F16", "BF16", "Q8_0", "Q4_0"]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line and nothing else.")]
 
 
 def export(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="A run, a checkpoint in it, or an adapter's folder.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write; it must not exist.")],
+    name: Annotated[
+        str, typer.Argument(metavar="WHAT", help="A run, a checkpoint in it, an adapter, a model, or a recipe's file.")
+    ],
+    rest: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[OUT] [KEY=VALUE]...", help="The folder to write, new; then values for recipe keys."),
+    ] = None,
     model: Annotated[
         str | None, typer.Option("--model", metavar="M", help="The model to merge into, if not the one trained on.")
     ] = None,
-    dtype: Annotated[Dtype, typer.Option("--dtype", help="The number format of the weights.")] = "bfloat16",
+    more: Annotated[
+        list[str] | None, typer.Option("--with", metavar="ADAPTER", help="A further adapter, a run or folder.")
+    ] = None,
+    shares: Annotated[
+        str | None, typer.Option("--weights", metavar="W,W", help="How much of each adapter goes in, such as 0.7,0.3.")
+    ] = None,
+    dtype: Annotated[Dtype | None, typer.Option("--dtype", help="The number format of the weights.")] = None,
+    gguf: Annotated[
+        GgufType | None, typer.Option("--gguf", help="Write a GGUF file for llama.cpp and Ollama, in this format.")
+    ] = None,
+    bits: Annotated[int | None, typer.Option("--bits", metavar="N", help="Quantise, by bitsandbytes unless said: 4 or 8.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be written, and how large.")] = False,
     json: Json = False,
 ) -> int:
-    """Merge a run's adapters into their model and write it as an ordinary one, for other programs to load."""
+    """Merge adapters into their model and write it for other programs: as it is, with few bits, or as GGUF.
+
+    Everything is checked against the source before it is called done. All keys: docs/export.md.
+    """
     from tuitune.cli.export import export as work
 
-    return work(name, out, model=model, dtype=dtype, as_json=json)
+    given = {
+        "export_adapter_weights": shares, "export_dtype": dtype, "export_format": gguf and "gguf",
+        "export_gguf_type": gguf, "export_quantization_bit": bits,
+    }  # fmt: skip
+    options = [f"{key}={value}" for key, value in given.items() if value]
+    return work(name, rest or [], model=model, more=more or [], given=options, dry_run=dry_run, as_json=json)
 
 
 def expand(
@@ -38,4 +63,45 @@ def expand(
     return work(model, out, blocks, as_json=json)
 
 
-COMMANDS = (export, expand)
+def evaluate(
+    what: Annotated[
+        str, typer.Argument(metavar="WHAT", help="A run, a checkpoint, an adapter, a model, or a recipe's file.")
+    ],
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Values for recipe keys, as task=mmlu_test.")
+    ] = None,
+    others: Annotated[
+        list[str] | None, typer.Option("--with", metavar="OTHER", help="A further model to measure beside it.")
+    ] = None,
+    no_base: Annotated[bool, typer.Option("--no-base", help="Leave out the model that it was trained from.")] = False,
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="D", help="A data set or file, instead of what the run held back.")
+    ] = None,
+    rows: Annotated[int | None, typer.Option("--rows", metavar="N", min=1, help="At most so many of the rows.")] = None,
+    metrics: Annotated[
+        list[Path] | None,
+        typer.Option("--metric", metavar="FILE", help="Python with functions metric_...; runs with your permissions."),
+    ] = None,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Draw answers as the recipe samples, instead of the likeliest.")
+    ] = False,
+    no_answers: Annotated[bool, typer.Option("--no-answers", help="Measure the loss only.")] = False,
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="What the results are called.")] = "",
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="M", help="The model of an adapter, if not the one it names.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the one that was interrupted last.")] = False,
+    json: Json = False,
+) -> int:
+    """Measure a tuned model and its base side by side: loss, answers, benchmarks, with 95 % intervals."""
+    from tuitune.cli.evaluate import evaluate as work
+    from tuitune.face.evaluating import Words
+
+    words = Words(
+        what, tuple(settings or ()), tuple(others or ()), not no_base, data, rows, tuple(map(str, metrics or ())),
+        sample, not no_answers, name, model,
+    )  # fmt: skip
+    return work(words, resume=resume, as_json=json)
+
+
+COMMANDS = (evaluate, export, expand)

@@ -8,6 +8,7 @@ import typer
 
 from tuitune.cli import after
 from tuitune.cli.group import Commands
+from tuitune.cli.runs_app import runs_app
 
 app = typer.Typer(
     name="tuitune",
@@ -21,6 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 models_app = typer.Typer(help="List the models on this machine, or fetch one.", rich_markup_mode=None)
+app.add_typer(runs_app, name="runs")
 app.add_typer(models_app, name="models")
 
 RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file; LLaMA-Factory's run as they are.")]
@@ -97,14 +99,6 @@ def attach(
     from tuitune.cli.open import attach as work
 
     return work(run, plain=plain, mouse=bool(context.obj) and not no_mouse)
-
-
-@app.command()
-def runs(json: Json = False) -> int:
-    """List the runs, the one last active first."""
-    from tuitune.cli.runs import runs as work
-
-    return work(as_json=json)
 
 
 @app.command()

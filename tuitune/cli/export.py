@@ -1,29 +1,109 @@
-"""`tuitune export`: a run's result, or an adapter, as an ordinary model."""
+"""`tuitune export`: a run's result, an adapter or a model as ordinary files, merged, quantised or for llama.cpp."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from tuitune.cli.telling import telling
+from tuitune.cli.telling import Teller, telling
+from tuitune.errors import UsageError
+from tuitune.export.outline import Outline, outline
 from tuitune.face import words
+from tuitune.face.exporting import order_of, split
 from tuitune.face.host import prepare_for
-from tuitune.face.meant import of_name
 from tuitune.run import places
 from tuitune.run.packing import record
 
 if TYPE_CHECKING:
-    from tuitune.export.merge import Dtype
+    from tuitune.export.order import Order
+    from tuitune.export.pipeline import Exported
 
 
-def export(name: str, out: Path, *, model: str | None, dtype: Dtype, as_json: bool) -> int:
-    """Merge and write; say where it is and how exact it is."""
+def export(
+    what: str,
+    rest: Sequence[str],
+    *,
+    model: str | None,
+    more: Sequence[str],
+    given: Sequence[str],
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Write it; say where it is, how near it answers, and how it is used. given: settings that came as options."""
     with telling(places.home() / "export.log", as_json=as_json) as tell:
-        chosen = of_name(name, model=model)
-        prepare_for("cpu")
-        from tuitune.export.merge import export as work
+        out, settings = split(rest)
+        order = order_of(what, out, [*settings, *_once(given, settings)], model=model, more=more)
+        for warning in order.recipe.warnings if order.recipe is not None else ():
+            tell.note(str(warning))
+        if dry_run:
+            _plan(order, tell)
+            return 0
+        prepare_for(order.device)
+        from tuitune.export.pipeline import export as work
 
-        done = work(chosen, out.expanduser().absolute(), dtype=dtype, progress=tell.progress, note=tell.note)
-        how = f", logits within {done.difference:.1g} of those with the adapter" if chosen.adapters else ""
-        tell.result(record(done), f"{done.path}: {words.size(done.size)} in {done.dtype}{how}")
+        done = work(order, progress=tell.progress, note=tell.note)
+        tell.result(_values(done), *_sentences(done))
     return 0
+
+
+def _once(given: Sequence[str], settings: Sequence[str]) -> list[str]:
+    keys = {setting.partition("=")[0] for setting in settings}
+    for word in given:
+        if word.partition("=")[0] in keys:
+            raise UsageError(f"{word.partition('=')[0]} is given twice, as an option and as key=value", "keep one")
+    bits = any(word.startswith("export_quantization_bit=") for word in given)
+    unsaid = bits and "export_quantization_method" not in keys
+    return [*given, *(["export_quantization_method=bnb"] if unsaid else [])]  # it needs no texts
+
+
+def _values(done: Exported) -> dict[str, object]:
+    return {**record(done), "checks": [record(check) for check in done.checks], "use": list(use(done))}
+
+
+def _sentences(done: Exported) -> Iterator[str]:
+    yield f"{done.path}: {words.size(done.size)}, {done.form}, {done.number}"
+    for check in done.checks:
+        yield f"checked: {check.what} {check.words()} ({check.bound})"
+    for line in use(done):
+        yield f"use it: {line}"
+    if done.address:
+        yield f"pushed to {done.address}"
+
+
+def use(done: Exported) -> Iterator[str]:
+    """Yield commands that use what was written."""
+    place = str(done.path)
+    if done.file is not None:
+        yield f"tuitune chat --model {place}/{done.file}"
+        yield f"ollama create {done.path.name} -f {place}/Modelfile"
+        yield f"llama-cli -m {place}/{done.file}"
+        return
+    yield f"tuitune chat --model {place}"
+    yield f"vllm serve {place}"
+
+
+def _plan(order: Order, tell: Teller) -> None:
+    planned = outline(order)
+    pushed: tuple[str, ...] = ()
+    if order.repo is not None:
+        from tuitune.export.push import check_name, plan
+
+        check_name(order.repo)
+        pushed = plan(order.repo, order.private, planned.files)
+    values = {**record(planned), "dry_run": True, "problems": planned.problems, "push": pushed}
+    tell.result(values, *_planned(order, planned), *pushed)
+
+
+def _planned(order: Order, planned: Outline) -> Iterator[str]:
+    yield f"{order.weights.title} would become {planned.path}: {planned.form}"
+    if planned.size is None or planned.disk is None or planned.memory is None:
+        yield "its size is not known: the model has to be fetched first"
+    else:
+        free = "unknown" if planned.disk_free is None else words.size(planned.disk_free)
+        yield f"about {words.size(planned.size)}; disk: {words.size(planned.disk)} at the most, {free} free"
+        yield f"memory: {words.size(planned.memory)} at the most, {words.size(planned.memory_free)} free"
+    for number, path in enumerate(order.weights.adapters):
+        yield f"merged: {order.shares[number] if order.shares else 1:g} of {path}"
+    yield "files: " + ", ".join(f"{name} ({words.size(size)})" if size else name for name, size in planned.files)
+    for problem in planned.problems:
+        yield f"it would be refused: {problem}"

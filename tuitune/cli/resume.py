@@ -14,11 +14,13 @@ from tuitune.face.change import change_recipe
 from tuitune.face.find import find, is_live
 from tuitune.recipe import load
 from tuitune.run import RunDir, summary
+from tuitune.run.imported import refuse_training
 
 
 def resume(name: str, settings: Sequence[str], *, detached: bool, as_json: bool) -> int:
     """Go on with the run called `name`; return the exit code."""
     run = find(name)
+    refuse_training(run)
     if is_live(run):
         raise RunError(f"{run.name} is training already", f"look at it with `tuitune attach {words.called(run)}`")
     changed = change(run, settings)

@@ -2,63 +2,98 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 import time
 from collections.abc import Sequence
 
 from tuitune.cli import tables
 from tuitune.cli.console import json_line, say, screen
+from tuitune.errors import UsageError
 from tuitune.face import figures, words
-from tuitune.run import RunSummary, index, places, summary
+from tuitune.face.runs import ORDERS, STATES, Wanted, arranged, key_figure
+from tuitune.run import places
 from tuitune.run.packing import record
+from tuitune.run.remarks import plain_tag
+from tuitune.run.shelf import Entry, Shelf
 
 _STYLES = {"running": "green", "starting": "green", "paused": "yellow", "failed": "red", "crashed": "red"}
+_WHOLE = ("eval", "tokens")  # orders by what only whole journals tell
 
 
-def runs(*, as_json: bool) -> int:
-    """Print all runs, the one last active first."""
-    found = [summary(run) for run in index.all_runs()]
+def runs(
+    *, tags: Sequence[str], stages: Sequence[str], states: Sequence[str], search: str, sort: str, as_json: bool
+) -> int:
+    """Print the runs that are wanted, the one last active first unless asked otherwise."""
+    wanted = Wanted(tuple(map(plain_tag, tags)), tuple(stages), tuple(map(_state, states)), search)
+    order = _order(sort.removeprefix("-"))
+    shelf = Shelf()
+    found = shelf.entries()
+    if order in _WHOLE and any(not entry.facts.whole for entry in found):
+        while shelf.deepen():
+            pass
+        found = shelf.entries()
+    listed = arranged(found, wanted, order, turned=sort.startswith("-"))
     if as_json:
-        for one in found:
+        for entry in listed:
+            one = entry.summary()
             json_line({**record(one), "resumable": one.resumable})
         return 0
-    console = screen()
-    if not found:
-        say(screen(sys.stderr), "there are no runs yet; start one: tuitune train RECIPE")
+    if not listed:
+        none = "no run is so" if found else "there are no runs yet; start one: tuitune train RECIPE"
+        say(screen(sys.stderr), none)
         return 0
-    tables.show(console, _columns(found), [_row(one) for one in found], style=_style(found))
+    tables.show(screen(), _columns(), [_row(entry) for entry in listed], style=_style(listed))
     return 0
 
 
-def _columns(found: Sequence[RunSummary]) -> list[tables.Column]:
+def _state(word: str) -> str:
+    known = (*STATES, "starting", "running", "paused", "stopping")
+    if word not in known:
+        raise UsageError(f"there is no state {word!r:.60}", f"one of {', '.join(known)}")
+    return word
+
+
+def _order(word: str) -> str:
+    if word not in ORDERS:
+        near = difflib.get_close_matches(word, ORDERS, n=1)
+        likes = f"did you mean {near[0]}?" if near else f"one of {', '.join(ORDERS)}"
+        raise UsageError(f"runs cannot be sorted by {word!r:.60}", likes)
+    return word
+
+
+def _columns() -> list[tables.Column]:
     return [
         tables.Column("run"), tables.Column("state"), tables.Column("step", right=True),
         tables.Column("loss", right=True), tables.Column("started", importance=3),
         tables.Column("model", importance=2), tables.Column("method", importance=4),
-        tables.Column("where", importance=1),
+        tables.Column("tags", importance=5), tables.Column("where", importance=1),
     ]  # fmt: skip
 
 
-def _row(one: RunSummary) -> list[str]:
-    steps = f"{one.step}/{one.total_steps}" if one.total_steps else str(one.step or "")
-    home = one.path.parent == places.runs()
+def _row(entry: Entry) -> list[str]:
+    facts = entry.facts
+    steps = f"{entry.step}/{entry.total_steps}" if entry.total_steps else str(entry.step or "")
+    home = entry.run.path.parent == places.runs()
     return [
-        one.name, one.status, steps, _figure(one), _when(one.started), one.model,
-        "/".join(part for part in (one.stage, one.method) if part), "" if home else str(one.path.parent),
+        entry.run.name, entry.status, steps, _figure(entry), when(facts.first), facts.model,
+        "/".join(part for part in (facts.stage, facts.method) if part), " ".join(entry.remarks.tags),
+        "" if home else str(entry.run.path.parent),
     ]  # fmt: skip
 
 
-def _figure(one: RunSummary) -> str:
+def _figure(entry: Entry) -> str:
     """Return the loss, or with its name what counts instead of it."""
-    name = figures.main(one.stage)
-    if name in one.metrics:
-        return f"{figures.word(name)} {words.number(one.metrics[name], '.3g')}"
-    return "" if one.loss is None else words.number(one.loss)
+    name, value = key_figure(entry)
+    if value is None:
+        return ""
+    return words.number(value) if name == figures.LOSS else f"{figures.word(name)} {words.number(value, '.3g')}"
 
 
-def _style(found: Sequence[RunSummary]) -> tables.Style:
-    return lambda row, column: _STYLES.get(found[row].status, "") if column == 1 else ""
+def _style(listed: Sequence[Entry]) -> tables.Style:
+    return lambda row, column: _STYLES.get(listed[row].status, "") if column == 1 else ""
 
 
-def _when(started: float | None) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(started)) if started else ""
+def when(moment: float | None) -> str:
+    """Return a time of this place to the minute."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment)) if moment else ""

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from tuitune.fit import embedded
 from tuitune.recipe import Recipe, load
+from tuitune.recipe.option import Purpose
 from tuitune.run.directory import RunDir
+from tuitune.run.imported import Imported
 from tuitune.run.origin import Origin
 
 FOLDERS = ("dataset_dir", "tokenized_path", "media_dir", "cache_dir", "resume_from_checkpoint", "reward_model")
@@ -22,16 +24,23 @@ def asked(run: RunDir) -> tuple[Recipe, list[str]]:
 
     Raises RecipeError.
     """
-    recipe, origin = load(run.recipe), Origin.of(run)
+    # Of a run that another trainer made, more may be unknown than training allows.
+    purpose: Purpose = "train" if Imported.of(run) is None else "evaluate"
+    return settled(load(run.recipe, purpose=purpose), run)
+
+
+def settled(recipe: Recipe, run: RunDir) -> tuple[Recipe, list[str]]:
+    """Return a recipe that was read from `run`, perhaps with values of its own, in the same way."""
+    origin = Origin.of(run)
     if origin is None:
         return recipe, []
-    settled = dict(_settled(recipe, origin))
+    found = dict(_settled(recipe, origin))
     notes = [
         f"{key}: {_words(value)} is used; relative paths count from where the run was started, then from the "
         "recipe's folder"
-        for key, value in settled.items()
+        for key, value in found.items()
     ]
-    return recipe.model_copy(update=settled) if settled else recipe, notes
+    return recipe.model_copy(update=found) if found else recipe, notes
 
 
 def _settled(recipe: Recipe, origin: Origin) -> Iterator[tuple[str, str | tuple[str, ...]]]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from tuitune.data.templates.reading import form_of, kept_ids, opened
 from tuitune.engine.session import Halt, Session
 from tuitune.methods.original import original
 from tuitune.models.generate import Sampling, reply
@@ -136,7 +137,7 @@ class Controls:
         system = command.system if command.system is not None else self._system
         messages = [Message("system", system)] if system else []
         messages += [Message(m["role"], m["content"]) for m in command.messages]  # type: ignore[arg-type]
-        return self._template.prompt_ids(messages, self._tokenizer)
+        return self._template.prompt_ids(messages, self._tokenizer, command.tools)
 
     @contextlib.contextmanager
     def _weights(self, command: Generate, model: Any) -> Iterator[None]:
@@ -149,9 +150,10 @@ class Controls:
             yield
 
     def _stream(self, command: Generate, prompt: list[int], trainer: StepTrainer) -> None:
-        session = self._session
+        session, tokenizer = self._session, self._tokenizer
         path = session.run.reply(command.id)
-        session.emit(events.ReplyStarted(command.id, session.step, len(prompt)))
+        form = form_of(self._template, tokenizer) if command.tools else None
+        session.emit(events.ReplyStarted(command.id, session.step, len(prompt), form.name if form else ""))
         with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
             path.chmod(0o600)
 
@@ -159,9 +161,11 @@ class Controls:
                 file.write(text)
                 file.flush()
 
+            write(opened(prompt, tokenizer))
             done = reply(
-                trainer.model, self._tokenizer, prompt, self._sampling.updated(command.options),
-                stop_ids=self._template.stop_ids(self._tokenizer), on_text=write, stop=self._stopper(command),
+                trainer.model, tokenizer, prompt, self._sampling.updated(command.options),
+                stop_ids=self._template.stop_ids(tokenizer), on_text=write, stop=self._stopper(command),
+                keep_ids=kept_ids(form, tokenizer),
             )  # fmt: skip
         session.emit(events.ReplyFinished(command.id, session.step, done.tokens, done.seconds, done.reason))
         session.done(command)

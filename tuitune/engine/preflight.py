@@ -10,6 +10,7 @@ from tuitune.data.sources import must_exist
 from tuitune.data.templates import KNOWN_ELSEWHERE, NAMES
 from tuitune.data.templates.table import TEMPLATES
 from tuitune.data.templates.tools import tool_format
+from tuitune.engine.trackers.names import how_to_install, installed, wanted
 from tuitune.errors import DataError, ModelError, UsageError
 from tuitune.fit.misfits import misfits
 from tuitune.fit.models import resolve
@@ -44,7 +45,7 @@ def preflight(recipe: Recipe) -> list[Problem]:
         )
     if recipe.reward_model is not None and recipe.stage in ONLINE and recipe.reward_model_type == "lora":
         problems += _tried("reward_model", recipe.reward_model, lambda name: adapter_folder(recipe, name))
-    return problems + _template(recipe.template) + _style(recipe) + _rewards(recipe, near)
+    return problems + _template(recipe.template) + _style(recipe) + _rewards(recipe, near) + _trackers(recipe)
 
 
 def _tried(key: str, value: str, look: Callable[[str], object]) -> list[Problem]:
@@ -53,6 +54,18 @@ def _tried(key: str, value: str, look: Callable[[str], object]) -> list[Problem]
     except (DataError, ModelError) as error:
         return [Problem(key, value, error.message, error.hint)]
     return []
+
+
+def _trackers(recipe: Recipe) -> list[Problem]:
+    """Return a problem for every tracker whose package is not there."""
+    absent = [name for name in wanted(recipe) if not installed(name)]
+    keys = {name: "report_to" if name in recipe.report_to else "use_swanlab" for name in absent}
+    problems = [Problem(keys[name], name, f"{name} is not installed", how_to_install(name)) for name in absent]
+    if "swanlab" in wanted(recipe) and recipe.swanlab_mode == "local" and not absent and not installed("swanboard"):
+        words = "`swanlab watch`, which shows what is kept here, needs a package more"
+        hint = "pip install 'swanlab[dashboard]'"
+        problems.append(Problem("swanlab_mode", "local", words, hint, level="warning"))
+    return problems
 
 
 def _rewards(recipe: Recipe, near: Sequence[Path]) -> list[Problem]:

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tuitune.engine.asked import asked
+from tuitune.engine.plot import pictures
 from tuitune.engine.session import Halt, Session
+from tuitune.engine.trackers.reporting import Reporting
 from tuitune.errors import Stopped, TuiTuneError
 from tuitune.recipe import Recipe
 from tuitune.run import events, manifest
 from tuitune.run.directory import RunDir
+from tuitune.run.imported import refuse_training
 from tuitune.run.state import State
 from tuitune.text import clean_line
 
@@ -37,24 +40,35 @@ def run(
     """Train in `run_dir` until it is done, stopped or failed. Blocks; for a worker thread or a process of its own.
 
     on_session: gets the session at once, so that a host's signals and keys can ask for a stop. Failures come back as an
-    Outcome; only a run directory that another engine holds raises (RunError).
+    Outcome; only a run directory that another engine holds, or that was imported, raises (RunError).
     """
+    refuse_training(run_dir)
     with run_dir.lock():
         former = State.read(run_dir.state)
         manifest.sweep(run_dir.path)
-        with Session(run_dir, attempt=(former.attempt if former else 0) + 1, detached=detached) as session:
+        with (
+            Session(run_dir, attempt=(former.attempt if former else 0) + 1, detached=detached) as session,
+            contextlib.closing(Reporting(session)) as reporting,
+        ):
             on_session(session)
-            return _guarded(session)
+            return _guarded(session, reporting)
 
 
-def _guarded(session: Session) -> Outcome:
+def _guarded(session: Session, reporting: Reporting) -> Outcome:
+    recipe: Recipe | None = None
     begun = time.monotonic()
     try:
         recipe, notes = asked(session.run)
-        final, metrics = _train(session, recipe, notes)
+        final, metrics = _train(session, recipe, notes, reporting)
+        pictures(session, recipe)
     except Halt as halt:
+        if halt.now:
+            reporting.grace = 1.0
+        else:
+            pictures(session, recipe)
         return _halted(session, halt, time.monotonic() - begun)
     except Exception as error:
+        pictures(session, recipe)
         return _failed(session, error)
     except BaseException:  # SystemExit of a library, say: the state must not stay "running"
         session.status("failed")
@@ -66,7 +80,7 @@ def _guarded(session: Session) -> Outcome:
     return Outcome("finished", 0)
 
 
-def _train(session: Session, recipe: Recipe, notes: list[str]) -> tuple[str, dict[str, float]]:
+def _train(session: Session, recipe: Recipe, notes: list[str], reporting: Reporting) -> tuple[str, dict[str, float]]:
     from tuitune.engine import changes, checkpoint
 
     restored, rejected = checkpoint.choose(session.run, recipe.resume_from_checkpoint)
@@ -79,6 +93,7 @@ def _train(session: Session, recipe: Recipe, notes: list[str]) -> tuple[str, dic
             recipe.method_name, str(restored.path) if restored else None, socket.gethostname(), os.getpid(),
         )
     )  # fmt: skip
+    reporting.begin(recipe)
     session.stepped(step, None)
     for path, reason in rejected:
         session.warn(f"{path.name} is not used: {reason}", f"the run goes on from step {step}")

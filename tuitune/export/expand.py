@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from tuitune.errors import ModelError
+from tuitune.export.agree import logits
 from tuitune.export.folder import made_whole, refuse_existing
-from tuitune.export.merge import logits
 from tuitune.fit.models import resolve
 from tuitune.models.blocks import expand
 from tuitune.models.load import load_model, load_tokenizer

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 from tuitune.errors import ModelError, UsageError
 from tuitune.fit.machine import disk_free
 
 _SLACK = 64 << 20  # tokenizer, configuration, what the file system takes
-
+_MARK = ".tuitune-partial"
+_PARTIAL = re.compile(r"\..+\.partial-[0-9]+")
 _MORE_ROOM = "free some space, name a folder on another disk, or choose --dtype bfloat16"
 
 
@@ -22,27 +28,67 @@ def refuse_existing(out: Path) -> None:
         raise UsageError(f"{out} exists already", "name a folder that is not there yet; nothing is overwritten")
 
 
-@contextmanager
-def made_whole(out: Path, size: int, hint: str = _MORE_ROOM) -> Iterator[Path]:
-    """Yield a temporary folder beside `out` that becomes it at the end; after an error nothing is left.
-
-    size: bytes that will be written; hint: what to do where there is no room for them. Raises UsageError when `out`
-    exists, ModelError when it cannot be made.
-    """
-    refuse_existing(out)
+def refuse_full(out: Path, size: int, hint: str = _MORE_ROOM) -> None:
+    """Raise ModelError where `size` bytes do not fit beside `out`."""
     free = disk_free(out.parent)
     if free is not None and free < size + _SLACK:
         raise ModelError(
             f"{out.name} needs {size / 1e9:.1f} GB, and {out.parent} has {free / 1e9:.1f} GB free",
             hint,
         )
+
+
+@contextmanager
+def made_whole(out: Path, size: int, hint: str = _MORE_ROOM) -> Iterator[Path]:
+    """Yield a temporary folder beside `out` that becomes it at the end; after an error nothing is left.
+
+    size: bytes that will be written; hint: what to do where there is no room for them. What processes that died have
+    left beside `out` is removed first. Raises UsageError when `out` exists, ModelError when it cannot be made.
+    """
+    refuse_existing(out)
+    sweep(out.parent)
+    refuse_full(out, size, hint)
     temporary = out.parent / f".{out.name}.partial-{os.getpid()}"
     try:
         temporary.mkdir(parents=True)
+        mark = temporary / _MARK
+        mark.write_text(_own())
         yield temporary
+        mark.unlink()
         refuse_existing(out)
         temporary.rename(out)
     except OSError as error:
         raise ModelError(f"{out} cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sweep(folder: Path) -> list[Path]:
+    """Remove what exports of processes that are gone have left in `folder`; return what was removed."""
+    removed = []
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if _PARTIAL.fullmatch(path.name) and not path.is_symlink() and _left(path):
+                shutil.rmtree(path, ignore_errors=True)
+                removed.append(path)
+    return removed
+
+
+def _left(path: Path) -> bool:
+    """Whether a folder is one of ours whose process has gone; one of another machine's may be at work."""
+    try:
+        host, pid, born = (path / _MARK).read_text().split("\n")
+    except (OSError, ValueError):
+        return False
+    if host != socket.gethostname():
+        return False
+    try:
+        return abs(psutil.Process(int(pid)).create_time() - float(born)) > 1
+    except psutil.NoSuchProcess:
+        return True
+    except (psutil.Error, ValueError):
+        return False
+
+
+def _own() -> str:
+    return f"{socket.gethostname()}\n{os.getpid()}\n{psutil.Process().create_time()}"

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from transformers import GenerationConfig, StoppingCriteria
 
+from tuitune.models.drawing import Drawing
+from tuitune.models.streamed import Place, Streamer
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedTokenizerBase
 
-_RECENT = 12  # tokens: no character is split over more
-
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to choose tokens; the defaults are LLaMA-Factory's, `temperature: 0` means the likeliest token always."""
+    """How to choose tokens; the defaults are LLaMA-Factory's, `temperature: 0` means the likeliest token always.
+
+    stop: the text ends before the first of these. logprobs: keep what the model itself, before temperature and the
+    like, gives to each token and to so many of the likeliest; None for no such thing.
+    """
 
     max_new_tokens: int = 1024
     temperature: float = 0.95
@@ -30,6 +35,8 @@ class Sampling:
     repetition_penalty: float = 1.0
     seed: int | None = None
     skip_special_tokens: bool = True
+    stop: tuple[str, ...] = ()
+    logprobs: int | None = None
 
     def updated(self, options: Mapping[str, Any]) -> Sampling:
         """Return a copy with the known ones of `options`."""
@@ -50,15 +57,38 @@ class Sampling:
         return config
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A token of a reply with its text; the texts of all tokens are the text of the reply.
+
+    logprob: natural logarithm of the probability that the model gave it. top: the likeliest tokens there with theirs.
+    """
+
+    id: int
+    text: str
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What has been added to a reply; `drawn`: the tokens whose text it ends, where Sampling.logprobs asks for them."""
+
+    text: str
+    drawn: tuple[Drawn, ...] = ()
+
+
 @dataclass(frozen=True)
 class Reply:
-    """A finished reply; `seconds` from the call to the last token."""
+    """A finished reply; `seconds` from the call to the last token; stopped_by: the stop string that ended it."""
 
     text: str
     tokens: int
     prompt_tokens: int
     seconds: float
     reason: Literal["end", "length", "stopped"]
+    drawn: tuple[Drawn, ...] = ()
+    stopped_by: str | None = None
 
 
 @contextlib.contextmanager
@@ -91,63 +121,6 @@ def in_evaluation(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-class _Streamer:
-    """Turns tokens into text as they come; a character that is not complete yet waits."""
-
-    def __init__(
-        self,
-        tokenizer: PreTrainedTokenizerBase,
-        on_text: Callable[[str], None],
-        stop_ids: Sequence[int],
-        *,
-        marks: bool,
-    ) -> None:
-        # With `marks` the end mark itself is part of the text, as LLaMA-Factory's skip_special_tokens: false shows it.
-        self._tokenizer, self._on_text, self._marks = tokenizer, on_text, marks
-        self._stop = set() if marks else set(stop_ids)
-        self._prompt = True
-        self.ids: list[int] = []
-        self.text = ""
-        self._from = 0
-        self._shown = ""
-
-    def put(self, value: Tensor) -> None:
-        if self._prompt:  # generate's first call carries the prompt
-            self._prompt = False
-            return
-        token = int(value.flatten()[0])
-        self.ids.append(token)
-        if token not in self._stop:
-            self._show(final=False)
-
-    def end(self) -> None:
-        self._show(final=True)
-
-    def _show(self, *, final: bool) -> None:
-        # Decoded from a few tokens back: a tokenizer may join spaces and bytes across tokens, but not over many.
-        text = self._decode(self._from)
-        if not final and text.endswith("\ufffd"):
-            return
-        if text.startswith(self._shown):
-            new = text[len(self._shown) :]
-        else:  # the window cut something that belongs together: take it from the whole
-            whole = self._decode(0)
-            new = whole[len(self.text) :] if whole.startswith(self.text) else ""
-        if new:
-            self.text += new
-            self._on_text(new)
-        self._shown = text
-        if len(self.ids) - self._from > 2 * _RECENT:
-            self._from = len(self.ids) - _RECENT
-            self._shown = self._decode(self._from)
-
-    def _decode(self, start: int) -> str:
-        ids = [token for token in self.ids[start:] if token not in self._stop]
-        text = self._tokenizer.decode(ids, skip_special_tokens=not self._marks, clean_up_tokenization_spaces=False)
-        assert isinstance(text, str)
-        return text
-
-
 class _Wish(StoppingCriteria):
     def __init__(self, wanted: Callable[[], bool]) -> None:
         self._wanted = wanted
@@ -158,6 +131,27 @@ class _Wish(StoppingCriteria):
         return torch.full((input_ids.shape[0],), self.stopped, dtype=torch.bool, device=input_ids.device)
 
 
+class _Pieces:
+    """Passes on what a streamer shows, with what the drawing knows of its tokens."""
+
+    def __init__(self, drawing: Drawing, on_text: Callable[[str], None], on_piece: Callable[[Piece], None]) -> None:
+        self._drawing, self._on_text, self._on_piece = drawing, on_text, on_piece
+        self._text = ""
+        self.drawn: list[Drawn] = []
+
+    def __call__(self, new: str, places: Sequence[Place]) -> None:
+        self._text += new
+        drawn = [self._drawn(place) for place in places] if self._drawing.likely else []
+        self.drawn += drawn
+        if new:
+            self._on_text(new)
+        if new or drawn:
+            self._on_piece(Piece(new, tuple(drawn)))
+
+    def _drawn(self, place: Place) -> Drawn:
+        return Drawn(place.id, self._text[place.start : place.end], *self._drawing.likely[place.index])
+
+
 def reply(
     model: Any,
     tokenizer: PreTrainedTokenizerBase,
@@ -166,19 +160,39 @@ def reply(
     *,
     stop_ids: Sequence[int],
     on_text: Callable[[str], None] = lambda text: None,
+    on_piece: Callable[[Piece], None] = lambda piece: None,
     stop: Callable[[], bool] = lambda: False,
+    keep_ids: Collection[int] = (),
 ) -> Reply:
-    """Generate one reply; `on_text` gets each new piece, `stop` is asked after every token."""
+    """Generate one reply; `on_text` gets each new piece of text, `stop` is asked after every token.
+
+    on_piece: gets each piece with its tokens. keep_ids: special tokens that are part of the text in any case.
+    """
     device = next(model.parameters()).device
     ids = torch.tensor([list(prompt_ids)], device=device)
-    streamer = _Streamer(tokenizer, on_text, stop_ids, marks=not sampling.skip_special_tokens)
-    wish = _Wish(stop)
+    drawing = Drawing(sampling, device)
+    pieces = _Pieces(drawing, on_text, on_piece)
+    streamer = Streamer(
+        tokenizer, pieces, ends=stop_ids, stop=sampling.stop, marks=not sampling.skip_special_tokens, keep=keep_ids
+    )  # fmt: skip
+    wish = _Wish(lambda: stop() or streamer.stopped_by is not None)
     begun = time.monotonic()
-    with borrowed(model, device, sampling.seed):
+    with torch.no_grad(), in_evaluation(model):
         model.generate(
             input_ids=ids, attention_mask=torch.ones_like(ids), streamer=streamer, stopping_criteria=[wish],
-            generation_config=sampling.config(tokenizer.pad_token_id, stop_ids),
+            logits_processor=[drawing], generation_config=_one_of_each(sampling, tokenizer.pad_token_id, stop_ids),
         )  # fmt: skip
-    ended = bool(streamer.ids) and streamer.ids[-1] in set(stop_ids)
+    ended = streamer.stopped_by is not None or (bool(streamer.ids) and streamer.ids[-1] in set(stop_ids))
     reason: Literal["end", "length", "stopped"] = "end" if ended else "stopped" if wish.stopped else "length"
-    return Reply(streamer.text, len(streamer.ids), len(prompt_ids), time.monotonic() - begun, reason)
+    return Reply(
+        streamer.text, len(streamer.ids), len(prompt_ids), time.monotonic() - begun, reason, tuple(pieces.drawn),
+        streamer.stopped_by,
+    )  # fmt: skip
+
+
+def _one_of_each(sampling: Sampling, pad: int | None, stop_ids: Sequence[int]) -> GenerationConfig:
+    """Return a configuration that takes the token which `Drawing` has left; nothing is drawn from global numbers."""
+    greedy = replace(sampling, do_sample=False, repetition_penalty=1.0)
+    config = greedy.config(pad, stop_ids)
+    config.temperature, config.top_p, config.top_k = 1.0, 1.0, 50  # a model's own would be warned of
+    return config

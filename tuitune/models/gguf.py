@@ -10,7 +10,7 @@ from tuitune.errors import ModelError
 from tuitune.models.load import strip_quantisation_marks
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -22,7 +22,7 @@ def convert(source: str, target: str, *, progress: Progress) -> str:
     try:
         tokenizer = _tokenizer(file)
         progress("de-quantise", 0, None)
-        model = _model(file)
+        model = read_model(file)
     except (ImportError, OSError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
         raise ModelError(
             f"cannot convert {file.name}: {type(error).__name__}: {error}",
@@ -45,7 +45,11 @@ def _tokenizer(file: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def _model(file: Path) -> PreTrainedModel:
+def read_model(file: Path, config: PretrainedConfig | None = None) -> PreTrainedModel:
+    """Return the model in a GGUF file, de-quantised to fp32; raises what transformers raises.
+
+    config: its architecture, where that is known better than from the file.
+    """
     import torch
     from transformers import AutoModelForCausalLM, GgufConfig
 
@@ -57,6 +61,7 @@ def _model(file: Path) -> PreTrainedModel:
         attn_implementation="sdpa",
         trust_remote_code=False,
         output_loading_info=True,
+        **({} if config is None else {"config": config}),
     )
     missing = sorted(loaded[1]["missing_keys"])
     if missing:

@@ -36,6 +36,7 @@ from tuitune.recipe.fields.saving import SavingOptions
 from tuitune.recipe.fields.schedule import ScheduleOptions
 from tuitune.recipe.fields.serving import ServingOptions
 from tuitune.recipe.fields.structure import StructureOptions
+from tuitune.recipe.fields.trackers import TrackerOptions
 from tuitune.recipe.option import Purpose
 from tuitune.recipe.problems import Problem
 
@@ -62,6 +63,7 @@ class Recipe(
     ScheduleOptions,
     PrecisionOptions,
     LoggingOptions,
+    TrackerOptions,
     SavingOptions,
     EvaluationOptions,
     GenerationOptions,

@@ -127,11 +127,15 @@ class CheckpointSaved(Event):
 
 @dataclass(frozen=True, slots=True)
 class ReplyStarted(Event):
-    """The live weights begin to answer; the text grows in `replies/<id>.txt`."""
+    """The live weights begin to answer; the text grows in `replies/<id>.txt`.
+
+    tool_form: how the model writes calls, by a name of TOOL_FORMATS; "" where no tools were offered.
+    """
 
     id: str
     step: int = 0
     prompt_tokens: int = 0
+    tool_form: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,13 +98,17 @@ class SetLearningRate(Command):
 
 @dataclass(frozen=True, slots=True)
 class Generate(Command):
-    """Answer `messages` with the weights as they are now, or with those before training when `base` is true."""
+    """Answer `messages` with the weights as they are now, or with those before training when `base` is true.
+
+    tools: a JSON list of functions that the model may call.
+    """
 
     kind: ClassVar[str] = "generate"
     messages: list[dict[str, str]]
     system: str | None = None
     options: dict[str, float | int | bool] = field(default_factory=dict)
     base: bool = False
+    tools: str = ""
 
     def __post_init__(self) -> None:
         if not self.messages or any(message.keys() != {"role", "content"} for message in self.messages):

@@ -99,19 +99,23 @@ class JournalReader:
 
     def read(self) -> list[Event]:
         """Return the events since the last call; `unread` counts the lines that hold none."""
+        found = [decode(line) for line in self.read_lines().split(b"\n") if line]
+        events = [event for event in found if event is not None]
+        self.unread += len(found) - len(events)
+        return events
+
+    def read_lines(self) -> bytes:
+        """Return the whole lines since the last call as they are."""
         try:
             with self.path.open("rb", buffering=0) as stream:
                 fd = stream.fileno()
                 self._check_same(fd)
                 data = _read_from(fd, self._offset)
         except FileNotFoundError:
-            return []
+            return b""
         end = data.rfind(b"\n") + 1
         self._offset += end
-        found = [decode(line) for line in data[:end].split(b"\n") if line]
-        events = [event for event in found if event is not None]
-        self.unread += len(found) - len(events)
-        return events
+        return data if end == len(data) else data[:end]
 
     def _check_same(self, fd: int) -> None:
         # A new file may get the old one's inode, and one that was cut may have grown past the offset: the head tells.
@@ -126,7 +130,9 @@ class JournalReader:
 
 def _read_from(fd: int, offset: int) -> bytes:
     pieces = []
-    while piece := os.pread(fd, 1 << 20, offset):
+    # One piece as a rule; the file may grow, or be cut, meanwhile.
+    room = max(1 << 16, os.fstat(fd).st_size - offset + 1)
+    while piece := os.pread(fd, room, offset):
         pieces.append(piece)
         offset += len(piece)
     return b"".join(pieces)

@@ -72,19 +72,24 @@ def summary(run: RunDir) -> RunSummary:
 
 
 def _status(state: State | None, events: Sequence[Event]) -> Status | Literal["created", "crashed"]:
-    if state is not None:
-        return "crashed" if liveness(state, time.time()) == "crashed" else state.status
     # A run copied without its state still has its journal.
     turning = [event for event in events if isinstance(event, RunStarted | RunFinished | RunFailed)]
     match turning[-1] if turning else None:
         case RunFinished(reason=reason):
-            return "finished" if reason == "finished" else "stopped"
+            return status_of(state, "finished" if reason == "finished" else "stopped")
         case RunFailed():
-            return "failed"
-        case RunStarted():
-            return "crashed"
-        case _:
-            return "created"
+            return status_of(state, "failed")
+        case last:
+            return status_of(state, "crashed" if last is not None else "created")
+
+
+def status_of(
+    state: State | None, told: Status | Literal["created", "crashed"]
+) -> Status | Literal["created", "crashed"]:
+    """Return how a run stands: by its state, where there is one, else as its journal ended."""
+    if state is None:
+        return told
+    return "crashed" if liveness(state, time.time()) == "crashed" else state.status
 
 
 def ends(path: Path) -> list[Event]:

@@ -136,7 +136,7 @@ class Kto(Stage):
                 reference[example.index] = own
                 moved.append((example.index, far))
         good = sum(bool(example.desirable) for example in examples)
-        return _Known(reference, _baseline([far for _, far in moved]), good, len(examples) - good), moved
+        return _Known(reference, baseline([far for _, far in moved]), good, len(examples) - good), moved
 
     # The loss
 
@@ -148,7 +148,7 @@ class Kto(Stage):
         good = torch.tensor([bool(example.desirable) for example in examples], device=sums.device)
         ratios = sums - sums.new_tensor([self._known.reference[example.index] for example in examples])
         more = -self.recipe.pref_ftx * sums / reading.lengths * good
-        loss = self._losses(ratios, good, self._known.kl) + more
+        loss = self.losses(ratios, good, self._known.kl) + more
         if not model.training:
             seen = zip(examples, good.tolist(), ratios.tolist(), more.tolist(), strict=True)
             self._evaluated |= {example.index: _Seen(*values) for example, *values in seen}
@@ -158,7 +158,8 @@ class Kto(Stage):
             self._figures(rewards, sums.detach(), good),
         )  # fmt: skip
 
-    def _losses(self, ratios: Tensor, good: Tensor, kl: float) -> Tensor:
+    def losses(self, ratios: Tensor, good: Tensor, kl: float) -> Tensor:
+        """Return the loss of each answer from its log ratio (answers,), its label and the baseline."""
         recipe = self.recipe
         better = torch.where(good, ratios - kl, kl - ratios)
         return _each(good, recipe.kto_chosen_weight, recipe.kto_rejected_weight) * (
@@ -190,8 +191,8 @@ class Kto(Stage):
         ratios, more = (
             torch.tensor(v, dtype=torch.float64) for v in zip(*((e.ratio, e.more) for e in seen), strict=True)
         )
-        kl = _baseline(list(self._moved.values()))
-        found = {"loss": float((self._losses(ratios, good, kl) + more).mean()), "kl": kl}
+        kl = baseline(list(self._moved.values()))
+        found = {"loss": float((self.losses(ratios, good, kl) + more).mean()), "kl": kl}
         if good.any() and not good.all():
             found["rewards/margins"] = self.recipe.pref_beta * float(ratios[good].mean() - ratios[~good].mean())
         self._moved, self._evaluated = {}, {}
@@ -210,5 +211,6 @@ def _each(good: Tensor, wanted: float, other: float) -> Tensor:
     return torch.where(good, good.new_tensor(wanted, dtype=torch.float64), other)
 
 
-def _baseline(moved: Sequence[float]) -> float:
+def baseline(moved: Sequence[float]) -> float:
+    """Return how far the model has moved on answers that do not belong to their prompts, at least 0."""
     return max(0.0, sum(moved) / max(1, len(moved)))

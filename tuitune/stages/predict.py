@@ -23,7 +23,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     """A held-out prompt and the data's answer, as tokens."""
 
     prompt: list[int]
@@ -36,7 +36,7 @@ class Predictions:
     def __init__(self, around: Surroundings, held_out: Examples) -> None:
         self._around = around
         rows = [row for example in held_out for row in example.sequences]
-        self._asked = [asked for row in rows if (asked := _last_answer(row)) is not None]
+        self._asked = [asked for row in rows if (asked := last_answer(row)) is not None]
         if len(self._asked) < len(rows):
             around.warn(
                 f"{len(rows) - len(self._asked)} held-out rows have no prompt before their answer; not answered"
@@ -70,9 +70,9 @@ class Predictions:
         return [text.encode("utf-8", "replace").decode() for text in texts]
 
 
-def _last_answer(row: Row) -> _Asked | None:
+def last_answer(row: Row) -> Asked | None:
     """Return the last labelled stretch of a row and what stands before it; None where one of the two is missing."""
     labels = row["labels"]
     end = next((t + 1 for t in range(len(labels) - 1, -1, -1) if labels[t] != IGNORED), 0)
     start = next((t + 1 for t in range(end - 1, -1, -1) if labels[t] == IGNORED), 0)
-    return _Asked(row["input_ids"][:start], row["input_ids"][start:end]) if 0 < start < end else None
+    return Asked(row["input_ids"][:start], row["input_ids"][start:end]) if 0 < start < end else None

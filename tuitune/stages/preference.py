@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tuitune.recipe import Recipe
 
 _FREE = ("orpo", "simpo")  # losses without a reference
-_AVERAGED = ("ipo", *_FREE)  # losses of mean log probabilities
+AVERAGED = ("ipo", *_FREE)  # losses of mean log probabilities
 _SHIFT = "reward_shift.json"
 
 
@@ -47,8 +47,8 @@ class Preference(Stage):
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
-        self._loss = preference_loss(recipe)
-        self._asked = ReferenceSums(self, self._sums, facts=recipe.ld_alpha)
+        self.loss = preference_loss(recipe)
+        self._asked = ReferenceSums(self, self.sums, facts=recipe.ld_alpha)
         self._around: Surroundings | None = None
         self._baselines = (0.0, 0.0)
         self._references: dict[int, Tensor] = {}
@@ -59,7 +59,7 @@ class Preference(Stage):
     @property
     def needs_reference(self) -> bool:
         """Whether `reference` must be set before a training."""
-        return self._loss not in _FREE
+        return self.loss not in _FREE
 
     def groups(self, example: Example) -> list[Sequence[Row]]:
         """Return both answers as one group; nothing for a pair of which one answer was cut off entirely."""
@@ -84,9 +84,9 @@ class Preference(Stage):
         pairs = self._pairs(reading, scores.values, before, examples)
         if model.training:
             self._remember(examples, pairs)
-        elif self._loss == "kto_pair":
+        elif self.loss == "kto_pair":
             self._evaluated.append(pairs)
-        loss = self._losses(pairs, self._baselines).sum()
+        loss = self.losses(pairs, self._baselines).sum()
         return Part(loss, reading.tokens, len(reading.targets), scores.correct.sum(), self._figures(pairs))
 
     def _before(self, model: nn.Module, examples: Sequence[Example], path: Path) -> Tensor | None:
@@ -97,7 +97,7 @@ class Preference(Stage):
             return torch.cat([self._references[id(example)] for example in examples])
         return self._asked.of(model, path, examples)
 
-    def _sums(self, reading: Reading, values: Tensor, examples: Sequence[Example]) -> Tensor:
+    def sums(self, reading: Reading, values: Tensor, examples: Sequence[Example]) -> Tensor:
         """Return the log probability of each answer (answers,); values (N,) are those of its tokens.
 
         ld_alpha: weight of the tokens of an answer beyond the length of the other (LD-DPO, arXiv 2409.06411).
@@ -112,14 +112,14 @@ class Preference(Stage):
         return reading.sums(values.double() * torch.ones_like(values, dtype=torch.float64).masked_fill(beyond, alpha))
 
     def _pairs(self, reading: Reading, values: Tensor, before: Tensor | None, examples: Sequence[Example]) -> Pairs:
-        now, lengths = self._sums(reading, values, examples), reading.lengths
-        if self._loss in _AVERAGED:
+        now, lengths = self.sums(reading, values, examples), reading.lengths
+        if self.loss in AVERAGED:
             now, before = now / lengths, None if before is None else before / lengths
         ratios = now if before is None else now - before
         shown, likelihood = now.detach(), reading.sums(values) / lengths
         return Pairs(ratios[0::2], ratios[1::2], (shown[0::2], shown[1::2]), likelihood[0::2])
 
-    def _losses(self, pairs: Pairs, baselines: tuple[float, float]) -> Tensor:
+    def losses(self, pairs: Pairs, baselines: tuple[float, float]) -> Tensor:
         """Return the loss of each pair, with what pref_bco_weight and pref_ftx add."""
         recipe, loss = self.recipe, self._main_losses(pairs, baselines)
         if weight := recipe.pref_bco_weight:
@@ -130,7 +130,7 @@ class Preference(Stage):
     def _main_losses(self, pairs: Pairs, baselines: tuple[float, float]) -> Tensor:
         recipe, beta, smoothing = self.recipe, self.recipe.pref_beta, self.recipe.dpo_label_smoothing
         margin = pairs.chosen - pairs.rejected
-        match self._loss:
+        match self.loss:
             case "hinge":
                 return costs.hinge(margin, beta)
             case "ipo":
@@ -158,7 +158,7 @@ class Preference(Stage):
             "logps/chosen": pairs.logps[0],
             "logps/rejected": pairs.logps[1],
         }
-        if self._loss == "orpo":
+        if self.loss == "orpo":
             shown |= {"odds_ratio_loss": costs.odds_ratio(chosen, rejected), "sft_loss": -chosen}
         return {name: (values.sum(), count) for name, values in shown.items()}
 
@@ -167,7 +167,7 @@ class Preference(Stage):
     def before_step(self, examples: Sequence[Example], step: int) -> Sequence[Example]:
         """Read the baselines of the step's pairs where the loss has some; return the examples."""
         self._seen = {}
-        if self._loss == "kto_pair":
+        if self.loss == "kto_pair":
             self._baselines, self._references = self._look(examples)
         return examples
 
@@ -192,7 +192,7 @@ class Preference(Stage):
         seen, self._evaluated = self._evaluated, []
         if not seen:
             return {}
-        losses = [self._losses(pairs, costs.baselines(seen)) for pairs in seen]
+        losses = [self.losses(pairs, costs.baselines(seen)) for pairs in seen]
         return {"loss": float(torch.cat(losses).mean())}
 
     def _remember(self, examples: Sequence[Example], pairs: Pairs) -> None:

@@ -105,9 +105,13 @@ class Scorer:
 
     def scores(self, dialogues: Sequence[Sequence[Message]]) -> list[float]:
         """Return what each conversation is worth."""
+        return self.score_ids(self.ids(dialogues))
+
+    def ids(self, dialogues: Sequence[Sequence[Message]]) -> list[list[int]]:
+        """Return the tokens of each conversation. Raises DataError where the template cannot show one."""
         talks = [self._conversation(messages) for messages in dialogues]
         encoded = encode_pieces(self.template.pieces(talks, self.tokenizer), self.tokenizer)
-        return self.score_ids([self._ids(number, ids) for number, ids in enumerate(encoded, 1)])
+        return [self._ids(number, ids) for number, ids in enumerate(encoded, 1)]
 
     @torch.no_grad()
     def score_ids(self, sequences: Sequence[Sequence[int]]) -> list[float]:

@@ -61,7 +61,8 @@ _KEYS = (
 )
 
 _PLACES = ("model_name_or_path", "model_revision", "cache_dir", "dataset", "eval_dataset", "dataset_dir", "template",
-           "adapter_name_or_path", "reward_file", "reward_weights", *misfits.KEYS)  # fmt: skip
+           "adapter_name_or_path", "reward_file", "reward_weights", "report_to", "use_swanlab",
+           *misfits.KEYS)  # fmt: skip
 _WIDTHS = [(0, "-narrow"), (100, "-two"), (136, "-three")]
 _HEIGHTS = [(0, "-short"), (46, "-tall")]
 

@@ -13,6 +13,7 @@ from tuitune.engine.asked import asked
 from tuitune.errors import RecipeError, RunError, UsageError
 from tuitune.face.host import ProcessHost, ThreadHost, prepare_for
 from tuitune.run import Inbox, RunDir, State, events, liveness
+from tuitune.run.imported import refuse_training
 from tuitune.run.inbox import Command
 from tuitune.run.state import refuse_suspended
 from tuitune.tui.runview import RunView
@@ -82,6 +83,7 @@ class Control:
     def go(self, run: RunDir) -> None:
         """Start the engine in `run`, from wherever it stands. Raises TuiTuneError."""
         self._refuse_second()
+        refuse_training(run)
         recipe, _ = asked(run)
         self.view, self._told_end = RunView(run), False
         self.view.poll()

@@ -9,10 +9,12 @@ from pathlib import Path
 from tuitune import resources
 from tuitune.errors import UsageError
 from tuitune.recipe import Document, Problem, Recipe
+from tuitune.recipe.option import Purpose
 from tuitune.recipe.yamltext import read_text
 from tuitune.run import RunDir
 from tuitune.tui import kept, recipefile
 from tuitune.tui.base import Base, Verdict, judge
+from tuitune.tui.edited import Sections
 from tuitune.tui.kept import Recovered
 from tuitune.tui.steps import Step, Steps
 
@@ -24,6 +26,9 @@ class Draft:
 
     Every edit is one step that `undo` takes back, opening another file included; `cursor` names the key it was about.
     """
+
+    purpose: Purpose = "train"
+    sections: Sections | None = None  # of the form: all there are
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.cursor: str | None = None
@@ -74,6 +79,11 @@ class Draft:
     def base_values(self) -> dict[str, object]:
         """The values of the file or preset that it differs from."""
         return self._base.values or {}
+
+    @property
+    def origin(self) -> str:
+        """What those values are of, in a word."""
+        return "preset" if self.preset else "file"
 
     @property
     def dirty(self) -> bool:

@@ -158,8 +158,10 @@ def test_only_what_applies_is_shown() -> None:
 
 
 def test_what_is_set_is_shown_and_what_has_no_effect_only_then() -> None:
-    assert "plot_loss" not in keys(FULL, View(everything=True))
-    assert "plot_loss" in keys({**FULL, "plot_loss": True})
+    assert "ddp_timeout" not in keys(FULL, View(everything=True))
+    assert "ddp_timeout" in keys({**FULL, "ddp_timeout": 5})
+    assert "swanlab_mode" not in keys(FULL, View(everything=True))
+    assert "swanlab_mode" in keys({**FULL, "use_swanlab": True}, View(everything=True))
     assert "adam_beta1" not in keys(FULL)
     assert "adam_beta1" in keys(FULL, View(everything=True))
 

@@ -11,12 +11,11 @@ from tuitune.data.templates import tools
 from tuitune.data.templates.base import Style
 from tuitune.data.templates.plain import Shield, marks_of
 from tuitune.data.templates.rendering import Chat, Renderer, Request
-from tuitune.data.templates.thoughts import Thoughts, settle
+from tuitune.data.templates.thoughts import WORDS, Thoughts, settle
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_WORDS = (("<think>", "</think>"), ("<seed:think>", "</seed:think>"), ("◁think▷", "◁/think▷"))
 _PROBE = "tuitune_probe"
 _PROBED = tools.dumps(
     [
@@ -68,7 +67,7 @@ class Chats:
         self.marks = marks_of(tokenizer, template)
         self.in_words = False
         self._takes: bool | None = None
-        words = [pair for pair in _WORDS if pair[1] in template]
+        words = [pair for pair in WORDS if pair[1] in template]
         self._thinks = bool(words) or "enable_thinking" in template
         self._thoughts = Thoughts(f"{words[0][0]}\n", f"\n{words[0][1]}\n\n") if words else Thoughts()
 

@@ -13,6 +13,8 @@ from tuitune.data.templates.base import Style
 from tuitune.data.templates.plain import Shield
 
 Place = Literal["prompt", "answer"]
+# What stands around thoughts in the chat templates that tokenizers bring.
+WORDS = (("<think>", "</think>"), ("<seed:think>", "</seed:think>"), ("◁think▷", "◁/think▷"))
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from tuitune.recipe.fields import (
     schedule,
     serving,
     structure,
+    trackers,
 )
 from tuitune.recipe.option import Options, Rule
 
@@ -56,6 +57,7 @@ MODULES = (
     schedule,
     precision,
     logging,
+    trackers,
     saving,
     evaluation,
     generation,
@@ -87,6 +89,7 @@ GROUPS: tuple[type[Options], ...] = (
     schedule.ScheduleOptions,
     precision.PrecisionOptions,
     logging.LoggingOptions,
+    trackers.TrackerOptions,
     saving.SavingOptions,
     evaluation.EvaluationOptions,
     generation.GenerationOptions,

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator
 
 from tuitune.recipe.option import Options, Rule, When, option
-from tuitune.recipe.shapes import Flag, Names, Share, Text, as_names, words_for
+from tuitune.recipe.shapes import Flag, Share, Text, words_for
 
 # YAML 1.1 reads a bare `no` as false.
 Strategy = Annotated[Literal["no", "steps", "epoch"], BeforeValidator(words_for({False: "no"}))]
@@ -17,13 +17,8 @@ Counting = Annotated[
 ]
 
 
-def _trackers(value: object) -> tuple[str, ...]:
-    names = as_names(value)
-    return () if names == ("none",) else names
-
-
 class LoggingOptions(Options):
-    """Steps, trackers and names."""
+    """Steps, names and pictures."""
 
     GROUP: ClassVar[str] = "logging"
 
@@ -43,14 +38,9 @@ class LoggingOptions(Options):
     include_effective_tokens_per_second: Flag = option(
         False, "Report tokens per second without padding. TuiTune always does; both values are accepted."
     )
-    report_to: Annotated[Names, BeforeValidator(_trackers)] = option(
-        (), "Trackers to report to. The journal of the run is always written; `none` is the only value so far."
-    )
     run_name: Text | None = option(None, "A name for the run, shown in lists.")
     plot_loss: Flag = option(
-        False,
-        "Of LLaMA-Factory: save a picture of the loss.",
-        inert="no picture is written; the whole curve is in the run's journal",
+        False, "Draw the loss and every other logged figure into the run's folder at its end, as PNG and SVG."
     )
     ddp_timeout: Share = option(
         1800.0,
@@ -61,11 +51,4 @@ class LoggingOptions(Options):
     )
 
 
-RULES = (
-    Rule(
-        ("report_to",),
-        lambda r: bool(r.report_to),
-        "trackers are not supported yet",
-        "set report_to: none; the journal in the run's folder has every number",
-    ),
-)
+RULES: tuple[Rule, ...] = ()

@@ -54,14 +54,6 @@ ABSENT: dict[str, dict[str, object]] = {
     },
     "evaluating each dataset on its own": {"eval_on_each_dataset": False},
     "a file system shared by machines": {"data_shared_file_system": False},
-    "SwanLab": {
-        "use_swanlab": False,
-        "swanlab_project": "llamafactory",
-        "swanlab_workspace": None,
-        "swanlab_run_name": None,
-        "swanlab_mode": "cloud",
-        "swanlab_logdir": None,
-    },
     "Ray": {"ray_num_workers": 1, "ray_init_kwargs": None, "master_addr": None, "master_port": None},
     "the profiler": {
         "enable_torch_profiler": False,

@@ -10,12 +10,7 @@ ABSENT: dict[str, dict[str, object]] = {
     "compiling the model": {"torch_compile": False, "torch_compile_backend": None, "torch_compile_mode": None},
     "the Liger kernel": {"use_liger_kernel": False, "liger_kernel_config": None},
     "emptying CUDA's cache every few steps": {"torch_empty_cache_steps": None},
-    "trackers": {
-        "project": ("huggingface", "llamafactory"),
-        "trackio_space_id": (None, "trackio"),
-        "trackio_bucket_id": None,
-        "trackio_static_space_id": None,
-    },
+    "buckets and static copies of trackio's Spaces": {"trackio_bucket_id": None, "trackio_static_space_id": None},
     "delayed or first evaluation": {"eval_delay": 0, "eval_on_start": False},
     "generating while evaluating": {
         "generation_max_length": None,
@@ -95,7 +90,7 @@ INERT: dict[str, dict[str, object]] = {
         "disable_tqdm": None,
         "log_on_each_node": True,
     },
-    "everything a run writes lies in its own folder": {"logging_dir": None, "save_on_each_node": False},
+    "everything a run writes lies in its own folder": {"save_on_each_node": False},
     "tokens per second are always logged": {"include_tokens_per_second": False},
     "an evaluation computes losses only": {"prediction_loss_only": False},
     "rows hold token ids and labels and nothing else": {"remove_unused_columns": True, "label_names": None},

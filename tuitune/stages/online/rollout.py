@@ -6,7 +6,7 @@ depend on who else was in the batch (beyond rounding), nor on the random state o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,8 +27,13 @@ if TYPE_CHECKING:
 
 _ROOM = 2  # the keys and values of a token take about half of what training keeps of one
 _SLICE = 16  # rows whose distributions are looked at together, in float64
+Each = Callable[[int, list[int]], None]
 # The policy's own distribution: what it learns from is what it says.
 _OWN = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "repetition_penalty": 1.0}
+
+
+def _nothing(place: int, answer: list[int]) -> None:
+    """Take note of nothing."""
 
 
 def sampling_of(around: Surroundings) -> Sampling:
@@ -69,16 +74,26 @@ def answers(around: Surroundings, prompts: Sequence[Example], count: int, seed: 
     """
     sampling = sampling_of(around)
     asked = [prompt for prompt in prompts for _ in range(count)]
-    source = torch.Generator().manual_seed(seed)
-    draws = torch.rand(len(asked), sampling.max_new_tokens, generator=source, dtype=torch.float64)
+    draws = drawn(seed, len(asked), sampling.max_new_tokens)
     rows = [prompt.sequences[0]["input_ids"] for prompt in asked]
     ids = _Rollout(around, sampling, draws).run(rows)
     return [answer_of(around, rows[i], ids[i], asked[i].columns) for i in range(len(asked))]
 
 
-def likeliest(around: Surroundings, rows: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Return the greedy answer to each prompt. Raises as `answers` does."""
-    found = _Rollout(around, around.sampling, None, phase="predict").run(rows)
+def drawn(seed: int, rows: int, tokens: int) -> Tensor:
+    """Return the numbers (rows, tokens) that decide which token an answer takes at each place."""
+    source = torch.Generator().manual_seed(seed)
+    return torch.rand(rows, tokens, generator=source, dtype=torch.float64)
+
+
+def likeliest(
+    around: Surroundings, rows: Sequence[Sequence[int]], *, draws: Tensor | None = None, each: Each = _nothing
+) -> list[list[int]]:
+    """Return the greedy answer to each prompt, or with `draws` the sampled one. Raises as `answers` does.
+
+    each: gets the place of a prompt and its answer as soon as it is there.
+    """
+    found = _Rollout(around, around.sampling, draws, phase="predict", each=each).run(rows)
     return [found[i] for i in range(len(rows))]
 
 
@@ -100,9 +115,16 @@ class _Rollout:
     """Samples rows in batches that fit; a batch that does not is cut in two. Without draws it takes the likeliest."""
 
     def __init__(
-        self, around: Surroundings, sampling: Sampling, draws: Tensor | None, *, phase: str = "rollout"
+        self,
+        around: Surroundings,
+        sampling: Sampling,
+        draws: Tensor | None,
+        *,
+        phase: str = "rollout",
+        each: Each = _nothing,
     ) -> None:
         self._around, self._sampling, self._draws, self._phase = around, sampling, draws, phase
+        self._each = each
         self._room = _ROOM * around.tokens_per_batch()
 
     def run(self, rows: Sequence[Sequence[int]]) -> dict[int, list[int]]:
@@ -113,12 +135,15 @@ class _Rollout:
             size = min(len(left), max(1, self._room // (len(rows[left[0]]) + self._sampling.max_new_tokens)))
             batch = left[:size]
             try:
-                found.update(zip(batch, self._sampled([rows[i] for i in batch], batch), strict=True))
+                said = dict(zip(batch, self._sampled([rows[i] for i in batch], batch), strict=True))
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
             else:
                 left = left[size:]
+                found |= said
+                for place, answer in said.items():
+                    self._each(place, answer)
                 self._around.progress(self._phase, len(found), len(rows))
                 continue
             self._smaller(size, len(rows[left[0]]))  # out here the traceback is gone, and with it the memory

@@ -8,7 +8,7 @@ from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
 from tuitune.text import clean_line
-from tuitune.tui.draft import Draft
+from tuitune.tui.edited import Edited
 from tuitune.tui.kit.drawn import Drawn
 from tuitune.tui.kit.rows import R, Row
 from tuitune.tui.kit.wrapping import wrapped
@@ -40,7 +40,7 @@ class Form(Drawn, can_focus=True):
     class Pressed(Message):
         """The mouse asks to edit the field under the cursor."""
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: Edited) -> None:
         super().__init__()
         self.draft = draft
         self.view = View()
@@ -169,7 +169,9 @@ class Form(Drawn, can_focus=True):
         key, draft = self.cursor_key, self.draft
         if draft.document is None:
             return
-        self.lines = form_lines(draft.values, draft.problems, draft.changed, self.view)
+        self.lines = form_lines(
+            draft.values, draft.problems, draft.changed, self.view, sections=draft.sections, purpose=draft.purpose
+        )
         places = [index for index, line in enumerate(self.lines) if line.key == key]
         # A field that is gone leaves the cursor where it stood.
         near = [index for index, line in enumerate(self.lines) if line.key]

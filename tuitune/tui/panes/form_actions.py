@@ -12,11 +12,10 @@ from tuitune.recipe import FIELDS, Field
 from tuitune.recipe.yamltext import dump
 from tuitune.text import clean
 from tuitune.tui.asking import Picker, PickItem
-from tuitune.tui.draft import Draft
+from tuitune.tui.edited import Edited
 from tuitune.tui.kit.pane import Pane
 from tuitune.tui.panes.form_body import FormBody
 from tuitune.tui.panes.form_changes import FormChanges, editable, in_force
-from tuitune.tui.panes.form_lines import View
 from tuitune.tui.panes.form_words import CHOICES, UNSET
 
 NUMBERS = ("number", "whole", "share")
@@ -73,7 +72,7 @@ While you edit: enter, up and down keep the value, esc leaves it as it was. An e
         Binding("y", "copy", "Copy", show=False, id="recipe.copy", tooltip="copy the line as YAML"),
     ]
 
-    def __init__(self, draft: Draft, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+    def __init__(self, draft: Edited, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self.draft = draft
         self.body = FormBody(draft)
@@ -165,7 +164,7 @@ While you edit: enter, up and down keep the value, esc leaves it as it was. An e
     def action_all(self) -> None:
         """Show all fields that apply, or the essential and the given ones."""
         view = self.form.view
-        self.form.look(View(everything=not view.everything, query=view.query))
+        self.form.look(replace(view, everything=not view.everything, revealed=frozenset()))
 
     def action_filter(self) -> None:
         """Search the fields."""

@@ -12,7 +12,7 @@ from textual.events import Resize
 from textual.message import Message
 from textual.widgets import Static
 
-from tuitune.tui.draft import Draft
+from tuitune.tui.edited import Edited
 from tuitune.tui.kit.glyphs import ascii_text
 from tuitune.tui.panes.field_edit import FieldEdit, LineInput
 from tuitune.tui.panes.form import Form
@@ -58,7 +58,7 @@ class FormBody(Container):
     FormBody FilterLine { width: 1fr; }
     """
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: Edited) -> None:
         super().__init__()
         self.draft = draft
         self.form = Form(draft)

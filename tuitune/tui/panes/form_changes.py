@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tuitune.recipe import FIELDS, Field
-from tuitune.tui.draft import Draft
+from tuitune.tui.edited import Edited
 from tuitune.tui.panes.form_steps import cycled, meant, stepped, toggled
 from tuitune.tui.panes.form_words import value_words, written
 
@@ -11,7 +11,7 @@ from tuitune.tui.panes.form_words import value_words, written
 class FormChanges:
     """Changes single keys of a draft."""
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: Edited) -> None:
         self._draft = draft
 
     def typed(self, key: str, text: str) -> None:
@@ -65,7 +65,7 @@ class FormChanges:
         return ""
 
 
-def in_force(field: Field, draft: Draft) -> object:
+def in_force(field: Field, draft: Edited) -> object:
     """Return the value that a key has, given or by default."""
     value = draft.values.get(field.name)
     if value is None and field.name == "lora_alpha" and (recipe := draft.recipe()) is not None:

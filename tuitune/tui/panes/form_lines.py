@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 from tuitune.recipe import FIELDS, Field, Problem, Recipe
 from tuitune.recipe.check import examine
+from tuitune.recipe.option import Purpose
 from tuitune.text import clean_line
+from tuitune.tui.edited import Sections
 from tuitune.tui.panes.form_words import note_words, value_words
 
 # The form's groups in the order of a decision; each holds one or several groups of the declarations.
@@ -22,7 +24,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Shape of the model", ("structure",)),
     ("Training", ("batch", "optimizer", "schedule", "precision")),
     ("Evaluation", ("evaluation",)),
-    ("Logging and saving", ("logging", "saving")),
+    ("Logging and saving", ("logging", "trackers", "saving")),
     ("Answers", ("generation",)),
     ("Run", ("run",)),
     ("After training", ("export", "benchmark", "serving")),
@@ -63,10 +65,20 @@ def settled(field: Field) -> bool:
 
 
 def form_lines(
-    values: Mapping[str, object], problems: Sequence[Problem], changed: Set[str], view: View = View()
+    values: Mapping[str, object],
+    problems: Sequence[Problem],
+    changed: Set[str],
+    view: View = View(),
+    *,
+    sections: Sections | None = None,
+    purpose: Purpose = "train",
 ) -> list[Line]:
-    """Return the lines of the form for these raw values; the last one says how much it leaves out."""
-    recipe = examine(values)[0]
+    """Return the lines of the form for these raw values; the last one says how much it leaves out.
+
+    sections: the only keys to show, for a command that does something else than to train; all that apply are.
+    """
+    recipe = examine(values, purpose=purpose)[0]
+    view = view if sections is None else replace(view, everything=True)
     worst: dict[str, Problem] = {}
     for problem in problems:
         known = worst.get(problem.key)
@@ -74,17 +86,17 @@ def form_lines(
             worst[problem.key] = problem
     lines: list[Line] = []
     hidden = 0
-    for title, names in _sections(values):
+    for title, names in _sections(values) if sections is None else sections:
         fields = [_line(name, values, recipe, worst.get(name), name in changed) for name in names]
-        shown = [line for line in fields if _visible(line, recipe, view)]
-        hidden += sum(1 for line in fields if line not in shown and _offered(FIELDS.get(line.key), recipe))
+        shown = [line for line in fields if _visible(line, recipe, view, purpose)]
+        hidden += sum(1 for line in fields if line not in shown and _offered(FIELDS.get(line.key), recipe, purpose))
         lines += [Line("", title), *shown] if shown else []
     if hidden and not view.query:
         lines.append(Line("", "", note=f"{hidden} more apply: a shows all, / finds"))
     return lines
 
 
-def _sections(values: Mapping[str, object]) -> Iterator[tuple[str, list[str]]]:
+def _sections(values: Mapping[str, object]) -> Iterator[tuple[str, Sequence[str]]]:
     for title, groups in SECTIONS:
         yield title, [field.name for group in groups for field in FIELDS.values() if field.group == group]
     yield OTHER, [key for key in values if key not in FIELDS]
@@ -103,13 +115,13 @@ def _line(key: str, values: Mapping[str, object], recipe: Recipe, problem: Probl
     return replace(line, value=value_words(key, value), note=note)
 
 
-def _visible(line: Line, recipe: Recipe, view: View) -> bool:
+def _visible(line: Line, recipe: Recipe, view: View, purpose: Purpose) -> bool:
     field = FIELDS.get(line.key)
     if view.query:
-        return _found(line, field, view.query) and (field is None or line.given or _offered(field, recipe))
+        return _found(line, field, view.query) and (field is None or line.given or _offered(field, recipe, purpose))
     if field is None or line.level == "error" or line.key in view.revealed:
         return True
-    if field.purpose != "train":
+    if field.purpose not in ("train", purpose):
         return line.given
     if not _applies(field, recipe):
         return False
@@ -127,8 +139,8 @@ def _switched_on(field: Field, recipe: Recipe) -> bool:
     return any(each.kind == "flag" or each.default is None for each in switches)
 
 
-def _offered(field: Field | None, recipe: Recipe) -> bool:
-    return field is not None and field.purpose == "train" and not settled(field) and _applies(field, recipe)
+def _offered(field: Field | None, recipe: Recipe, purpose: Purpose) -> bool:
+    return field is not None and field.purpose in ("train", purpose) and not settled(field) and _applies(field, recipe)
 
 
 def elsewhere(query: str, most: int) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from decimal import Decimal
 
 from pydantic_core import PydanticCustomError
@@ -10,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from tuitune.errors import RecipeError
 from tuitune.recipe import FIELDS, Field, Problem
 from tuitune.recipe.check import examine
+from tuitune.recipe.option import Purpose
 from tuitune.recipe.shapes import as_number
 from tuitune.recipe.yamltext import load
 from tuitune.tui.panes.form_words import flag_of
@@ -69,10 +71,10 @@ def _number(text: str) -> object:
     return int(text) if plain and len(text) < 20 else number
 
 
-def complaint(key: str, value: object, values: dict[str, object]) -> Problem | None:
+def complaint(key: str, value: object, values: Mapping[str, object], purpose: Purpose = "train") -> Problem | None:
     """Return what is wrong with a value in a recipe with these others; errors before warnings."""
     tried = {**values, key: value}
-    found = [problem for problem in examine(tried)[1] if problem.key == key]
+    found = [problem for problem in examine(tried, purpose=purpose)[1] if problem.key == key]
     return min(found, key=lambda problem: problem.level, default=None)
 
 

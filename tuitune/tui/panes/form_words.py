@@ -35,6 +35,7 @@ UNSET: Mapping[str, str] = {
     "gradient_checkpointing": "when needed",
     "greater_is_better": "by the metric",
     "loraplus_lr_ratio": "off",
+    "logging_dir": "in the run's folder",
     "lr_scheduler_kwargs": "none",
     "max_samples": "all",
     "metric_for_best_model": "loss",
@@ -43,6 +44,7 @@ UNSET: Mapping[str, str] = {
     "neftune_noise_alpha": "off",
     "optim_args": "none",
     "output_dir": "a new folder",
+    "project": "tuitune",
     "prompt_tuning_init_text": "at random",
     "quantization_bit": "off",
     "report_to": "none",
@@ -96,6 +98,7 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
         "yarn": "fast turns stay, slow ones stretch",
         "llama3": "as Llama 3.1 does",
     },
+    "swanlab_mode": {"cloud": "its servers", "local": "here, to be watched", "offline": "here, to be sent later"},
     "mixture_of_depths": {"convert": "make such a model", "load": "it is one already"},
 }
 

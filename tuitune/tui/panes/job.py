@@ -11,7 +11,7 @@ from tuitune.chat.base import Answer, Chat, Options, Turn, judged, typed
 from tuitune.chat.live import LiveChat
 from tuitune.errors import Stopped, TuiTuneError
 from tuitune.text import StreamCleaner, clean_line
-from tuitune.tui.panes.talk import Partial
+from tuitune.chat.kept import Partial
 from tuitune.tui.partners import Partners
 
 

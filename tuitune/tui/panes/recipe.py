@@ -11,7 +11,7 @@ from textual.widgets import Input
 
 from tuitune.recipe import FIELDS, Problem
 from tuitune.text import clean_line
-from tuitune.tui.draft import Draft
+from tuitune.tui.edited import Edited
 from tuitune.tui.kit.rows import R, Row
 from tuitune.tui.panes.field_edit import FieldEdit
 from tuitune.tui.panes.field_help import FieldHelp
@@ -38,7 +38,7 @@ class RecipePane(FormActions):
     RecipePane.-beside FieldHelp { height: 1fr; width: 34%; max-width: 60; padding: 0 0 0 2; }
     """
 
-    def __init__(self, draft: Draft, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+    def __init__(self, draft: Edited, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(draft, id=id, classes=classes)
         self._help = FieldHelp()
         self._unsubscribe: Callable[[], None] | None = None
@@ -134,7 +134,7 @@ class RecipePane(FormActions):
             self.form.seek(message.value.strip())
         elif isinstance(message.input, FieldEdit):
             key = message.input.key
-            problem = complaint(key, meant(key, message.value), self.draft.values)
+            problem = complaint(key, meant(key, message.value), self.draft.values, self.draft.purpose)
             message.input.set_class(problem is not None and problem.level == "error", "-wrong")
             self._show_help(problem, typed=True)
 
@@ -155,6 +155,5 @@ class RecipePane(FormActions):
 
     def _show_help(self, problem: Problem | None = None, *, typed: bool = False) -> None:
         line = None if self.locked else self.form.line
-        origin = "preset" if self.draft.preset else "file"
         shown = problem if typed else line.problem if line is not None else None
-        self._help.show(line, self.draft.base_values, origin, shown)
+        self._help.show(line, self.draft.base_values, self.draft.origin, shown)

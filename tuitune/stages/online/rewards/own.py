@@ -6,25 +6,21 @@ They are called as trl calls reward functions, with keywords: `prompts`, `comple
 
 from __future__ import annotations
 
-import ast
-import hashlib
-import inspect
-import linecache
 import math
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuitune.errors import TrainingError, UsageError
+from tuitune.errors import TrainingError
+from tuitune.stages.ownfile import OwnFile, first_line, line_in, wanted
 from tuitune.text import clean_line
 
 if TYPE_CHECKING:
     from tuitune.stages.online.answer import Answer
 
-_BEGIN = "reward_"
 _OWN = ("prompts", "completions", "answers", "completion_ids")
 _CONVENTION = "def reward_short(prompts, answers, **columns): return [-float(len(answer)) for answer in answers]"
+_FILE = OwnFile("reward_file", "reward_", _CONVENTION, "name a Python file, or remove reward_file")
 
 
 class OwnReward:
@@ -33,8 +29,8 @@ class OwnReward:
     def __init__(self, function: Callable[..., Any], file: Path) -> None:
         self.name: str = function.__name__
         self._function, self._file = function, file
-        self._line = function.__code__.co_firstlineno if hasattr(function, "__code__") else 1
-        self._wanted = _wanted(function, self._where())
+        self._line = first_line(function)
+        self._wanted = wanted(function, self._where())
 
     def __call__(self, answers: Sequence[Answer]) -> list[float]:
         """Return what the function says of the answers; TrainingError with the file's line when it does not work."""
@@ -42,7 +38,7 @@ class OwnReward:
         try:
             found = self._function(**arguments)
         except Exception as error:
-            line = _line_in(error, self._file) or self._line
+            line = line_in(error, self._file) or self._line
             raise TrainingError(
                 f"{self.name} in {self._file}, line {line}: {type(error).__name__}: {clean_line(str(error))}",
                 "mend the function, then resume the run",
@@ -87,82 +83,14 @@ class OwnReward:
 
 def load(path: Path) -> list[OwnReward]:
     """Run the file and return its rewards in their order; UsageError says what is wrong with it, and in which line."""
-    text = _read(path)
-    names: dict[str, Any] = {"__name__": "tuitune_rewards", "__file__": str(path)}
-    # The traceback of a later error shows the lines that ran, whatever the file says by then.
-    linecache.cache[str(path)] = (len(text), None, text.splitlines(keepends=True), str(path))
-    try:
-        exec(compile(text, str(path), "exec"), names)
-    except SyntaxError as error:
-        raise _unreadable(path, error) from error
-    except Exception as error:
-        line = _line_in(error, path)
-        raise UsageError(
-            f"reward_file {path}, line {line}: {type(error).__name__}: {clean_line(str(error))}"
-        ) from error
-    found = [value for name, value in names.items() if name.startswith(_BEGIN) and inspect.isfunction(value)]
-    if not found:
-        raise _empty(path)
-    return [OwnReward(function, path) for function in found]
+    return [OwnReward(function, path) for function in _FILE.functions(path)]
 
 
 def names_in(path: Path) -> list[str]:
     """Return the names of the file's rewards without running it; UsageError says what is wrong with it."""
-    try:
-        tree = ast.parse(_read(path), str(path))
-    except (SyntaxError, ValueError) as error:
-        raise _unreadable(path, error) from error
-    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith(_BEGIN)]
-    plain = not any(isinstance(node, ast.Import | ast.ImportFrom | ast.If | ast.Assign) for node in tree.body)
-    if not names and plain:  # otherwise they may come from elsewhere
-        raise _empty(path)
-    return names
-
-
-def _unreadable(path: Path, error: Exception) -> UsageError:
-    line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-    return UsageError(f"reward_file {path}{line}: {error.msg if isinstance(error, SyntaxError) else error}")
-
-
-def _empty(path: Path) -> UsageError:
-    return UsageError(f"reward_file {path} has no function named {_BEGIN}...", f"for example: {_CONVENTION}")
+    return _FILE.names(path)
 
 
 def digest(path: Path) -> str:
     """Return the SHA-256 of the file, in hexadecimal."""
-    return hashlib.sha256(_bytes(path)).hexdigest()
-
-
-def _read(path: Path) -> str:
-    try:
-        return _bytes(path).decode()
-    except UnicodeDecodeError as error:
-        raise UsageError(f"reward_file {path} is no Python file: it is not UTF-8 text") from error
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"reward_file {path} cannot be read: {error.strerror}", "name a Python file, or remove reward_file"
-        ) from error
-
-
-def _wanted(function: Callable[..., Any], where: str) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
-    """Return the keywords that a function takes (None: any), and those that it needs."""
-    if inspect.iscoroutinefunction(function):
-        raise UsageError(f"{where} is a coroutine", "write it with def instead of async def")
-    parameters = inspect.signature(function).parameters.values()
-    if any(each.kind is each.POSITIONAL_ONLY for each in parameters):
-        raise UsageError(f"{where} has arguments without a name", "it is called with keywords: remove the /")
-    named = [each for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
-    needed = tuple(each.name for each in named if each.default is each.empty)
-    anything = any(each.kind is each.VAR_KEYWORD for each in parameters)
-    return None if anything else tuple(each.name for each in named), needed
-
-
-def _line_in(error: BaseException, path: Path) -> int:
-    """Return the deepest line of the file in a traceback."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return next((line for line in reversed(lines) if line), 0)
+    return _FILE.digest(path)

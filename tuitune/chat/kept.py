@@ -1,14 +1,15 @@
-"""The conversation behind the chat pane: kept on disk at every change, the answer being written included."""
+"""A conversation that cannot be lost: kept at every change, the answer being written included, and with a way back."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from tuitune.chat.base import Turn
+from tuitune.chat.base import Role, Turn
 from tuitune.chat.conversation import Conversation
 from tuitune.errors import RunError, TuiTuneError
 from tuitune.run import places
@@ -17,21 +18,25 @@ from tuitune.run.files import PRIVATE_FILE, write_all
 _MOST_UNDO = 50
 
 
-class Talk:
-    """A conversation with a way back; `warning` holds why the last change could not be written, if it could not."""
+class Kept:
+    """A conversation with a way back; `warning` holds why the last change could not be written, if it could not.
 
-    def __init__(self, conversation: Conversation | None = None) -> None:
+    The file begins with the first question; place: where, None for the user's chats.
+    """
+
+    def __init__(self, conversation: Conversation | None = None, *, place: Path | None = None) -> None:
         self._talk = conversation or Conversation()
+        self._place = place
         self._before: list[tuple[Turn, ...]] = []
         self._partial: Partial | None = None
         self.warning: TuiTuneError | None = None
 
     @classmethod
-    def load(cls, path: Path) -> Talk:
+    def load(cls, path: Path) -> Kept:
         """Go on with a conversation; an answer that a crash cut off is taken in as far as it came."""
         talk = cls(Conversation.load(path))
         by, text = Partial.left(path)
-        if text and talk.turns and talk.turns[-1].role == "user":
+        if text and talk.turns and not talk.turns[-1].is_answer:
             talk._keep(lambda: talk._talk.answer(text, by=by, reason="lost"))
         Partial.remove(path)
         return talk
@@ -52,18 +57,42 @@ class Talk:
         return self._talk.system
 
     @property
+    def tools(self) -> str:
+        """The tools that may be called, as JSON."""
+        return self._talk.tools
+
+    @property
+    def whom(self) -> str:
+        """Who was asked last."""
+        return self._talk.whom
+
+    @property
     def can_undo(self) -> bool:
         """Whether there is a change to take back."""
         return bool(self._before)
 
+    @property
+    def waits_for_tools(self) -> bool:
+        """Whether the last turn calls tools, so that what they answer comes next."""
+        return bool(self.turns) and self.turns[-1].role == "function"
+
     def ask(self, text: str) -> None:
-        """Add a question."""
+        """Add a question, or what tools answered where they were called."""
         self._begin()
-        self._keep(lambda: self._talk.ask(text))
+        role: Role = "observation" if self.waits_for_tools else "user"
+        self._keep(lambda: self._talk.add(Turn(role, text)))
 
     def instruct(self, system: str | None) -> None:
         """Set the system message."""
         self._keep(lambda: self._talk.instruct(system))
+
+    def offer(self, tools: str) -> None:
+        """Set the tools that may be called."""
+        self._keep(lambda: self._talk.offer(tools))
+
+    def ask_of(self, name: str) -> None:
+        """Note who is asked from now on."""
+        self._keep(lambda: self._talk.ask_of(name))
 
     def take_back(self) -> str:
         """Remove the last turn, and return its text; not a change that can be taken back."""
@@ -82,6 +111,15 @@ class Talk:
         for _ in range(min(count, len(self.turns))):
             self._keep(self._talk.undo)
 
+    def rewrite(self, place: int, text: str) -> None:
+        """Change the turn at `place`; an answer keeps what follows, behind a question that is another all goes."""
+        old = self.turns[place]
+        self.remember()
+        if old.is_answer:
+            self.become([*self.turns[:place], _rewritten(old, text), *self.turns[place + 1 :]])
+        else:
+            self.become([*self.turns[:place], replace(old, content=text)])
+
     def remember(self) -> None:
         """Let `undo` come back to what is now."""
         self._before = [*self._before[1 - _MOST_UNDO :], tuple(self.turns)]
@@ -90,19 +128,16 @@ class Talk:
         """Come back to what was before the last change of this kind."""
         if not self._before:
             return False
-        self._become(self._before.pop())
+        self.become(self._before.pop())
         return True
 
-    def _become(self, wanted: Sequence[Turn]) -> None:
-        # Written as what brings it about: a file is only ever added to.
-        while tuple(self.turns) != tuple(wanted[: len(self.turns)]):
+    def become(self, wanted: Sequence[Turn]) -> None:
+        """Have other turns."""
+        # Step by step: where the disk is full, all of them must be made in memory.
+        while self.turns != list(wanted[: len(self.turns)]):
             self._keep(self._talk.undo)
         for turn in wanted[len(self.turns) :]:
-            if turn.role == "user":
-                self._keep(partial(self._talk.ask, turn.content))
-            else:
-                more = {"by": turn.by, "reason": turn.reason}
-                self._keep(partial(self._talk.answer, turn.content, **more, score=turn.score))
+            self._keep(partial(self._talk.add, turn))
 
     # -- the answer on its way -----------------------------------------------------------------------------------
 
@@ -111,9 +146,9 @@ class Talk:
         self._partial = Partial(self.path, by)
         return self._partial
 
-    def end_answer(self, text: str, *, by: str, reason: str, score: float | None = None) -> None:
-        """Add the answer; score: what a reward model says of it."""
-        self._keep(lambda: self._talk.answer(text, by=by, reason=reason, score=score))
+    def end_answer(self, turn: Turn) -> None:
+        """Add the answer."""
+        self._keep(lambda: self._talk.add(turn))
         self.close()
 
     def give_up_answer(self) -> str:
@@ -129,20 +164,38 @@ class Talk:
             self._partial = None
 
     def _begin(self) -> None:
-        if self._talk.path is None:
-            try:
-                fresh = Conversation.begin(system=self.system)
-            except (OSError, TuiTuneError) as error:
-                self.warning = _unkept(error)
-            else:
-                turns, self._talk = list(self.turns), fresh
-                self._become(turns)
+        if self._talk.path is not None:
+            return
+        old = self._talk
+        try:
+            fresh = Conversation(self._place) if self._place is not None else Conversation.begin()
+        except (OSError, TuiTuneError) as error:
+            self.warning = _unkept(error)
+            return
+        turns, self._talk = list(self.turns), fresh
+        if old.system is not None:
+            self.instruct(old.system)
+        if old.tools:
+            self.offer(old.tools)
+        if old.whom:
+            self.ask_of(old.whom)
+        self.become(turns)
 
     def _keep(self, change: Callable[[], None]) -> None:
         try:
             change()
         except RunError as error:
             self.warning = error  # the change is made all the same, in memory
+
+
+def _rewritten(old: Turn, text: str) -> Turn:
+    """Return an answer with another text, which nobody has scored or counted."""
+    role: Role = "assistant"
+    if old.role == "function":
+        from tuitune.chat.tools import parts
+
+        role = "function" if parts(text)[1] else "assistant"
+    return Turn(role, text, old.by, "edited")
 
 
 class Partial:

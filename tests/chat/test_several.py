@@ -1,0 +1,191 @@
+"""Several weights on one model in memory: each answers as if it were alone, and the model is there once."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import IA3Config, LoraConfig, PromptTuningConfig, get_peft_model
+
+from tests.engine.given import data_folder, model_folder, start
+from tests.tiny import tiny_model
+from tuitune.chat.base import Turn
+from tuitune.chat.local import LocalChat
+from tuitune.chat.several import Several
+from tuitune.chat.weights import Weights, of_run
+from tuitune.engine.run import run
+from tuitune.errors import ModelError
+from tuitune.models.twin import memory_of, twin
+from tuitune.recipe import load
+
+ASKED = [Turn("user", "Name three fruits.")]
+GREEDY = {"temperature": 0, "max_new_tokens": 12}
+# Wide enough that an adapter of rank 4 is little beside it, as in models that are used.
+WIDE: dict[str, Any] = {"hidden_size": 256, "intermediate_size": 512, "initializer_range": 0.1}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("several")
+    model_folder(path, **WIDE)
+    return path
+
+
+def wild(model: Any) -> Any:
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(3)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter) * 0.2)
+    return model
+
+
+CONFIGS: dict[str, Any] = {
+    "lora": LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"),
+    "few": LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM"),
+    "tied": LoraConfig(r=4, target_modules=["embed_tokens", "lm_head", "v_proj"], task_type="CAUSAL_LM"),
+    "saved": LoraConfig(r=4, target_modules=["q_proj"], modules_to_save=["norm"], task_type="CAUSAL_LM"),
+    "ia3": IA3Config(
+        target_modules=["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"], task_type="CAUSAL_LM"
+    ),
+    "prompt": PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4, prompt_tuning_init="RANDOM"),
+}
+
+
+@pytest.fixture(scope="module")
+def adapters(root: Path) -> dict[str, Path]:
+    for name, config in CONFIGS.items():
+        wild(get_peft_model(tiny_model(**WIDE), config)).save_pretrained(root / name)
+    from tuitune.methods.bottleneck import Shape, attach
+
+    narrow = wild(attach(tiny_model(**WIDE), Shape(8, "relu", "both", 0.0), trainable=True))
+    narrow.save_pretrained(root / "narrow")
+    return {name: root / name for name in (*CONFIGS, "narrow")}
+
+
+def wanted(root: Path, *adapters: Path) -> Weights:
+    return Weights(str(root / "tiny"), adapters, device="cpu", threads=1, title=adapters[-1].name if adapters else "")
+
+
+def logits(chat: LocalChat, base: bool = False) -> torch.Tensor:
+    with chat.using(base=base) as model:
+        assert not torch.is_grad_enabled()
+        assert not any(module.training for module in model.modules())
+        found: torch.Tensor = model(input_ids=torch.arange(5, 40)[None]).logits
+        return found
+
+
+def test_each_is_as_if_it_were_alone(root: Path, adapters: dict[str, Path]) -> None:
+    kinds = [(), *((path,) for path in adapters.values())]
+    notes: list[str] = []
+    together = Several.load([wanted(root, *each) for each in kinds], note=notes.append)
+    found = [logits(chat) for chat in together.partners]
+    said = [chat.reply(ASKED, sampling=GREEDY).text for chat in together.partners]
+    for place, each in enumerate(kinds):
+        alone = LocalChat.load(wanted(root, *each))
+        assert torch.equal(found[place], logits(alone)), each
+        assert said[place] == alone.reply(ASKED, sampling=GREEDY).text, each
+        assert together.partners[place].title == (each[-1].name if each else "")
+    assert len({tuple(each.flatten().tolist()) for each in found}) == len(kinds)  # none is another
+    for chat in together.partners[1:]:
+        assert torch.equal(logits(chat, base=True), found[0])
+    assert notes == []
+
+
+def test_the_model_is_in_memory_once(root: Path, adapters: dict[str, Path]) -> None:
+    together = Several.load([wanted(root), wanted(root, adapters["few"]), wanted(root, adapters["narrow"])])
+    with together.partners[0].using() as plain, together.partners[1].using() as tuned:
+        with together.partners[2].using() as narrow:
+            whole = memory_of(plain)
+            assert whole == sum(p.numel() * p.element_size() for p in plain.parameters()) + sum(
+                b.numel() * b.element_size() for b in plain.buffers()
+            )
+            assert whole < memory_of(plain, tuned) < 1.15 * whole
+            assert memory_of(plain, tuned, narrow) < 1.15 * whole
+
+
+def test_another_model_or_what_is_merged_before_has_weights_of_its_own(root: Path, adapters: dict[str, Path]) -> None:
+    both = Several.load([wanted(root, adapters["few"]), wanted(root, adapters["lora"], adapters["few"])])
+    assert both.partners[0].turn is not both.partners[1].turn
+    alone = LocalChat.load(wanted(root, adapters["lora"], adapters["few"]))
+    assert torch.equal(logits(both.partners[1]), logits(alone))
+    assert not torch.equal(logits(both.partners[0]), logits(alone))
+
+
+def test_an_adapter_that_took_a_part_of_the_weights_leaves_those_of_the_others(tmp_path: Path) -> None:
+    model_folder(tmp_path, **WIDE)
+    data_folder(tmp_path, 6)
+    made = start(tmp_path, "pissa", pissa_init=True, lora_rank=4, max_steps=2, pissa_iter=-1)
+    run(made)
+    tuned, notes = of_run(made, load(made.recipe)), list[str]()
+    together = Several.load([wanted(tmp_path), tuned, tuned], note=notes.append)
+    before = logits(LocalChat.load(wanted(tmp_path)))
+    assert torch.equal(logits(together.partners[0]), before)
+    for chat in together.partners[1:]:
+        assert torch.equal(logits(chat), logits(LocalChat.load(tuned)))
+    assert not torch.equal(logits(together.partners[1]), before)
+    assert [("layers of its base" in note) for note in notes] == [True, True]
+
+
+def test_one_can_come_later_and_go(root: Path, adapters: dict[str, Path]) -> None:
+    together = Several.load([wanted(root)])
+    first = together.partners[0]
+    before = logits(first)
+    later = together.add(wanted(root, adapters["lora"]))
+    assert later.turn is first.turn
+    together.drop(first)
+    assert together.partners == (later,)
+    again = together.add(wanted(root))  # the model has stayed, with the one that stands on it
+    assert again.turn is later.turn
+    assert torch.equal(logits(again), before)
+    together.drop(again)
+    together.drop(later)
+    assert together.add(wanted(root)).turn is not later.turn
+
+
+def test_one_that_does_not_fit_leaves_the_others(root: Path, tmp_path: Path, adapters: dict[str, Path]) -> None:
+    other = get_peft_model(tiny_model(), CONFIGS["few"])
+    other.save_pretrained(tmp_path / "strange")
+    together = Several.load([wanted(root, adapters["few"])])
+    before = logits(together.partners[0])
+    with pytest.raises(ModelError, match="cannot be put on this model"):
+        together.add(wanted(root, tmp_path / "strange"))
+    assert len(together.partners) == 1
+    assert torch.equal(logits(together.partners[0]), before)
+
+
+def test_those_on_one_model_take_turns(root: Path, adapters: dict[str, Path]) -> None:
+    together = Several.load([wanted(root), wanted(root, adapters["lora"])])
+    plain = [chat.reply(ASKED, sampling={**GREEDY, "temperature": 1.0, "seed": 4}).text for chat in together.partners]
+    busy, most = [0], [0]
+
+    def watched(chat: LocalChat, into: list[str]) -> None:
+        def piece(text: str) -> None:
+            busy[0] += 1
+            most[0] = max(most[0], busy[0])
+            busy[0] -= 1
+
+        into.append(chat.reply(ASKED, sampling={**GREEDY, "temperature": 1.0, "seed": 4}, on_text=piece).text)
+
+    found: list[list[str]] = [[], []]
+    threads = [threading.Thread(target=watched, args=pair) for pair in zip(together.partners, found, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [each[0] for each in found] == plain
+    assert most == [1]
+
+
+def test_a_twin_is_changed_alone() -> None:
+    model = tiny_model()
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    other = twin(model)
+    assert other.lm_head.weight is other.model.embed_tokens.weight  # tied, as in the first
+    weight = other.model.layers[0].mlp.up_proj.weight
+    assert weight.data_ptr() == model.model.layers[0].mlp.up_proj.weight.data_ptr()
+    weight.data = weight.data + 1
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())

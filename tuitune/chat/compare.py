@@ -1,0 +1,195 @@
+"""Two partners, one question: each has a conversation of its own, and both draw with the same seed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tuitune.chat.base import Answer, Chat, Options, Turn
+from tuitune.chat.conversation import stamp
+from tuitune.chat.kept import Kept
+from tuitune.chat.saved import Saved, written
+from tuitune.errors import TuiTuneError, UsageError
+from tuitune.run import places
+from tuitune.run.files import private_dir, write_atomic
+
+NAMES = ("left", "right")
+
+
+class Comparison:
+    """The conversations of two sides, which share their questions; a folder has a file for each.
+
+    A side that is asked something gets it into its own history: after an answer that failed, or where only one of them
+    calls a tool, the histories differ. The folder begins with the first question.
+    """
+
+    def __init__(self, folder: Path | None = None, sides: tuple[Kept, Kept] | None = None) -> None:
+        self._folder = folder
+        self.sides = sides or (Kept(place=_file(folder, 0)), Kept(place=_file(folder, 1)))
+
+    @classmethod
+    def begin(cls) -> Comparison:
+        """Return a new one that is kept in the user's comparisons."""
+        return cls(places.home() / "comparisons" / stamp())
+
+    @classmethod
+    def load(cls, folder: Path) -> Comparison:
+        """Go on with one, such as a crash cut off. Raises UsageError where there is none."""
+        files = [folder / f"{name}.jsonl" for name in NAMES]
+        if not any(file.is_file() for file in files):
+            raise UsageError(f"there is no comparison in {folder}", "name a folder of comparisons/ in TuiTune's home")
+        left, right = (Kept.load(file) if file.is_file() else Kept(place=file) for file in files)
+        return cls(folder, (left, right))
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it is kept, None before there is anything."""
+        return self._folder if any(side.path is not None for side in self.sides) else None
+
+    def ask(self, text: str) -> tuple[int, ...]:
+        """Ask both, and return which sides have to answer: those whose calls of tools it answers, if there are any."""
+        if self._folder is not None:
+            with contextlib.suppress(OSError):  # what cannot be kept is said by the sides
+                private_dir(self._folder.parent)
+                private_dir(self._folder)
+        waiting = tuple(place for place, side in enumerate(self.sides) if side.waits_for_tools)
+        asked = waiting or (0, 1)
+        for place in asked:
+            side = self.sides[place]
+            if side.turns and not side.turns[-1].is_answer:  # it was never answered
+                side.take_back()
+            side.ask(text)
+        return asked
+
+    def rewrite(self, side: int, place: int, text: str) -> tuple[int, ...]:
+        """Change a turn of one side; return which sides have to answer again.
+
+        An answer is changed where it stands. A question is changed in both, and what came after it goes.
+        """
+        old = self.sides[side].turns[place]
+        self.sides[side].rewrite(place, text)
+        if old.is_answer:
+            return ()
+        other = 1 - side
+        same = _same_question(self.sides[other].turns, old, place)
+        if same is None:
+            return (side,)
+        self.sides[other].rewrite(same, text)
+        return (0, 1)
+
+    def again(self, side: int, place: int) -> tuple[int, ...]:
+        """Let the question before `place` wait for an answer again, in both where both were asked it."""
+        turns = self.sides[side].turns
+        at = max((n for n in range(place + 1) if not turns[n].is_answer), default=None)
+        return () if at is None else self.rewrite(side, at, turns[at].content)
+
+    def instruct(self, system: str | None) -> None:
+        """Set the system message of both."""
+        for side in self.sides:
+            side.instruct(system)
+
+    def offer(self, tools: str) -> None:
+        """Set the tools that both may call."""
+        for side in self.sides:
+            side.offer(tools)
+
+    def clear(self) -> None:
+        """Forget the turns of both."""
+        for side in self.sides:
+            side.clear()
+
+    def undo(self) -> bool:
+        """Take the last change back that removed something, on both sides."""
+        return any([side.undo() for side in self.sides])
+
+    def save(self, path: Path) -> None:
+        """Write both as one JSON file. Raises UsageError."""
+        told = [
+            {"name": side.whom, **json.loads(written(Saved(tuple(side.turns), side.system, side.tools)))}
+            for side in self.sides
+        ]
+        try:
+            if path.exists():
+                raise UsageError(f"{path} exists already", "choose another name")
+            text = json.dumps(dict(zip(NAMES, told, strict=True)), ensure_ascii=False, indent=2)
+            write_atomic(path, f"{text}\n".encode("utf-8", "replace"))
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written: {error.strerror or error}", "choose another place") from error
+
+
+def _file(folder: Path | None, side: int) -> Path | None:
+    return None if folder is None else folder / f"{NAMES[side]}.jsonl"
+
+
+def _same_question(turns: Sequence[Turn], asked: Turn, near: int) -> int | None:
+    """Return where the same was asked on another side, nearest to the same place."""
+    found = [n for n, turn in enumerate(turns) if (turn.role, turn.content) == (asked.role, asked.content)]
+    return min(found, key=lambda n: abs(n - near), default=None)
+
+
+def earlier(most: int = 100) -> list[Path]:
+    """Return the folders of kept comparisons, newest first."""
+    try:
+        found = [path for path in (places.home() / "comparisons").iterdir() if path.is_dir()]
+    except (OSError, TuiTuneError):
+        return []
+    return sorted(found, key=lambda path: path.name, reverse=True)[:most]
+
+
+# Asking
+
+
+def seeded(sampling: Options) -> Options:
+    """Return how both draw: with the seed that was given, or one for the two of them."""
+    return sampling if "seed" in sampling else {**sampling, "seed": secrets.randbelow(2**31)}
+
+
+def take_turns(left: Chat, right: Chat) -> bool:
+    """Whether two stand on the same weights, or are asked through the same run, so that one has to wait."""
+    mine, yours = (getattr(each, "turn", None) or getattr(each, "run", None) for each in (left, right))
+    return mine is not None and mine == yours
+
+
+def answer(
+    partner: Chat,
+    talk: Kept,
+    sampling: Options,
+    on_text: Callable[[str], None] = lambda text: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Answer:
+    """Let a side answer its last turn, and put the answer into its conversation.
+
+    What came of an answer that was cut off by a crash is in the file. Raises TuiTuneError, after which the question
+    waits for another try.
+    """
+    part = talk.begin_answer(partner.title)
+
+    def piece(text: str) -> None:
+        part.add(text)
+        on_text(text)
+
+    try:
+        found = partner.reply(
+            talk.turns, system=talk.system, tools=talk.tools, sampling=sampling, on_text=piece, stop=stop
+        )  # fmt: skip
+    except BaseException:
+        talk.close()
+        raise
+    if found.text.strip() or found.reason != "stopped":
+        talk.end_answer(found.turn(partner.title))
+    else:
+        talk.close()
+    return found
+
+
+def common_words(left: str, right: str) -> int:
+    """Return with how many equal words two texts begin."""
+    count = 0
+    for one, other in zip(left.split(), right.split(), strict=False):
+        if one != other:
+            break
+        count += 1
+    return count

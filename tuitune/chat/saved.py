@@ -1,0 +1,129 @@
+"""A whole conversation as one JSON file in the form of OpenAI's messages, and such files of others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tuitune.chat.base import Turn
+from tuitune.chat.conversation import Conversation
+from tuitune.chat.tools import BETWEEN_REPLIES, checked, parts
+from tuitune.errors import DataError, UsageError
+from tuitune.run.files import write_atomic
+from tuitune.text import clean
+
+_MOST = 64 << 20  # bytes
+_FORM = (
+    'it shall be an object with `messages` ({"role", "content"}, also `tool_calls` and role tool), with or without '
+    "`system` and `tools`, a list of such messages, or a .jsonl of TuiTune's chats"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a file holds: turns, a system message, and tools as JSON."""
+
+    turns: tuple[Turn, ...]
+    system: str | None = None
+    tools: str = ""
+
+
+def read_file(path: Path) -> Saved:
+    """Return the conversation in a file. Raises DataError."""
+    try:
+        if path.stat().st_size > _MOST:
+            raise DataError(f"{path} is too large for a conversation", _FORM)
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}", _FORM) from error
+    if path.suffix == ".jsonl" and '"kind"' in text:
+        kept = Conversation.load(path)
+        if kept.turns:
+            return Saved(tuple(kept.turns), kept.system, kept.tools)
+    return read(text, str(path))
+
+
+def read(text: str, what: str = "this") -> Saved:
+    """Return the conversation in a JSON text. Raises DataError."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise DataError(f"{what} is no JSON: {error}", _FORM) from error
+    if isinstance(value, list) and value and not _is_message(value[0]):
+        if len(value) > 1:
+            raise DataError(f"{what} holds {len(value)} conversations", "keep the one that you want in a file")
+        value = value[0]
+    given: Mapping[str, Any] = value if isinstance(value, dict) else {"messages": value}
+    return _saved(given, what)
+
+
+def _is_message(value: object) -> bool:
+    return isinstance(value, dict) and ("role" in value or "from" in value)
+
+
+def _saved(given: Mapping[str, Any], what: str) -> Saved:
+    from tuitune.data.conversation import UnusableRow
+    from tuitune.data.convert.turns import read_turns, tags_of
+
+    messages = given.get("messages") or given.get("conversations")
+    if not isinstance(messages, list) or not messages:
+        raise DataError(f"{what} has no messages", _FORM)
+    try:
+        found = read_turns(messages, "the conversation", tags_of(messages[0], {}))
+    except UnusableRow as reason:
+        raise DataError(f"{what} is no conversation: {reason}", _FORM) from reason
+    own = given.get("system")
+    system = found.system or (own if isinstance(own, str) and own else None)
+    tools = given.get("tools") or ""
+    text = checked(tools if isinstance(tools, str) else orjson.dumps(tools).decode(), f"`tools` of {what}")
+    return Saved(tuple(Turn(m.role, m.content) for m in found.messages if m.role != "system"), system, text)
+
+
+def written(talk: Saved) -> str:
+    """Return the conversation as JSON, which `read` and others take."""
+    messages: list[dict[str, Any]] = [{"role": "system", "content": talk.system}] if talk.system else []
+    called: list[str] = []
+    for place, turn in enumerate(talk.turns):
+        messages += _messages(turn, place, called)
+    tools = {"tools": orjson.loads(talk.tools)} if talk.tools else {}
+    return json.dumps({"messages": messages, **tools}, ensure_ascii=False, indent=2) + "\n"
+
+
+def _messages(turn: Turn, place: int, called: list[str]) -> list[dict[str, Any]]:
+    """Return a turn as messages; `called` holds the ids of the calls that wait for what tools answer."""
+    if turn.role == "observation":
+        replies = turn.content.split(BETWEEN_REPLIES)
+        ids = [*called, *(f"call_{place}_{n}" for n in range(len(called), len(replies)))]
+        return [{"role": "tool", "tool_call_id": id, "content": text} for id, text in zip(ids, replies, strict=False)]
+    if turn.role != "function":
+        return [{"role": turn.role, "content": turn.content}]
+    said, calls = parts(turn.content)
+    called[:] = [f"call_{place}_{n}" for n in range(len(calls))]
+    told = [
+        {"id": id, "type": "function",
+         "function": {"name": call.name, "arguments": json.dumps(call.arguments, ensure_ascii=False)}}
+        for id, call in zip(called, calls, strict=True)
+    ]  # fmt: skip
+    return [{"role": "assistant", "content": said, "tool_calls": told}]
+
+
+def as_text(turns: Sequence[Turn], system: str | None) -> str:
+    """Return the conversation as cleaned text to be read."""
+    head = [f"system: {clean(system)}"] if system else []
+    return "".join(f"{each}\n\n" for each in [*head, *(f"{turn.role}: {clean(turn.content)}" for turn in turns)])
+
+
+def save(path: Path, talk: Saved) -> None:
+    """Write a conversation, as JSON where the name ends in .json, else as text. Raises UsageError where one is."""
+    text = written(talk) if path.suffix.lower() == ".json" else as_text(talk.turns, talk.system)
+    try:
+        if path.exists():
+            raise UsageError(f"{path} exists already", "choose another name")
+        write_atomic(path, text.encode("utf-8", "replace"))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}", "choose another place") from error

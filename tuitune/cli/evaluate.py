@@ -1,0 +1,88 @@
+"""`tuitune evaluate`: models side by side on held-out rows and benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from tuitune.cli.console import say, screen
+from tuitune.cli.tables import Column, show
+from tuitune.cli.telling import Teller, telling
+from tuitune.face import words as said
+from tuitune.face.host import prepare_for
+from tuitune.run import places
+from tuitune.run.evaluation import DATA, Evaluation
+from tuitune.run.evaluations import as_records
+from tuitune.run.packing import record
+
+if TYPE_CHECKING:
+    from tuitune.face.evaluating import Words
+
+_CELL, _GAP = 2, 2
+
+
+def evaluate(words: Words, *, resume: bool, as_json: bool) -> int:
+    """Measure, print the table and say what is clear; return the exit code."""
+    with telling(places.home() / "evaluate.log", as_json=as_json) as tell:
+        from tuitune.face.evaluating import request_of
+
+        request = request_of(words, tell.note, resume=resume)
+        prepare_for(request.recipe.device, request.recipe.threads)
+        from tuitune.evaluate.core import evaluate as work
+
+        line = tell.line if as_json else lambda kind, values: None
+        found = work(request, progress=tell.progress, note=tell.note, line=line)
+        if as_json:
+            tell.result(result(found))
+        else:
+            show_results(tell, found)
+    return 0
+
+
+def result(found: Evaluation) -> dict[str, object]:
+    """Return the last object of --json."""
+    return {
+        "path": found.path, "sentences": list(found.sentences), "seconds": found.seconds,
+        "models": [record(model) for model in found.models], "data": found.data and record(found.data),
+        "metrics": as_records(found.metrics),
+    }  # fmt: skip
+
+
+def show_results(tell: Teller, found: Evaluation) -> None:
+    """Print the results for people."""
+    from tuitune.evaluate import report
+
+    console = screen(tell.out)
+    for model in found.models:
+        say(console, f"{model.key}: {model.title}")
+    if found.data is not None:
+        say(console, f"data: {found.data.words}")
+    for group in report.groups(found):
+        console.print()
+        if group != DATA:
+            say(console, group, "bold")
+        _table(console, report.headings(found), _rows(console, found, group))
+    console.print()
+    for sentence in found.sentences:
+        say(console, sentence)
+    if any(metric.differences for metric in found.metrics):
+        say(console, "Brackets: 95 % intervals; a difference is clear where its interval leaves out zero.", "dim")
+    say(console, f"{found.path} ({said.duration(found.seconds)})")
+
+
+def _rows(console: Console, found: Evaluation, group: str) -> list[list[str]]:
+    """Return the table's rows, without intervals where a narrow screen has no room for them."""
+    from tuitune.evaluate import report
+
+    rows = report.rows(found, group)
+    wide = [max(map(len, column)) for column in zip(report.headings(found), *rows, strict=True)]
+    if console.is_terminal and sum(wide) + _GAP * len(wide) > console.width:
+        return report.rows(found, group, intervals=False)
+    return rows
+
+
+def _table(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    columns = [Column(head, right=place > 0) for place, head in enumerate(headings)]
+    show(console, columns, rows)

@@ -1,0 +1,145 @@
+"""Which rows an evaluation measures: what the run held back, a data set that is named, or what it learnt from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from tuitune.data import Examples, build
+from tuitune.data.options import KINDS
+from tuitune.errors import DataError
+from tuitune.run.evaluation import Data
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from tuitune.data.templates import Template
+    from tuitune.evaluate.request import Request
+    from tuitune.evaluate.scores import Around
+    from tuitune.recipe import Recipe
+
+_ENOUGH = 200  # rows that were learnt from: they tell little, so a sample does
+_BUILT_IN = " (built in)"
+_ALONE: dict[str, object] = {
+    "val_size": 0.0, "eval_dataset": (), "streaming": False, "mix_strategy": "concat", "interleave_probs": None,
+    "tokenized_path": None,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The recipe that reads the rows, whether they are its evaluation set, and what they are."""
+
+    recipe: Recipe
+    name: str
+    kind: Literal["held_out", "trained_on", "given"]
+    split: bool
+    why: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Held:
+    """The rows as one tokenizer reads them: examples, their ids, and how many there were to choose from."""
+
+    examples: Examples
+    ids: tuple[str, ...]
+    of: int
+
+    def only(self, ids: tuple[str, ...]) -> Held:
+        """Return those rows that are among `ids`, in that order."""
+        places = {name: place for place, name in enumerate(self.ids)}
+        kept = tuple(name for name in ids if name in places)
+        return Held(self.examples.select([places[name] for name in kept]), kept, self.of)
+
+
+def choose(request: Request) -> Choice:
+    """Return which rows are to be measured. Raises DataError in words where there are none."""
+    recipe = request.recipe
+    if request.data is not None:
+        learnt = request.run is not None and request.data in recipe.dataset
+        why = "the run has learnt from this data set: good figures on it say little" if learnt else ""
+        return Choice(_only(recipe, (request.data,)), request.data, "trained_on" if learnt else "given", False, why)
+    if recipe.eval_dataset:
+        names = recipe.eval_dataset
+        return Choice(_only(recipe, names), ", ".join(names), "held_out", False)
+    if recipe.val_size:
+        return Choice(recipe, ", ".join(recipe.dataset), "held_out", True)
+    return _learnt(request)
+
+
+def _learnt(request: Request) -> Choice:
+    recipe = request.recipe
+    if not recipe.dataset:
+        raise DataError(f"{request.subject} names no data to measure on", "name some: --data NAME or --data FILE")
+    names = ", ".join(recipe.dataset)
+    if request.run is None:
+        return Choice(_only(recipe, recipe.dataset), names, "given", False)
+    return Choice(
+        _only(recipe, recipe.dataset), names, "trained_on", False,
+        "the run held no rows back, so these are rows that it has learnt from: good figures on them say little",
+        "train with val_size: 0.1, or name other rows with --data",
+    )  # fmt: skip
+
+
+def _only(recipe: Recipe, names: tuple[str, ...]) -> Recipe:
+    update = _ALONE | {"dataset": tuple(names)}
+    if KINDS[recipe.stage] != "text":
+        update |= {"packing": False, "neat_packing": False}
+    return recipe.model_copy(update=update)
+
+
+def read(choice: Choice, tokenizer: PreTrainedTokenizerBase, template: Template, around: Around) -> Held:
+    """Return all rows of the choice. Raises DataError."""
+    prepared = build(
+        choice.recipe, tokenizer, template=template, progress=around.progress, check=around.check, warn=around.note
+    )
+    for note in prepared.report.notes:
+        around.note(note)
+    if prepared.report.bad_count:
+        around.note(f"{prepared.report.bad_count} rows cannot be used: {prepared.report.first_reasons(3)}")
+    found = prepared.evaluation if choice.split else prepared.train
+    assert isinstance(found, Examples)
+    return Held(found, _ids(found), len(found))
+
+
+def sampled(held: Held, choice: Choice, rows: int | None, seed: int) -> Held:
+    """Return at most `rows` of them (of rows that were learnt from: 200 unless asked), drawn with the seed, in order."""
+    most = _ENOUGH if rows is None and choice.kind == "trained_on" else rows
+    if most is None or most >= len(held.ids):
+        return held
+    places = np.sort(np.random.default_rng(seed).choice(len(held.ids), size=most, replace=False))
+    return Held(held.examples.select(places), tuple(held.ids[place] for place in places), held.of)
+
+
+def _ids(examples: Examples) -> tuple[str, ...]:
+    """Return a name for each example: file and row, or where nobody knows them its place."""
+    origins = examples.origins
+    if origins is None:
+        return tuple(str(place) for place in range(1, len(examples) + 1))
+    names = _names([str(file) for file in origins.files])
+    seen: dict[str, int] = {}
+    found = []
+    for file, number in zip(origins.file.tolist(), origins.number.tolist(), strict=True):
+        name = f"{names[file]}:{number}"
+        seen[name] = seen.get(name, 0) + 1
+        found.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return tuple(found)
+
+
+def _names(files: list[str]) -> list[str]:
+    short = [Path(file).name.removesuffix(_BUILT_IN) for file in files]
+    return short if len(set(short)) == len(short) else files
+
+
+def data_of(choice: Choice, held: Held) -> Data:
+    """Return what results say of the rows."""
+    how = {"held_out": "held back from training", "trained_on": "learnt from", "given": "of a data set that was named"}
+    rows = f"{len(held.ids):,} rows" if len(held.ids) == held.of else f"{len(held.ids):,} of {held.of:,} rows"
+    words = f"{rows} of {choice.name}, {how[choice.kind]}" if choice.kind != "given" else f"{rows} of {choice.name}"
+    if choice.why:
+        words += f"; {choice.why}"
+    return Data(choice.name, choice.kind, len(held.ids), held.of, words, choice.recipe.stage)

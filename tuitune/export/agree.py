@@ -1,0 +1,128 @@
+"""How near two models answer: what is measured, and the bounds within which an export is called done."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tuitune.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
+
+_TOKENS = 48
+_TEXT = (
+    "The river rises in the hills, runs past three small towns and reaches the sea near the old harbour. In winter the "
+    "water is high; in summer children cross it on foot. Who are you, and who made you? I am a language model, and I "
+    "answer questions: def double(x): return 2 * x  # 2, 4, 8, 16"
+)
+# Of the largest logit. The same sums in another order differ in the sixth digit, a wrong merge in the first.
+ROUNDING = 1e-3
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What must hold: none is asked where it is infinite, or 0 for `top1`. See Agreement for what they are of."""
+
+    largest: float = math.inf
+    relative: float = math.inf
+    kl: float = math.inf
+    top1: float = 0.0
+
+    def words(self) -> str:
+        """Return it as a sentence would say it."""
+        parts = [
+            f"logits off by at most {self.largest:.3g} of the largest" if self.largest < math.inf else "",
+            f"relative error at most {self.relative:.3g}" if self.relative < math.inf else "",
+            f"KL at most {self.kl:.3g}" if self.kl < math.inf else "",
+            f"likeliest token the same at {self.top1:.0%} of places" if self.top1 else "",
+        ]
+        return ", ".join(part for part in parts if part)
+
+
+EXACT = Bound(largest=ROUNDING)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How near found logits are to true ones, over all places.
+
+    difference: the largest of any one logit. largest: that, over the largest true logit (at least 1). relative: length
+    of the difference over length of the truth, both without their mean at each place, which no probability shows.
+    kl: mean Kullback-Leibler divergence from true to found, in nats. top1: share of places with the same likeliest
+    token. what: what was compared; bound: what held, in words.
+    """
+
+    what: str
+    difference: float
+    largest: float
+    relative: float
+    kl: float
+    top1: float
+    bound: str = ""
+
+    def words(self) -> str:
+        """Return the measured values that matter, in a sentence's words."""
+        return f"relative error {self.relative:.2g}, KL {self.kl:.2g}, likeliest token the same at {self.top1:.0%}"
+
+
+@torch.no_grad()
+def measure(found: Tensor, truth: Tensor, what: str = "") -> Agreement:
+    """Compare logits (..., vocabulary) in fp32."""
+    off = found - truth
+    difference = float(off.abs().max())
+    centred = truth - truth.mean(-1, keepdim=True)
+    spread = float(centred.norm())
+    relative = float((off - off.mean(-1, keepdim=True)).norm()) / spread if spread else difference
+    true, other = truth.log_softmax(-1), found.log_softmax(-1)
+    kl = max(0.0, float((true.exp() * (true - other)).sum(-1).mean())) if math.isfinite(difference) else math.nan
+    top1 = float((found.argmax(-1) == truth.argmax(-1)).float().mean())
+    return Agreement(what, difference, difference / max(1.0, float(truth.abs().max())), relative, kl, top1)
+
+
+def hold(found: Tensor, truth: Tensor, bound: Bound, what: str) -> Agreement:
+    """Return how near the logits are; raise ModelError where that is beyond the bound, or no number."""
+    if found.shape != truth.shape:
+        raise ModelError(f"{what} has logits of another shape: {tuple(found.shape)}, not {tuple(truth.shape)}")
+    made = measure(found, truth, what)
+    within = (
+        made.largest <= bound.largest and made.relative <= bound.relative and made.kl <= bound.kl
+        and made.top1 >= bound.top1 and math.isfinite(made.difference)
+    )  # fmt: skip
+    if not within:
+        raise ModelError(
+            f"{what} does not answer as it should: its logits are off by up to {made.difference:.3g}, {made.words()}; "
+            f"asked is: {bound.words()}",
+            "nothing was written; this is a fault of TuiTune, of the files, or more bits are needed",
+        )
+    return Agreement(**(asdict(made) | {"bound": bound.words()}))
+
+
+@torch.no_grad()
+def logits(model: Any, ids: Tensor | None = None) -> Tensor:
+    """Return the logits of `ids` (1, tokens), by default some random tokens, the same ones for every call.
+
+    The result is (1, tokens, vocabulary), in fp32 and on the CPU.
+    """
+    if ids is None:
+        ids = _drawn(model.get_input_embeddings().weight.shape[0])
+    first = model.get_input_embeddings().weight
+    made: Tensor = model(input_ids=ids.to(first.device), use_cache=False).logits
+    return made.float().cpu()
+
+
+def probe(tokenizer: PreTrainedTokenizerBase, size: int) -> Tensor:
+    """Return ids (1, tokens) of some plain text with random tokens of a vocabulary of `size` behind it.
+
+    What rounds much is judged by text: on noise alone every model is unsure.
+    """
+    ids: list[int] = tokenizer(_TEXT, add_special_tokens=True)["input_ids"]
+    return torch.cat([torch.tensor([ids]), _drawn(size, 16)], dim=1)
+
+
+def _drawn(size: int, count: int = _TOKENS) -> Tensor:
+    return torch.randint(size, (1, count), generator=torch.Generator().manual_seed(0))

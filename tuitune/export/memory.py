@@ -1,0 +1,82 @@
+"""Whether an export fits into main memory or onto the GPU, asked before anything is loaded. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from tuitune.errors import ModelError
+from tuitune.export.order import BYTES, Order
+from tuitune.fit import machine
+from tuitune.fit.models import resolve
+from tuitune.fit.shapes import ModelShape
+from tuitune.fit.sizes import shape_of
+
+_REST = 600 << 20  # Python, torch, and the logits of the check
+_SHARE = 1.1  # what lies beside the weights: adapters, buffers, what one layer's merging takes
+Note = Callable[[str], None]
+
+
+def parameters_of(order: Order, folder: Path | None = None) -> int | None:
+    """Return the weights of the model, None where nobody knows before it is fetched."""
+    if folder is not None:
+        return ModelShape.read(folder).parameters
+    weights = order.weights
+    shape = shape_of(resolve(weights.model, revision=weights.revision, cache_dir=weights.cache_dir))
+    return None if shape is None else shape.parameters
+
+
+def needed(order: Order, parameters: int) -> int:
+    """Return the bytes of memory at the most: every weight in fp32, three times where adapters go in by shares."""
+    return int(4 * parameters * _SHARE * (3 if order.shared else 1)) + _REST
+
+
+def on_disk(order: Order, parameters: int) -> int:
+    """Return the bytes that lie on the disk at the most, what is written on the way to the result counted in."""
+    if order.form == "gguf":
+        return 8 * parameters  # the merged weights in fp32, and at most as much again
+    whole = BYTES[order.dtype] * parameters
+    return whole if order.quantised is None else whole + result_size(order, parameters)
+
+
+def result_size(order: Order, parameters: int) -> int:
+    """Return about how large the result is, in bytes."""
+    if order.form == "gguf":
+        bits = {"F16": 16, "BF16": 16, "Q8_0": 8.5, "Q4_0": 4.5}[order.gguf_type]
+        return int(parameters * bits / 8)
+    if order.quantised is None:
+        return BYTES[order.dtype] * parameters
+    return int(parameters * (order.quantised.bits + 0.6) / 8)  # embeddings and head come on top
+
+
+def refuse_large(order: Order, folder: Path) -> None:
+    """Raise ModelError where the weights do not fit into the memory that is free; killing is the system's other way."""
+    parameters = parameters_of(order, folder)
+    if parameters is None:
+        return
+    need, free = needed(order, parameters), machine.memory().available + psutil.swap_memory().free
+    if need > free:
+        raise ModelError(
+            f"merging {order.weights.title} needs {need / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free",
+            "end what takes memory, or merge on a machine with more"
+            + ("; without export_adapter_weights it takes a third" if order.shared else ""),
+        )
+
+
+def device_for(order: Order, folder: Path, note: Note) -> str:
+    """Return where to compute: `cuda:0` where that is asked for and the weights fit on it, else `cpu`.
+
+    Call it when torch may be imported. Raises ModelError where the weights fit nowhere.
+    """
+    if order.device == "auto":
+        import torch
+
+        if torch.cuda.is_available():
+            need, free = needed(order, parameters_of(order, folder) or 0), torch.cuda.mem_get_info()[0]
+            if need <= free:
+                return "cuda:0"
+            note(f"merged in main memory: it needs {need / 1e9:.1f} GB, and the GPU has {free / 1e9:.1f} GB free")
+    refuse_large(order, folder)
+    return "cpu"

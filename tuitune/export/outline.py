@@ -1,0 +1,79 @@
+"""What an export will write and take, known before it begins: for `--dry-run` and for the screen. No torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tuitune.export.memory import needed, on_disk, parameters_of, result_size
+from tuitune.export.order import Order
+from tuitune.fit import machine
+
+
+@dataclass(frozen=True)
+class Outline:
+    """Bytes; None where the model has to be fetched first, or the system does not tell.
+
+    size: of the result. disk: at the most while it is made. memory: at the most. files: names with about their sizes,
+    0 for small ones.
+    """
+
+    path: Path
+    form: str
+    parameters: int | None
+    size: int | None
+    disk: int | None
+    disk_free: int | None
+    memory: int | None
+    memory_free: int
+    files: tuple[tuple[str, int], ...]
+    exists: bool
+
+    @property
+    def problems(self) -> list[str]:
+        """Return what will refuse it, in words."""
+        found = [f"{self.path} exists already"] if self.exists else []
+        if self.disk is not None and self.disk_free is not None and self.disk > self.disk_free:
+            found.append(f"the disk has {self.disk_free / 1e9:.1f} GB free, {self.disk / 1e9:.1f} GB are needed")
+        if self.memory is not None and self.memory > self.memory_free:
+            found.append(f"{self.memory_free / 1e9:.1f} GB of memory are free, {self.memory / 1e9:.1f} GB are needed")
+        return found
+
+
+def outline(order: Order) -> Outline:
+    """Return what an order will write and take; reads heads of files only."""
+    parameters = parameters_of(order)
+    size = None if parameters is None else result_size(order, parameters)
+    return Outline(
+        order.out, order.form_words, parameters, size,
+        None if parameters is None else on_disk(order, parameters), machine.disk_free(order.out.parent),
+        None if parameters is None else needed(order, parameters),
+        machine.memory().available + psutil.swap_memory().free, tuple(_files(order, size or 0)),
+        order.out.exists() or order.out.is_symlink(),
+    )  # fmt: skip
+
+
+def _files(order: Order, size: int) -> list[tuple[str, int]]:
+    if order.form == "gguf":
+        from tuitune.export.gguf import file_name
+
+        named = [(file_name(order.out.name, order.gguf_type), size)]
+    else:
+        named = [*_shards(size, order.shard), ("config.json", 0), ("generation_config.json", 0),
+                 ("tokenizer.json", 0), ("tokenizer_config.json", 0), ("chat_template.jinja", 0)]  # fmt: skip
+    if order.ollama and (order.form == "gguf" or order.quantised is None):
+        named.append(("Modelfile", 0))
+    if order.card:
+        named.append(("README.md", 0))
+    return [*named, ("export.json", 0)]
+
+
+def _shards(size: int, most: int) -> list[tuple[str, int]]:
+    count = max(1, math.ceil(size / most))
+    if count == 1:
+        return [("model.safetensors", size)]
+    named = [(f"model-{number:05}-of-{count:05}.safetensors", size // count) for number in range(1, count + 1)]
+    return [*named, ("model.safetensors.index.json", 0)]

@@ -1,0 +1,196 @@
+"""From the words of `tuitune evaluate` to a request: whose weights, whose rows, which recipe, what to go on with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuitune.chat import weights
+from tuitune.chat.weights import Weights
+from tuitune.engine.asked import settled
+from tuitune.errors import RecipeError, RunError, UsageError
+from tuitune.face.asking import fix_places
+from tuitune.face.meant import base_of, of_name, of_recipe
+from tuitune.models.shaping import Shaping
+from tuitune.recipe import Document, Recipe
+from tuitune.run import RunDir, index
+from tuitune.run.evaluations import evaluations_in, read, root_of
+from tuitune.run.packing import record, restore
+
+if TYPE_CHECKING:
+    from tuitune.evaluate.request import Named, Request
+
+_RECIPES = (".yaml", ".yml", ".json")
+_OF_WEIGHTS = ("template", "device", "threads", "trust_remote_code", "split_special_tokens")
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Words:
+    """What was asked for, as plain values, so that it can be asked for again."""
+
+    what: str
+    settings: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    base: bool = True
+    data: str | None = None
+    rows: int | None = None
+    metrics: tuple[str, ...] = ()
+    sample: bool = False
+    answers: bool = True
+    name: str = ""
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What `what` means: weights, the recipe with the settings in it, and the run that they are of, if one."""
+
+    weights: Weights
+    recipe: Recipe
+    run: RunDir | None = None
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def request_of(words: Words, note: Note, *, resume: bool = False) -> Request:
+    """Return the request. Raises UsageError, RecipeError, ModelError or RunError in words.
+
+    resume: go on with the newest evaluation of this subject that was interrupted, as it was asked for then.
+    """
+    from tuitune.evaluate.request import Request
+
+    words, subject, folder = _resumed(words) if resume else (_absolute(words), None, None)
+    subject = subject or subject_of(words.what, words.settings, model=words.model)
+    for text in subject.notes:
+        note(text)
+    recipe = subject.recipe
+    models = _models(words, subject, note)
+    return Request(
+        words.what, recipe, models, _root(subject), run=subject.run, data=words.data, rows=words.rows,
+        held_out=words.data is not None or not recipe.task, metrics=tuple(map(Path, words.metrics)),
+        sample=words.sample, answers=words.answers, name=words.name or (recipe.task or "" if not words.data else ""),
+        asked=record(words), resume=folder,
+    )  # fmt: skip
+
+
+def _root(subject: Subject) -> Path:
+    given = subject.recipe.save_dir
+    return root_of(subject.run, None if given is None else Path(given).expanduser().absolute())
+
+
+def _resumed(words: Words) -> tuple[Words, Subject | None, Path]:
+    root = _root(subject_of(words.what, words.settings, model=words.model))
+    for path in evaluations_in(root):
+        try:
+            found = read(path)
+        except RunError:
+            continue
+        if found.status == "interrupted" and (
+            found.subject == words.what or words.what == str(found.asked.get("what"))
+        ):
+            return _words(found.asked), None, path
+    raise UsageError(f"there is no interrupted evaluation of {words.what} in {root}", "begin one, without --resume")
+
+
+def _words(values: Mapping[str, object]) -> Words:
+    try:
+        return restore(Words, values)
+    except ValueError as error:
+        raise RunError(f"the evaluation does not say what it was asked for: {error}", "begin a new one") from error
+
+
+def _absolute(words: Words) -> Words:
+    """Make relative paths that are there absolute: the run may have been started elsewhere, a resume too."""
+    data = words.data
+    if data is not None and ("/" in data or Path(data).suffix):
+        data = str(Path(data).expanduser().absolute())
+    return replace(words, data=data, metrics=tuple(str(Path(path).expanduser().absolute()) for path in words.metrics))
+
+
+# Who
+
+
+def subject_of(what: str, settings: Sequence[str] = (), *, model: str | None = None) -> Subject:
+    """Return what one word means, with settings on top of its recipe. Raises UsageError, RecipeError or RunError."""
+    path = Path(what).expanduser()
+    if path.suffix.lower() in _RECIPES and path.is_file():
+        recipe = _with(Document.read(path), settings)
+        return Subject(_of_recipe(recipe), recipe)
+    found = of_name(what, model=model)
+    run = _run_of(what, path)
+    if run is None:
+        recipe = _with(Document.parse(""), [f"model_name_or_path={found.model}", *settings])
+        return Subject(_as_asked(found, recipe), recipe)
+    recipe, notes = settled(_with(Document.read(run.recipe), settings), run)
+    folder = None if RunDir(path).is_run() or not path.is_dir() else path.absolute()
+    own = weights.of_run(run, recipe, folder)
+    return Subject(own if model is None else replace(own, model=model), recipe, run, notes)
+
+
+def _with(document: Document, settings: Sequence[str]) -> Recipe:
+    before = set(document.keys())
+    for setting in settings:
+        document.override(setting)
+    fix_places(document, settings)
+    own = {setting.partition("=")[0].strip() for setting in settings}
+    wrong = [each for each in document.problems("evaluate") if each.key in own and "has no effect here" in each.reason]
+    if wrong and not any(each.key in before for each in wrong):
+        raise RecipeError([replace(each, level="error") for each in wrong], "the command line")
+    return document.recipe("evaluate")
+
+
+def _run_of(what: str, path: Path) -> RunDir | None:
+    if path.is_dir():
+        return RunDir(path) if RunDir(path).is_run() else weights.run_of(path.absolute())
+    try:
+        return index.find(what)
+    except RunError:
+        return None
+
+
+def _of_recipe(recipe: Recipe) -> Weights:
+    """Return the weights that a recipe names for use: its model with its adapters."""
+    adapters = tuple(weights.adapter_folder(recipe.locate(name)) for name in recipe.adapter_name_or_path)
+    found = of_recipe(recipe)
+    if not adapters:
+        return found
+    title = f"{found.model} with {', '.join(path.name for path in adapters)}"
+    return replace(found, adapters=adapters, title=title, shaping=Shaping.beside(adapters[-1]))
+
+
+def _as_asked(found: Weights, recipe: Recipe) -> Weights:
+    """Return the weights with what the recipe asks of how they are used."""
+    update = {key: getattr(recipe, key) for key in _OF_WEIGHTS if key in recipe.asked}
+    if "default_system" in recipe.asked:
+        update["system"] = recipe.default_system
+    return replace(found, **update)
+
+
+def _models(words: Words, subject: Subject, note: Note) -> list[Named]:
+    from tuitune.evaluate.request import Named
+
+    own, recipe, run = subject.weights, subject.recipe, subject.run
+    trained = run is not None or bool(own.adapters)
+    found = [Named("tuned" if trained else "model", "tuned", own)]
+    if words.base and trained:
+        base = _base(subject)
+        if recipe.stage == "rm":
+            note("the base is not measured: without the value head of the training it scores nothing")
+        elif base is not None:
+            found.append(Named("base", "base", base))
+    for number, other in enumerate(words.others, 1):
+        key = "other" if number == 1 else f"other-{number}"
+        found.append(Named(key, "other", _as_asked(of_name(other), recipe) if run is None else of_name(other)))
+    return found
+
+
+def _base(subject: Subject) -> Weights | None:
+    own, run = subject.weights, subject.run
+    if not own.adapters:
+        before = of_recipe(subject.recipe)
+        return replace(before, title=f"{before.model}, before training") if run is not None else None
+    if run is None:  # several adapters of a recipe belong together
+        return replace(own, adapters=(), title=f"{own.model}, before training")
+    return base_of(own)

@@ -1,0 +1,40 @@
+"""Who uses a run: commands at work on it, and runs that were trained on from its weights."""
+
+from __future__ import annotations
+
+from tuitune.errors import RunError
+from tuitune.run import RunDir, index
+from tuitune.run.job import Job
+
+_MOST = 1 << 16  # bytes of a recipe that is looked through
+
+
+def refuse_used(run: RunDir) -> None:
+    """Raise RunError while a command of TuiTune's own (evaluate, export, serve) works on a run."""
+    for job in Job.all():
+        if not any(_means(word, run) for word in job.argv):
+            continue
+        job.read()
+        if job.status == "running":
+            raise RunError(f"{run.name} is in use: {job.title}", "wait for that, or cancel it")
+
+
+def _means(word: str, run: RunDir) -> bool:
+    return word == run.name or word == str(run.path) or word.startswith(f"{run.path}/")
+
+
+def used_by(run: RunDir) -> list[str]:
+    """Return the names of the runs whose recipes name this run's folder: they were trained on from its weights."""
+    mark = str(run.path).encode()
+    return [other.name for other in index.all_runs() if other.path != run.path and _names(other, mark)]
+
+
+def _names(run: RunDir, mark: bytes) -> bool:
+    try:
+        with run.recipe.open("rb") as stream:
+            text = stream.read(_MOST)
+    except OSError:
+        return False
+    at = text.find(mark)
+    # A longer name may begin like this one.
+    return at >= 0 and text[at + len(mark) : at + len(mark) + 1] in (b"", b"/", b"\n", b'"', b"'", b",", b" ", b"]")

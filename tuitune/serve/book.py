@@ -1,0 +1,110 @@
+"""What a server is doing and has done: for its log, and for the file in which others look."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tuitune.serve.order import Ticket
+from tuitune.text import clean_line
+
+_REMEMBERED = 50  # requests that have ended
+_SHOWN = 100  # requests at work
+
+
+@dataclass(eq=False)
+class Entry:
+    """One request. model and client: cleaned. status: of HTTP, 0 while it is answered, 499 when the client left."""
+
+    id: str
+    kind: str
+    model: str
+    client: str
+    prompt: int
+    tickets: Sequence[Ticket] = ()
+    begun: float = field(default_factory=time.time)
+    clock: float = field(default_factory=time.monotonic)
+    seconds: float | None = None
+    status: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens of answers there are."""
+        return sum(ticket.tokens for ticket in self.tickets)
+
+    @property
+    def state(self) -> str:
+        """How far it is."""
+        if self.seconds is not None:
+            return "done" if self.status == 200 else "left" if self.status == 499 else "failed"
+        states = {ticket.state for ticket in self.tickets}
+        return next((state for state in ("writes", "reads", "waits") if state in states), "works")
+
+    def record(self) -> dict[str, Any]:
+        """Return it for a file or a line of the log; tokens a second are counted from the first answer's beginning."""
+        seconds = self.seconds if self.seconds is not None else time.monotonic() - self.clock
+        return {
+            "id": self.id, "kind": self.kind, "model": self.model, "client": self.client, "state": self.state,
+            "status": self.status, "prompt_tokens": self.prompt, "tokens": self.tokens, "begun": self.begun,
+            "seconds": round(seconds, 3), "tokens_per_second": round(self._rate(seconds), 2),
+        }  # fmt: skip
+
+    def _rate(self, seconds: float) -> float:
+        begun = [ticket.begun for ticket in self.tickets if ticket.begun is not None]
+        if not begun or not self.tokens:
+            return 0.0
+        written = seconds - (min(begun) - self.clock)
+        return self.tokens / written if written > 0 else 0.0
+
+
+class Book:
+    """The requests of a server; `ended` hears of each when it is over."""
+
+    def __init__(self, ended: Callable[[Entry], None] = lambda entry: None) -> None:
+        self._ended = ended
+        self._open: dict[str, Entry] = {}
+        self._last: deque[Entry] = deque(maxlen=_REMEMBERED)
+        self.totals: Counter[str] = Counter()
+        self.changes = 0
+
+    def begin(self, id: str, kind: str, model: str, client: str, prompt: int, tickets: Sequence[Ticket] = ()) -> Entry:
+        """Take note of a request that is answered from now on."""
+        entry = Entry(id, kind, clean_line(model)[:80], clean_line(client)[:60], prompt, tickets)
+        self._open[id] = entry
+        self.totals["requests"] += 1
+        self.totals["prompt_tokens"] += prompt
+        self.changes += 1
+        return entry
+
+    def end(self, entry: Entry, status: int) -> None:
+        """Take note that a request is over."""
+        if self._open.pop(entry.id, None) is None:
+            return
+        entry.status, entry.seconds = status, time.monotonic() - entry.clock
+        self.totals["tokens"] += entry.tokens
+        self.totals[{200: "answered", 499: "left"}.get(status, "failed")] += 1
+        self._last.append(entry)
+        self.changes += 1
+        self._ended(entry)
+
+    def refused(self, status: int) -> None:
+        """Count a request that was not answered."""
+        self.totals["refused"] += 1
+        self.totals[f"status_{status}"] += 1
+        self.changes += 1
+
+    @property
+    def open(self) -> int:
+        """How many requests are at work."""
+        return len(self._open)
+
+    def record(self) -> dict[str, Any]:
+        """Return requests and totals for a file."""
+        return {
+            "requests": [entry.record() for entry in list(self._open.values())[:_SHOWN]],
+            "last": [entry.record() for entry in reversed(self._last)],
+            "totals": dict(self.totals),
+        }

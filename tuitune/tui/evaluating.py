@@ -1,0 +1,138 @@
+"""An evaluation as the screen shows it: read from its folder, by subject too, and as far as a job has come with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tuitune.errors import RunError, TuiTuneError
+from tuitune.recipe import Document
+from tuitune.run import evaluations
+from tuitune.run.evaluation import DATA, Difference, Estimate, Evaluation, Item, Metric, Model
+from tuitune.tui.subjects import run_of
+
+_SEED = 0
+_CORRECT = ("correct", "accuracy", "acc", "exact_match")  # scores of a question, the first one there is
+_KEPT = 60  # evaluations of a run that can be looked at again
+
+
+@dataclass(frozen=True)
+class Found:
+    """An evaluation with its rows. subjects: for each benchmark the share of right answers by subject."""
+
+    evaluation: Evaluation
+    items: Sequence[Item] = ()
+    subjects: Mapping[str, Sequence[Metric]] | None = None
+
+    @property
+    def subject(self) -> Model | None:
+        """The model that it is about."""
+        models = self.evaluation.models
+        return models[0] if models else None
+
+
+def load(folder: Path) -> Found:
+    """Read an evaluation. For a thread: thousands of rows take a while. Raises RunError."""
+    found, items = evaluations.read(folder), evaluations.predictions(folder)
+    return Found(found, items, by_subject(items, found.models))
+
+
+def history(subject: str) -> list[Path]:
+    """Return the folders of what was evaluated of a subject before, the newest first."""
+    run = run_of(subject)
+    if run is not None:
+        return evaluations.evaluations_of(run)[:_KEPT]
+    folders = evaluations.evaluations_in(evaluations.root_of(None))
+    return [path for path in folders if _is_about(path, subject)][:_KEPT]
+
+
+def _is_about(path: Path, subject: str) -> bool:
+    try:
+        return evaluations.read(path).subject == subject
+    except RunError:
+        return False
+
+
+def recipe_values(subject: str) -> dict[str, object]:
+    """Return the raw values of the recipe that a subject was trained by; nothing for one without a run."""
+    run = run_of(subject)
+    try:
+        return Document.read(run.recipe).values() if run is not None else {}
+    except TuiTuneError:
+        return {}
+
+
+# By subject
+
+
+def by_subject(items: Sequence[Item], models: Sequence[Model]) -> dict[str, list[Metric]]:
+    """Return for each benchmark with several subjects the share of right answers to each, with intervals."""
+    tasks: dict[str, dict[str, list[Item]]] = {}
+    for item in items:
+        if item.task != DATA and item.group:
+            tasks.setdefault(item.task, {}).setdefault(item.group, []).append(item)
+    return {
+        task: [metric for name in sorted(groups) if (metric := _share(task, name, groups[name], models)) is not None]
+        for task, groups in tasks.items()
+        if len(groups) > 1
+    }
+
+
+def _share(task: str, subject: str, items: Sequence[Item], models: Sequence[Model]) -> Metric | None:
+    from tuitune.evaluate.statistics import Sample, difference, estimate, mean
+
+    score = next((each for each in _CORRECT if any(_has(item, each) for item in items)), None)
+    if score is None:
+        return None
+    samples: dict[str, Sample] = {}
+    for model in models:
+        pairs = [(item.id, reply.scores[score]) for item in items
+                 if (reply := item.answers.get(model.key)) is not None and score in reply.scores]  # fmt: skip
+        if pairs:
+            samples[model.key] = mean([name for name, _ in pairs], [value for _, value in pairs], scale=100.0)
+    values: dict[str, Estimate] = {key: estimate(sample, _SEED) for key, sample in samples.items()}
+    against = next((model.key for model in models if model.role == "base" and model.key in samples), None)
+    differences: dict[str, Difference] = {}
+    if against is not None:
+        for key in samples:
+            if key != against:
+                differences[key] = difference(samples[key], samples[against], against, "more", _SEED)
+    how = f"right answers of {len(items):,} questions; the interval is Wilson's"
+    return Metric(task, subject, subject.replace("_", " "), "%", "more", how, values, differences) if values else None
+
+
+def _has(item: Item, score: str) -> bool:
+    return any(score in reply.scores for reply in item.answers.values())
+
+
+# While it is at work
+
+
+def begun_in(lines: Iterable[Mapping[str, Any]]) -> Path | None:
+    """Return the folder that a job of `tuitune evaluate` works in, once it has said so."""
+    found = next((line.get("path") for line in lines if line.get("kind") == "begun"), None)
+    return Path(found) if isinstance(found, str) else None
+
+
+def with_lines(found: Evaluation, lines: Iterable[Mapping[str, Any]]) -> Evaluation:
+    """Return an evaluation with the figures that its job has told and that are not in its file yet."""
+    metrics = {(each.group, each.key): each for each in found.metrics}
+    for line in lines:
+        if line.get("kind") != "metric":
+            continue
+        try:
+            group, key, model = str(line["group"]), str(line["key"]), str(line["model"])
+            estimate = Estimate(float(line["value"]), _number(line["low"]), _number(line["high"]), int(line["n"]))
+        except (KeyError, TypeError, ValueError):
+            continue
+        title, unit = str(line.get("title") or key), str(line.get("unit") or "")
+        known = metrics.get((group, key)) or Metric(group, key, title, unit, "", "", {})
+        if model not in known.values:
+            metrics[group, key] = replace(known, values={**known.values, model: estimate})
+    return replace(found, metrics=tuple(metrics.values()))
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float | str) else None

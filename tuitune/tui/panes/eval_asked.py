@@ -1,0 +1,64 @@
+"""What the Evaluate screen asks the command for, beside the subject and the settings; kept between sessions."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import orjson
+
+from tuitune.run import places
+from tuitune.run.files import private_dir, write_atomic
+from tuitune.run.packing import pack, record, restore
+
+Answers = Literal["likeliest", "drawn", "none"]
+ANSWERS: tuple[Answers, ...] = ("likeliest", "drawn", "none")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """With whom the subject is compared, on which rows, whether it answers, and by which files of the user's.
+
+    base: also the model as it was before training. others: more subjects. data: a data set or file in place of the rows
+    that the run held back. rows: at most so many.
+    """
+
+    base: bool = True
+    others: tuple[str, ...] = ()
+    data: str = ""
+    rows: int | None = None
+    answers: Answers = "likeliest"
+    metrics: tuple[str, ...] = ()
+
+    def argv(self, subject: str, settings: Sequence[str]) -> list[str]:
+        """Return the words after `tuitune` that do it."""
+        words = ["evaluate", subject, *settings]
+        words += [] if self.base else ["--no-base"]
+        words += [word for other in self.others for word in ("--with", other)]
+        words += ["--data", self.data] if self.data else []
+        words += ["--rows", str(self.rows)] if self.rows is not None else []
+        words += {"likeliest": [], "drawn": ["--sample"], "none": ["--no-answers"]}[self.answers]
+        return words + [word for path in self.metrics for word in ("--metric", path)]
+
+
+def _file() -> Path:
+    return places.home() / "options" / "evaluate.json"
+
+
+def kept() -> Asked:
+    """Return what was asked for last."""
+    try:
+        found: Asked = restore(Asked, orjson.loads(_file().read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Asked()
+    return found if found.answers in ANSWERS else Asked()
+
+
+def keep(asked: Asked) -> None:
+    """Remember what is asked for. A file that cannot be written is no reason to fail."""
+    with contextlib.suppress(OSError):
+        private_dir(places.home() / "options")
+        write_atomic(_file(), pack(record(asked)))

@@ -1,0 +1,280 @@
+"""The Evaluate pane: which models are compared, on which rows, and what is looked at."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.events import Click, MouseScrollDown, MouseScrollUp
+from textual.message import Message
+
+from tuitune.text import clean, clean_line
+from tuitune.tui.asking import TextAsk
+from tuitune.tui.kit.pane import DrawnPane
+from tuitune.tui.kit.rows import R, Row, cells, cut, split
+from tuitune.tui.kit.wrapping import wrapped
+from tuitune.tui.panes.eval_asked import ANSWERS, Asked, keep, kept
+from tuitune.tui.subjects import ask_subject, named
+
+if TYPE_CHECKING:
+    from tuitune.tui.app import TuiTune
+
+_NAMES = 13  # cells
+_WORDS = {"likeliest": "the likeliest", "drawn": "drawn at random", "none": "none"}
+_NOTES = {"likeliest": "greedy", "drawn": "as in the settings", "none": "loss and benchmarks only"}
+_KEYS = (
+    ("up,k", "move(-1)", "Up", "up", "the line above"),
+    ("down,j", "move(1)", "Down", "down", "the line below"),
+    ("enter,space", "edit", "Change", "edit", "choose, type or toggle"),
+    ("left", "turn(-1)", "Before", "before", "the choice before"),
+    ("right", "turn(1)", "After", "after", "the choice after"),
+    ("delete,backspace", "remove", "Take out", "remove", "take the model or file out, or go back to the default"),
+    ("y", "copy", "Copy", "copy", "copy the command that does the same"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: what it is about, its words; `value` is the other model or the file, where it is one of several."""
+
+    kind: str
+    name: str
+    words: str
+    note: str = ""
+    value: str = ""
+
+
+class SetupPane(DrawnPane):
+    """What is asked for, line by line."""
+
+    label = "Evaluate"
+    digit = "1"
+    HELP = """
+# Evaluate
+
+Is the tuned model better than the one it was made from? Both are measured on the same rows, which the model should not
+have been trained on: those the run held back, or a file of yours. Every figure comes with an interval of 95 %, and so
+does every difference.
+
+- **s** starts; the work goes on when you leave the screen or the app
+- **w** chooses the model: a run, a checkpoint, an adapter
+- **enter** changes a line, **left** and **right** turn it, **delete** takes it out
+- **y** copies the command that does the same
+
+The rows of a multiple-choice benchmark are named in the settings: `task`, such as `mmlu_test`, below `task_dir`.
+"""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(key, action, title, show=False, id=f"setup.{name}", tooltip=tip)
+        for key, action, title, name, tip in _KEYS
+    ]
+    if TYPE_CHECKING:
+        app: TuiTune
+
+    class Changed(Message):
+        """Something else is asked for."""
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self.subject: str | None = None
+        self.asked = kept()
+        self.settings: Callable[[], list[str]] = list
+        self._own_rows = "what the run held back"
+        self._at = self._top = 0
+        self._spots: list[int] = []
+
+    def set_subject(self, subject: str | None) -> None:
+        """Be about another model."""
+        self.subject = subject
+        self._tell()
+
+    def know(self, values: Mapping[str, object]) -> None:
+        """Take notice of the recipe that the subject was trained by, raw."""
+        held = values.get("val_size") or values.get("eval_dataset")
+        self._own_rows = "what the run held back" if held else "what it was trained on" if values else "none yet"
+        self.redraw()
+
+    def ask(self, asked: Asked) -> None:
+        """Ask for something else, and remember it."""
+        self.asked = asked
+        keep(asked)
+        self._tell()
+
+    def _tell(self) -> None:
+        self._at = min(self._at, len(self.lines()) - 1)
+        self.redraw()
+        self.call_later(self.post_message, self.Changed())
+
+    # -- drawing -----------------------------------------------------------------------------------------------
+
+    def lines(self) -> list[Line]:
+        """Return the lines there are now."""
+        asked, subject = self.asked, self.subject
+        whom = named(subject) if subject is not None else "choose one"
+        lines = [Line("subject", "model", whom, "w" if subject is None else "")]
+        lines.append(Line("base", "against", "its base" if asked.base else "no base"))
+        lines += [Line("other", "and", named(each), value=each) for each in asked.others]
+        lines.append(Line("add", "", "+ another model"))
+        lines.append(Line("data", "rows of", clean_line(Path(asked.data).name or asked.data or self._own_rows)))
+        lines.append(Line("rows", "at most", "all" if asked.rows is None else f"{asked.rows:,}", "rows"))
+        lines.append(Line("answers", "answers", _WORDS[asked.answers], _NOTES[asked.answers]))
+        lines += [Line("metric", "measured by", clean_line(Path(each).name), value=each) for each in asked.metrics]
+        lines.append(Line("measure", "", "+ a metric of your own"))
+        return lines
+
+    def body(self, width: int, height: int) -> list[Row]:
+        """Return the lines, and the command where there is room."""
+        lines = self.lines()
+        self._top = max(min(self._top, self._at, len(lines) - height), self._at - height + 1, 0)
+        seen = range(self._top, min(len(lines), self._top + height))
+        self._spots = list(seen)
+        rows = [self._row(lines[n], width, n == self._at and self.has_focus) for n in seen]
+        room = height - len(rows) - 1
+        told = [R("faint", line) for line in wrapped(clean(self.command), width)]
+        return [*rows, [], *told] if 0 < len(told) <= room else rows
+
+    @property
+    def command(self) -> str:
+        """The command that does the same, as a shell takes it."""
+        return shlex.join(["tuitune", *self.asked.argv(self.subject or "RUN", self.settings())])
+
+    def _row(self, line: Line, width: int, here: bool) -> Row:
+        ground = " on sel" if here else ""
+        role = "strong b" if here else "quiet" if line.kind in ("add", "measure") else "ink"
+        left = R(f"accent{ground}", "▌ " if here else "  ", f"quiet{ground}", f"{line.name:<{_NAMES}}")
+        room = width - 2 - _NAMES - 1
+        left += R(role + ground, cut(line.words, room))
+        note = line.note if cells(line.words) + cells(line.note) + 2 <= room else ""
+        return split(left, R(f"faint{ground}", f"{note} " if note else ""), width, " ", f"ink{ground}")
+
+    # -- what keys and the mouse do ----------------------------------------------------------------------------
+
+    def action_move(self, by: int) -> None:
+        """Go up or down."""
+        self._at = max(0, min(len(self.lines()) - 1, self._at + by))
+        self.redraw()
+
+    def action_edit(self) -> None:
+        """Change the line under the cursor."""
+        line = self.lines()[self._at]
+        match line.kind:
+            case "subject":
+                self.choose_subject()
+            case "add":
+                ask_subject(self.app, self._add, title="Compare with which model?")
+            case "other":
+                ask_subject(self.app, lambda word: self._swap(line.value, word), chosen=line.value)
+            case "data":
+                self._ask_data()
+            case "rows":
+                self._ask_rows()
+            case "measure" | "metric":
+                self._ask_metric(line.value)
+            case _:
+                self.action_turn(1)
+
+    def choose_subject(self) -> None:
+        """Let the user choose whom it is about."""
+        ask_subject(self.app, self.set_subject, title="Evaluate which model?", chosen=self.subject)
+
+    def _add(self, word: str) -> None:
+        if word == self.subject or word in self.asked.others:
+            self.app.say(f"{named(word)} is compared already")
+            return
+        self.ask(replace(self.asked, others=(*self.asked.others, word)))
+
+    def _swap(self, old: str, new: str) -> None:
+        others = tuple(dict.fromkeys(new if each == old else each for each in self.asked.others))
+        self.ask(replace(self.asked, others=others))
+
+    def _ask_data(self) -> None:
+        facts = [
+            "A data set's name in dataset_dir, or a file of rows like those that were trained on.",
+            "Nothing: the rows that the run held back.",
+        ]
+        ask = TextAsk("Which rows?", self.asked.data, "data.json", facts=facts)
+        self.app.push_screen(ask, lambda text: None if text is None else self._take_data(text.strip()))
+
+    def _take_data(self, text: str) -> None:
+        path = Path(text).expanduser()
+        # The command may run in another folder.
+        self.ask(replace(self.asked, data=str(path.absolute()) if path.is_file() else text))
+
+    def _ask_rows(self) -> None:
+        now = "" if self.asked.rows is None else str(self.asked.rows)
+        ask = TextAsk("How many rows at most? Nothing: all", now, "all", validate=_rows_problem)
+        self.app.push_screen(ask, lambda text: None if text is None else self._take_rows(text.strip()))
+
+    def _take_rows(self, text: str) -> None:
+        self.ask(replace(self.asked, rows=int(text) if text else None))
+
+    def _ask_metric(self, old: str) -> None:
+        facts = ["A Python file of yours that scores answers; it runs with your rights."]
+        ask = TextAsk("Which file?", old, "metric.py", validate=_metric_problem, facts=facts)
+        self.app.push_screen(ask, lambda text: None if text is None else self._take_metric(old, text.strip()))
+
+    def _take_metric(self, old: str, text: str) -> None:
+        path = str(Path(text).expanduser().absolute()) if text else ""
+        kept = [each for each in self.asked.metrics if each not in (old, path)]
+        self.ask(replace(self.asked, metrics=(*kept, *([path] if path else []))))
+
+    def action_turn(self, by: int) -> None:
+        """Take the next choice of the line."""
+        asked = self.asked
+        match self.lines()[self._at].kind:
+            case "base":
+                self.ask(replace(asked, base=not asked.base))
+            case "answers":
+                self.ask(replace(asked, answers=ANSWERS[(ANSWERS.index(asked.answers) + by) % len(ANSWERS)]))
+
+    def action_remove(self) -> None:
+        """Take the line out, or put it back to its default."""
+        asked, line = self.asked, self.lines()[self._at]
+        match line.kind:
+            case "other":
+                self.ask(replace(asked, others=tuple(each for each in asked.others if each != line.value)))
+            case "metric":
+                self.ask(replace(asked, metrics=tuple(each for each in asked.metrics if each != line.value)))
+            case "base" | "data" | "rows" | "answers":
+                default = getattr(Asked(), line.kind)
+                self.ask(replace(asked, **{line.kind: default}))
+
+    def action_copy(self) -> None:
+        """Copy the command."""
+        self.app.copy(self.command)
+
+    def on_click(self, event: Click) -> None:
+        """Go to the line under the mouse; again changes it."""
+        focused = self.has_focus
+        super().on_click(event)
+        row = event.get_content_offset_capture(self).y - 1
+        if 0 <= row < len(self._spots):
+            again, self._at = focused and self._spots[row] == self._at, self._spots[row]
+            self.redraw()
+            if again:
+                self.action_edit()
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        """Go down."""
+        event.stop()
+        self.action_move(1)
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        """Go up."""
+        event.stop()
+        self.action_move(-1)
+
+
+def _rows_problem(text: str) -> str | None:
+    text = text.strip()
+    return None if not text or (text.isascii() and text.isdigit() and 0 < int(text) < 10**9) else "a whole number"
+
+
+def _metric_problem(text: str) -> str | None:
+    path = Path(text.strip()).expanduser()
+    if not text.strip() or (path.is_file() and path.suffix == ".py"):
+        return None
+    return "is no Python file" if path.is_file() else "there is no such file"

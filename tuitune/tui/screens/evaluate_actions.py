@@ -1,0 +1,141 @@
+"""What the keys of the Evaluate screen do."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuitune.errors import RecipeError, RunError
+from tuitune.run import evaluations
+from tuitune.run.job import Job
+from tuitune.tui.asking import Picker, PickItem
+from tuitune.tui.panes.eval_answers import AnswersOfRow
+from tuitune.tui.panes.eval_results import ResultsPane
+from tuitune.tui.panes.eval_rows import PredictionsPane
+from tuitune.tui.panes.eval_setup import SetupPane
+from tuitune.tui.panes.eval_table import number
+from tuitune.tui.panes.jobs import JobsPane
+from tuitune.tui.subjects import named
+
+if TYPE_CHECKING:
+    from tuitune.tui.screens.evaluate import EvaluateScreen
+
+_WITH = {"reference": "the reference", "base": "the base's answer", "nothing": "nothing"}
+_MAIN = ("loss", "exact_match", "average")  # figures that tell evaluations apart in a list
+
+
+class EvaluateActions:
+    """The actions; a part of the screen."""
+
+    @property
+    def _screen(self) -> EvaluateScreen:
+        return self  # type: ignore[return-value]
+
+    def action_start(self) -> None:
+        """Evaluate what is asked for."""
+        screen = self._screen
+        subject, asked = screen.subject, screen.query_one(SetupPane).asked
+        if subject is None:
+            screen.query_one(SetupPane).choose_subject()
+            return
+        try:
+            settings = screen.options.settings()
+        except RecipeError:
+            wrong = screen.options.wrong[0]
+            screen.app.say(f"the settings are not ready: {wrong}", "error")
+            screen.action_pane("options")
+            screen.query_one("OptionsPane").go_to(wrong.key)  # type: ignore[attr-defined]
+            return
+        if any(job.argv[1:2] == (subject,) for job in screen.query_one(JobsPane).running):
+            screen.app.say(f"{named(subject)} is being evaluated already; x cancels that", "warning")
+            return
+        screen.query_one(JobsPane).begin("evaluate", f"evaluate {named(subject)}", asked.argv(subject, settings))
+        if screen.narrow:
+            screen.action_pane("jobs")
+
+    def action_whom(self) -> None:
+        """Choose the subject."""
+        self._screen.query_one(SetupPane).choose_subject()
+
+    def action_cancel(self) -> None:
+        """End the evaluation in progress, after a question."""
+        self._screen.query_one(JobsPane).action_cancel()
+
+    def action_earlier(self) -> None:
+        """Choose among the evaluations of the subject."""
+        screen = self._screen
+        if not screen.folders:
+            screen.app.say("this model was not evaluated yet: s starts")
+            return
+        now = str(screen.found.evaluation.path) if screen.found is not None else None
+
+        def chosen(path: str | None) -> None:
+            if path is not None:
+                screen.open(Path(path))
+
+        def found(items: list[PickItem]) -> None:
+            screen.app.push_screen(Picker("Which evaluation?", items, chosen=now), chosen)
+
+        screen.app.in_thread("evaluate-list", lambda: [_item(path) for path in screen.folders], found)
+
+    def action_next(self, by: int) -> None:
+        """Go to another row of the list."""
+        self._screen.query_one(PredictionsPane).list.action_move(by)
+
+    def action_order(self) -> None:
+        """Choose which rows come first."""
+        self._screen.query_one(PredictionsPane).choose_order()
+
+    def action_filter(self) -> None:
+        """Choose which rows are listed."""
+        self._screen.query_one(PredictionsPane).choose_filter()
+
+    def action_search(self) -> None:
+        """Go to the line to search with."""
+        self._screen.tab = "predictions"
+        self._screen.place_panes()
+        self._screen.call_after_refresh(self._screen.query_one(PredictionsPane).line.focus)
+
+    def action_compare(self) -> None:
+        """Compare answers with something else."""
+        self._screen.app.say(f"answers are compared with {_WITH[self._screen.query_one(AnswersOfRow).compare()]}")
+
+    def action_subjects(self) -> None:
+        """Show benchmarks by subject, or not."""
+        if self._screen.query_one(ResultsPane).toggle_subjects():
+            self._screen.action_pane("results")
+        else:
+            self._screen.app.say("no benchmark with subjects was asked: name one in the settings, such as mmlu_test")
+
+    def action_back(self) -> None:
+        """End the zoom, leave the rows where they hide the rest, else leave."""
+        screen = self._screen
+        if screen.zoomed and not screen.narrow:
+            screen.action_zoom()
+        elif screen.tab == "answers":
+            screen.action_pane("predictions")
+        elif screen.tab == "predictions":
+            screen.action_pane("results")
+        else:
+            screen.app.pop_screen()
+
+
+def words_of(job: Job) -> list[str]:
+    """Return what a job has found, in sentences."""
+    found = (job.result or {}).get("sentences", ())
+    return [str(each) for each in found] if isinstance(found, list | tuple) else []
+
+
+def _item(path: Path) -> PickItem:
+    try:
+        found = evaluations.read(path)
+    except RunError:
+        return PickItem(str(path), path.name, "cannot be read")
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.created))
+    subject = found.models[0].key if found.models else ""
+    figures = [f"{metric.title} {number(metric.values[subject].value, metric.unit)}"
+               for key in _MAIN for metric in found.metrics
+               if metric.key == key and subject in metric.values]  # fmt: skip
+    state = "" if found.status == "done" else found.status
+    return PickItem(str(path), f"{when}  {found.name}", "  ".join([*filter(None, [state]), *figures[:2]]))

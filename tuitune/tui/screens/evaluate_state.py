@@ -1,0 +1,217 @@
+"""What the Evaluate screen is about: the subject, what was evaluated of it, and the job that is at it now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuitune.errors import RecipeError, RunError
+from tuitune.run.job import Job
+from tuitune.tui.evaluating import Found, begun_in, history, load, recipe_values, with_lines
+from tuitune.tui.panes.eval_answers import AnswersOfRow
+from tuitune.tui.panes.eval_results import ResultsPane
+from tuitune.tui.panes.eval_rows import PredictionsPane
+from tuitune.tui.panes.eval_setup import SetupPane
+from tuitune.tui.panes.jobs import JobsPane
+from tuitune.tui.subjects import default_subject, named
+
+if TYPE_CHECKING:
+    from tuitune.tui.screens.evaluate import EvaluateScreen
+
+_ROWS_EVERY = 2.0  # seconds between two looks at the rows of an evaluation in progress
+_TRAIN = "Train something on the Workbench (esc), or choose a model or an adapter with w."
+_START = (
+    "s measures it and its base on the same rows: loss and perplexity, then answers by BLEU, ROUGE and exact match, "
+    "each with an interval of 95 %. Name a benchmark in the settings (2) to ask that too."
+)
+
+
+class EvaluateState:
+    """The subject and its evaluations; a part of the screen."""
+
+    @property
+    def _me(self) -> EvaluateScreen:
+        return self  # type: ignore[return-value]
+
+    def begin_state(self, subject: str | None) -> None:
+        """Be about a subject, or about the one that is found."""
+        self.subject = subject
+        self.folders: list[Path] = []
+        self.found: Found | None = None
+        self._job: Job | None = None  # the one whose evaluation is shown while it is at work
+        self._read_at = 0.0
+        self._reading = False
+        self._values: dict[str, object] = {}
+
+    @property
+    def at_work(self) -> bool:
+        """Whether an evaluation is in progress."""
+        panes = self._me.query(JobsPane)
+        return bool(panes) and bool(panes.first().running)
+
+    def given_settings(self) -> list[str]:
+        """Return the settings as the command takes them; those that are wrong are said elsewhere."""
+        try:
+            return self._me.options.settings()
+        except RecipeError:
+            return []
+
+    # -- the subject -------------------------------------------------------------------------------------------
+
+    def look_for_subject(self) -> None:
+        """Find out in a thread whom the screen is about, and what is known of it."""
+        app, subject = self._me.app, self.subject
+
+        def look() -> tuple[str | None, list[Path], dict[str, object]]:
+            word = subject if subject is not None else default_subject(app)
+            return word, history(word) if word is not None else [], recipe_values(word) if word is not None else {}
+
+        def looked(found: tuple[str | None, list[Path], dict[str, object]]) -> None:
+            if self._me.is_attached:
+                self._know(*found)
+
+        app.in_thread("evaluate-subject", look, looked)
+
+    def _know(self, subject: str | None, folders: list[Path], values: dict[str, object]) -> None:
+        setup = self._me.query_one(SetupPane)
+        self.subject, self.folders = subject, folders
+        if setup.subject != subject:
+            setup.set_subject(subject)
+        setup.know(values)
+        self._about(values)
+        job = self._own_job()
+        place = begun_in(job.lines) if job is not None else None
+        self._job = job
+        self.open(place or (folders[0] if folders else None))
+
+    def _about(self, values: dict[str, object]) -> None:
+        drawn = self._me.query_one(SetupPane).asked.answers == "drawn"
+        self._me.options.about({**values, "do_sample": drawn})
+        self._values = values
+
+    def follow_asked(self) -> None:
+        """Take notice of what is asked for now."""
+        subject = self._me.query_one(SetupPane).subject
+        if subject != self.subject:
+            self.subject = subject
+            self.look_for_subject()
+        else:
+            self._about(self._values)
+
+    def _own_job(self) -> Job | None:
+        """Return the job at work that evaluates this subject."""
+        found = self._me.query_one(JobsPane).running
+        return next((job for job in found if len(job.argv) > 1 and job.argv[1] == self.subject), None)
+
+    # -- which evaluation --------------------------------------------------------------------------------------
+
+    def open(self, folder: Path | None) -> None:
+        """Show an evaluation, read in a thread; None says what to do."""
+        if folder is None:
+            self.found = None
+            self._show()
+            return
+        if self._reading:
+            self._me.set_timer(0.1, lambda: self.open(folder))
+            return
+        self._reading, self._read_at = True, time.monotonic()
+
+        def read() -> Found | None:
+            try:
+                return load(folder)
+            except RunError:
+                if self._job is None:
+                    raise
+                return None  # the folder of an evaluation is there before its results are
+            finally:
+                self._reading = False
+
+        def shown(found: Found | None) -> None:
+            if found is not None and self._me.is_attached:
+                self.found = found
+                self._show()
+
+        self._me.app.in_thread("evaluate-read", read, shown)
+
+    def _show(self) -> None:
+        found, screen = self.found, self._me
+        results = screen.query_one(ResultsPane)
+        path = found.evaluation.path if found is not None else None
+        if path is not None and path not in self.folders:
+            self.folders = sorted({*self.folders, path}, key=lambda each: each.name, reverse=True)
+        at = self.folders.index(path) + 1 if path in self.folders else 0
+        results.say(self._what_to_do())
+        results.show(found, at, len(self.folders))
+        screen.query_one(PredictionsPane).show(found)
+        self.show_row()
+
+    def show_row(self) -> None:
+        """Show the row under the cursor of the list."""
+        rows = self._me.query_one(PredictionsPane)
+        item = rows.item
+        where = f"{rows.list.at + 1:,} of {len(rows.list.items):,}" if item is not None else ""
+        self._me.query_one(AnswersOfRow).show(self.found, item, where)
+
+    def _what_to_do(self) -> Sequence[tuple[str, str]]:
+        if self._job is not None or self.at_work:
+            return [("quiet", "at work: figures show here as they become final")]
+        if self.subject is None:
+            return [("ink", "Nothing has been trained yet."), ("quiet", ""), ("quiet", _TRAIN)]
+        return [("ink", f"{named(self.subject)} was not evaluated yet."), ("quiet", ""), ("quiet", _START)]
+
+    def step(self, by: int) -> None:
+        """Show the evaluation `by` places older."""
+        path = self.found.evaluation.path if self.found is not None else None
+        if path not in self.folders:
+            return
+        at = self.folders.index(path) + by
+        if 0 <= at < len(self.folders):
+            self._job = None
+            self.open(self.folders[at])
+        else:
+            self._me.app.say("this is the oldest one" if by > 0 else "this is the newest one")
+
+    # -- the job -----------------------------------------------------------------------------------------------
+
+    def job_changed(self, job: Job) -> None:
+        """Follow a job that has begun, and show what came out of one that ended."""
+        self._me.app.note_focus()
+        status = self._me.query_one(JobsPane).status(job)
+        if status == "running":
+            if self._own_job() is job:
+                self._job = job
+                self._show()
+            return
+        ended, self._job = self._job, None if self._job is job else self._job
+        place = begun_in(job.lines) or _path_of(job)
+        if status == "done":
+            self._me.app.say(f"{job.title} is done")
+        if ended is job or (place is not None and place in self.folders):
+            self.open(place)
+
+    def job_told(self, job: Job) -> None:
+        """Show the figures that have become final, and now and then the rows."""
+        if job is not self._job:
+            if self._job is None and self._own_job() is job and self.found is None:
+                self._job = job
+            else:
+                return
+        place = begun_in(job.lines)
+        if place is None:
+            return
+        shown = self.found.evaluation.path if self.found is not None else None
+        if shown != place or time.monotonic() - self._read_at > _ROWS_EVERY:
+            if not self._reading:
+                self.open(place)
+        elif self.found is not None:
+            evaluation = with_lines(self.found.evaluation, job.lines)
+            if evaluation.metrics != self.found.evaluation.metrics:
+                self.found = Found(evaluation, self.found.items, self.found.subjects)
+                self._show()
+
+
+def _path_of(job: Job) -> Path | None:
+    found = (job.result or {}).get("path")
+    return Path(found) if isinstance(found, str) else None

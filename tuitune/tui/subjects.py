@@ -1,0 +1,125 @@
+"""What a command can be about: runs, their checkpoints, adapters and models, to choose from a list."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tuitune.errors import TuiTuneError
+from tuitune.fit.adapters import scan_adapters
+from tuitune.fit.models import scan
+from tuitune.run import RunDir, index, manifest
+from tuitune.text import clean_line
+from tuitune.tui.asking import Picker, PickItem
+from tuitune.tui.panes.model_items import WHERE, size_of
+
+if TYPE_CHECKING:
+    from tuitune.tui.app import TuiTune
+
+Kind = Literal["run", "checkpoint", "adapter", "model"]
+KINDS: tuple[Kind, ...] = ("run", "checkpoint", "adapter", "model")
+_MOST_RUNS = 200
+_CHECKPOINTS = 5  # of one run
+
+
+def ask_subject(
+    app: TuiTune,
+    then: Callable[[str], None],
+    *,
+    title: str = "Which model?",
+    chosen: str | None = None,
+    kinds: Sequence[Kind] = KINDS,
+) -> None:
+    """Let the user choose; `then` gets a word as a command takes it: the path of a run or folder, or a model's name."""
+
+    def found(items: list[PickItem]) -> None:
+        if not items:
+            app.say("there is nothing to choose from yet: train something first")
+            return
+        app.push_screen(Picker(title, items, chosen=chosen), lambda word: None if word is None else then(word))
+
+    app.in_thread("subjects", lambda: subjects(kinds), found)
+
+
+def subjects(kinds: Sequence[Kind] = KINDS) -> list[PickItem]:
+    """Return what there is, newest first in each group. Looks at the disk."""
+    items: list[PickItem] = []
+    runs = _runs()
+    if "run" in kinds:
+        items += [_run_item(run, folder) for run, folder in runs]
+    if "checkpoint" in kinds:
+        items += [each for run, _ in runs for each in _checkpoints(run)]
+    if "adapter" in kinds:
+        found = [info for info in scan_adapters() if info.run is None]
+        items += [PickItem(str(info.path.absolute()), info.name, clean_line(info.base), "Adapters") for info in found]
+    if "model" in kinds:
+        items += [
+            PickItem(str(info.path) if info.kind in ("local", "gguf") and info.path else info.name, info.name,
+                     f"{size_of(info)}  {WHERE[info.kind]}", "Models")
+            for info in scan()
+        ]  # fmt: skip
+    return items
+
+
+def default_subject(app: TuiTune) -> str | None:
+    """Return the run that the app shows if it has weights, else the newest that has. Looks at the disk."""
+    shown = app.control.run
+    if shown is not None and _newest(shown) is not None:
+        return str(shown.path)
+    return next((str(run.path) for run, _ in _runs(1)), None)
+
+
+def named(word: str) -> str:
+    """Return what a subject is called in a title: the name of a run, run/checkpoint, or a model's name."""
+    path = Path(word)
+    if not path.is_absolute():
+        return clean_line(word)
+    inside = RunDir(path.parent).is_run()
+    return clean_line(f"{path.parent.name}/{path.name}" if inside else path.name)
+
+
+def run_of(word: str) -> RunDir | None:
+    """Return the run that a subject is, or lies in."""
+    with contextlib.suppress(TuiTuneError, OSError, ValueError):
+        path = Path(word)
+        if path.is_absolute():
+            return next((run for run in (RunDir(path), RunDir(path.parent)) if run.is_run()), None)
+        return index.find(word)
+    return None
+
+
+def _runs(most: int = _MOST_RUNS) -> list[tuple[RunDir, Path]]:
+    """Return the runs that have weights, with their newest."""
+    found: list[tuple[RunDir, Path]] = []
+    with contextlib.suppress(TuiTuneError, OSError):
+        for run in index.all_runs()[:_MOST_RUNS]:
+            folder = _newest(run)
+            if folder is not None:
+                found.append((run, folder))
+            if len(found) >= most:
+                break
+    return found
+
+
+def _newest(run: RunDir) -> Path | None:
+    """Return the result of a run, or its newest whole checkpoint, by names and sizes."""
+    with contextlib.suppress(TuiTuneError, OSError):
+        if manifest.verify(run.final, deep=False).valid:
+            return run.final
+        return manifest.newest_valid(run.path, deep=False)[0]
+    return None
+
+
+def _run_item(run: RunDir, folder: Path) -> PickItem:
+    what = "its result" if folder == run.final else folder.name
+    return PickItem(str(run.path), clean_line(run.name), what, "Runs")
+
+
+def _checkpoints(run: RunDir) -> Iterator[PickItem]:
+    for folder in reversed(run.checkpoints[-_CHECKPOINTS:]):
+        with contextlib.suppress(TuiTuneError, OSError):
+            if manifest.verify(folder, deep=False).valid:
+                step = manifest.read(folder).step
+                yield PickItem(str(folder), f"{clean_line(run.name)}/{folder.name}", f"step {step:,}", "Checkpoints")
