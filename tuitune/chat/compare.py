@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from tuitune.chat.base import Answer, Chat, Options, Turn
+from tuitune.chat.base import Chat, Options, Turn
 from tuitune.chat.conversation import stamp
 from tuitune.chat.kept import Kept
 from tuitune.chat.saved import Saved, written
@@ -151,38 +151,6 @@ def take_turns(left: Chat, right: Chat) -> bool:
     """Whether two stand on the same weights, or are asked through the same run, so that one has to wait."""
     mine, yours = (getattr(each, "turn", None) or getattr(each, "run", None) for each in (left, right))
     return mine is not None and mine == yours
-
-
-def answer(
-    partner: Chat,
-    talk: Kept,
-    sampling: Options,
-    on_text: Callable[[str], None] = lambda text: None,
-    stop: Callable[[], bool] = lambda: False,
-) -> Answer:
-    """Let a side answer its last turn, and put the answer into its conversation.
-
-    What came of an answer that was cut off by a crash is in the file. Raises TuiTuneError, after which the question
-    waits for another try.
-    """
-    part = talk.begin_answer(partner.title)
-
-    def piece(text: str) -> None:
-        part.add(text)
-        on_text(text)
-
-    try:
-        found = partner.reply(
-            talk.turns, system=talk.system, tools=talk.tools, sampling=sampling, on_text=piece, stop=stop
-        )  # fmt: skip
-    except BaseException:
-        talk.close()
-        raise
-    if found.text.strip() or found.reason != "stopped":
-        talk.end_answer(found.turn(partner.title))
-    else:
-        talk.close()
-    return found
 
 
 def common_words(left: str, right: str) -> int:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from tuitune.chat.base import Role, Turn
+from tuitune.chat.base import Answer, Chat, Options, Role, Turn, judged
 from tuitune.chat.conversation import Conversation
 from tuitune.errors import RunError, TuiTuneError
 from tuitune.run import places
@@ -196,6 +196,37 @@ def _rewritten(old: Turn, text: str) -> Turn:
 
         role = "function" if parts(text)[1] else "assistant"
     return Turn(role, text, old.by, "edited")
+
+
+def answered(
+    partner: Chat,
+    talk: Kept,
+    sampling: Options,
+    on_text: Callable[[str], None] = lambda text: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Answer:
+    """Let a partner answer the last turn, and put the answer with its score into the conversation.
+
+    What came of an answer that a crash cuts off is on disk. Where there is no answer the question waits for another
+    try. Raises TuiTuneError.
+    """
+    part = talk.begin_answer(partner.title)
+
+    def piece(text: str) -> None:
+        part.add(text)
+        on_text(text)
+
+    try:
+        found = partner.reply(
+            talk.turns, system=talk.system, tools=talk.tools, sampling=sampling, on_text=piece, stop=stop
+        )  # fmt: skip
+        if found.reason == "stopped" and not found.text.strip():
+            return found
+        found = replace(found, score=judged(partner, talk.turns, found.text, system=talk.system))
+        talk.end_answer(found.turn(partner.title))
+    finally:
+        talk.close()
+    return found
 
 
 class Partial:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import orjson
 
 from tuitune.chat.base import Options
-from tuitune.errors import ModelError, RunError
+from tuitune.errors import ModelError, RunError, UsageError
 from tuitune.models.shaping import Shaping
 from tuitune.recipe import Recipe
+from tuitune.recipe.fields.online import ONLINE
 from tuitune.run import RunDir, manifest
+from tuitune.run.index import place_of
 from tuitune.run.imported import Imported
 
 if TYPE_CHECKING:
@@ -69,6 +71,8 @@ def of_run(run: RunDir, recipe: Recipe, folder: Path | None = None) -> Weights:
     earlier = [] if whole else [adapter_folder(recipe.locate(name)) for name in recipe.adapter_name_or_path]
     # What was trained further lies in the new adapter; what was merged before must be merged again.
     merged = earlier if recipe.create_new_adapter else earlier[:-1]
+    # Of a stage that learns from its own answers this is their length, and no wish for how long others may be.
+    own = [name for name in _FROM_RECIPE if name != "max_new_tokens" or recipe.stage not in ONLINE]
     return Weights(
         model=str(folder) if whole else recipe.model_name_or_path,
         adapters=() if whole else (*merged, folder),
@@ -82,8 +86,42 @@ def of_run(run: RunDir, recipe: Recipe, folder: Path | None = None) -> Weights:
         threads=recipe.threads,
         trust_remote_code=recipe.trust_remote_code,
         split_special_tokens=recipe.split_special_tokens,
-        options={name: getattr(recipe, name) for name in _FROM_RECIPE},
+        options={name: getattr(recipe, name) for name in own},
         shaping=Shaping() if whole else Shaping.of(recipe),
+    )
+
+
+def of_infer(recipe: Recipe) -> Weights:
+    """Return the weights that a recipe for inference names, such as LLaMA-Factory's: a model with its adapters.
+
+    Raises UsageError where another engine is to answer, ModelError where an adapter is none.
+    """
+    from tuitune.data.templates.base import Style
+
+    if recipe.infer_backend != "huggingface":
+        raise UsageError(
+            f"infer_backend: {recipe.infer_backend} answers as a server, not in this conversation",
+            "start it with `tuitune serve` and talk to it with `tuitune chat --server URL`, or leave infer_backend out",
+        )
+    adapters = tuple(adapter_folder(place_of(name, recipe.locate(name))) for name in recipe.adapter_name_or_path)
+    shaping = Shaping.of(recipe)
+    here = recipe.locate(recipe.model_name_or_path)
+    return Weights(
+        model=str(here.absolute()) if (here / "config.json").is_file() else recipe.model_name_or_path,
+        adapters=adapters,
+        title=" with ".join([recipe.model_name_or_path, *recipe.adapter_name_or_path[-1:]]),
+        template=recipe.template,
+        system=recipe.default_system,
+        style=Style.of(recipe),
+        revision=recipe.model_revision,
+        cache_dir=recipe.cache_dir,
+        device=recipe.device,
+        threads=recipe.threads,
+        trust_remote_code=recipe.trust_remote_code,
+        split_special_tokens=recipe.split_special_tokens,
+        options={name: getattr(recipe, name) for name in _FROM_RECIPE},
+        shaping=shaping if shaping or not adapters else Shaping.beside(adapters[-1]),
+        dtype=recipe.infer_dtype,
     )
 
 

@@ -104,4 +104,46 @@ def evaluate(
     return work(words, resume=resume, as_json=json)
 
 
-COMMANDS = (evaluate, export, expand)
+def serve(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="WHAT... [KEY=VALUE]...",
+            help="Runs, folders, adapters or models, as WHAT or NAME=WHAT; or a recipe's file; then values for recipe keys.",
+        ),
+    ],
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="H", help="The address to listen on; 127.0.0.1 unless given.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", metavar="P", help="8000 unless given; 0 takes a free one.")
+    ] = None,
+    names: Annotated[
+        list[str] | None, typer.Option("--name", metavar="NAME", help="The name of a model, in the order of WHAT.")
+    ] = None,
+    rows: Annotated[int | None, typer.Option("--rows", metavar="N", min=1, help="Answers written at once.")] = None,
+    queue: Annotated[int | None, typer.Option("--queue", metavar="N", min=1, help="Answers that may wait.")] = None,
+    context: Annotated[
+        int | None, typer.Option("--context", metavar="N", min=1, help="Longest prompt and answer, in tokens.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", metavar="N", min=1, help="Longest answer, in tokens.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="S", min=1, help="Longest time for a request, in seconds.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing of single requests.")] = False,
+    json: Json = False,
+) -> int:
+    """Serve models behind an OpenAI-style interface, on this machine and behind a token unless told otherwise.
+
+    The token is shown once, and is taken from TUITUNE_API_KEY where that is set.
+    """
+    from tuitune.cli.serve import Asked
+    from tuitune.cli.serve import serve as work
+
+    limits = {"rows": rows, "queue": queue, "context": context, "answer": max_tokens, "seconds": timeout}
+    return work(Asked(words, names or (), host, port, limits, quiet), as_json=json)
+
+
+COMMANDS = (evaluate, export, expand, serve)

@@ -6,20 +6,23 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from types import FrameType
 from typing import TextIO
 
 from rich.status import Status
 
-from tuitune.chat.base import Answer, Chat, Options, judged
-from tuitune.chat.conversation import Conversation
-from tuitune.cli.console import can_draw, screen
+from tuitune.chat.base import Answer, Chat, Options
+from tuitune.chat.kept import Kept, answered
+from tuitune.chat.thinking import Splitter
+from tuitune.chat.tools import shown
+from tuitune.cli.console import can_draw, say, screen
 from tuitune.text import StreamCleaner
+
+Write = Callable[[str], None]
 
 
 @contextlib.contextmanager
-def printed(stream: TextIO, wait_on: TextIO | None = None) -> Iterator[Callable[[str], None]]:
+def printed(stream: TextIO, wait_on: TextIO | None = None) -> Iterator[Write]:
     """Yield what prints raw pieces of text, cleaned; a last line without an end gets one.
 
     wait_on: the terminal on which something moves until the first piece comes.
@@ -46,14 +49,35 @@ def printed(stream: TextIO, wait_on: TextIO | None = None) -> Iterator[Callable[
                 write("\n")
 
 
-def answer(partner: Chat, talk: Conversation, options: Options, on_text: Callable[[str], None]) -> Answer:
+@contextlib.contextmanager
+def folded(out: Write) -> Iterator[Write]:
+    """Yield what passes on the pieces of an answer without its thoughts."""
+    splitter = Splitter()
+    yield lambda piece: out(splitter.feed(piece))
+    out(splitter.flush())
+
+
+def answer(partner: Chat, talk: Kept, options: Options, on_text: Write) -> Answer:
     """Let the partner answer the last turn, and put the answer into the conversation."""
     with interruptible() as stop:
-        found = partner.reply(talk.turns, system=talk.system, sampling=options, on_text=on_text, stop=stop)
-        if found.reason != "stopped" or found.text.strip():
-            found = replace(found, score=judged(partner, talk.turns, found.text, system=talk.system))
-    talk.answer(found.text, by=partner.title, reason=found.reason, score=found.score)
-    return found
+        return answered(partner, talk, options, on_text, stop)
+
+
+def tell(done: Answer, stream: TextIO, *, counts: bool) -> None:
+    """Say below an answer what it calls, what it is worth and, with `counts`, how it came about."""
+    for call in done.calls:
+        say(screen(stream), f"-> {shown(call)}", "cyan")
+    words = []
+    if done.reason != "end":
+        words.append("cut off at max_new_tokens" if done.reason == "length" else "stopped")
+    if counts and done.thoughts:
+        words.append(f"thought {len(done.thoughts.split())} words, /thoughts shows them")
+    if counts and done.tokens:
+        words.append(f"{done.tokens} tokens" + (f", {done.tokens / done.seconds:.0f}/s" if done.seconds > 0 else ""))
+    if counts and words:
+        say(screen(stream), f"({', '.join(words)})", "dim")
+    if done.score is not None:
+        say(screen(stream), f"score {done.score:.4g}", "bold")
 
 
 @contextlib.contextmanager

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.text import Text
+
 from tuitune.cli import tables
 from tuitune.cli.console import json_line, say, screen
 from tuitune.errors import UsageError
@@ -27,7 +29,8 @@ def show(name: str, *, as_json: bool) -> int:
     pairs = found.lines()
     width = max(len(title) for title, _ in pairs)
     for title, text in pairs:
-        say(console, f"{title:<{width}}  {clean_line(text)}")
+        line = Text.assemble((f"{title:<{width}}  ", "dim"), clean_line(text))
+        console.print(line, soft_wrap=not console.is_terminal)
     return 0
 
 

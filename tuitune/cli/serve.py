@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,7 @@ from tuitune.cli.telling import Teller, telling
 from tuitune.errors import UsageError
 from tuitune.face.host import prepare_for
 from tuitune.face.serving import Wanted, wanted_of
-from tuitune.fit.packages import installed
 from tuitune.run import places
-from tuitune.run.packing import record
 
 if TYPE_CHECKING:
     from tuitune.serve.book import Entry
@@ -39,7 +38,7 @@ class Asked:
 
 def serve(asked: Asked, *, as_json: bool) -> int:
     """Serve until ctrl+c; return the exit code."""
-    if not (installed("fastapi") and installed("uvicorn")):
+    if find_spec("fastapi") is None or find_spec("uvicorn") is None:
         raise UsageError("the server needs fastapi and uvicorn", "pip install 'tuitune[serve]'")
     with telling(places.home() / "serve.log", as_json=as_json) as tell:
         wanted = wanted_of(asked.words, asked.names)
@@ -166,6 +165,3 @@ def _farewell(serving: Serving) -> str:
         f"{totals['requests']:,} requests: {totals['answered']:,} answered, {totals['left']:,} left by their clients, "
         f"{totals['failed']:,} failed, {totals['refused']:,} refused; {totals['tokens']:,} tokens written"
     )
-
-
-__all__ = ["Asked", "record", "serve"]

@@ -68,11 +68,12 @@ def _differing(
     values: Sequence[Mapping[str, str]], asked: Sequence[Mapping[str, str]], *, plan: bool = False
 ) -> list[Differing]:
     keys = dict.fromkeys(key for each in values for key in each)
-    rows = [(key, tuple(each.get(key, "") for each in values)) for key in keys]
+    rows = [(key, tuple(each.get(key, "") for each in values), tuple(key in each for each in asked)) for key in keys]
+    # A default that one of them lacks is a key of a newer version, or of a condition that holds for the other only.
     return [
-        Differing(key, row, tuple(key in each for each in asked), plan)
-        for key, row in rows
-        if len(set(row)) > 1 and key not in _PLACES
+        Differing(key, row, given, plan)
+        for key, row, given in rows
+        if len(set(row)) > 1 and key not in _PLACES and (any(given) or all(row))
     ]
 
 
@@ -83,11 +84,11 @@ def terms(run: RunDir) -> Terms:
         document = Document.read(run.recipe)
     except (TuiTuneError, OSError) as error:
         return Terms({}, {}, {}, f"the recipe of {run.name} cannot be read: {error}")
-    asked = {key: dump(value) for key, value in document.values().items()}
+    asked = {key: _plain(dump(value)) for key, value in document.values().items()}
     force, plan = _kept(run)
     if not force:
         try:
-            force = _lines(resolved(document.recipe()))
+            force = _lines(resolved(document.recipe("evaluate")))
         except TuiTuneError:
             note = f"{run.name}: its recipe is no complete one here, so only what was asked is compared"
     spelt = {key: force.get(key, value) for key, value in asked.items()}
@@ -107,4 +108,9 @@ def _kept(run: RunDir) -> tuple[dict[str, str], dict[str, str]]:
 def _lines(text: str) -> dict[str, str]:
     # `resolved` writes each value on a line of its own; a YAML reader would take a hundred times as long.
     pairs = (line.partition(": ") for line in text.splitlines() if line and not line.startswith("#"))
-    return {key: value for key, colon, value in pairs if colon}
+    return {key: _plain(value) for key, colon, value in pairs if colon}
+
+
+def _plain(value: str) -> str:
+    """Return a value without quotes: beside each other, texts need none."""
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value

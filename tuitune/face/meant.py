@@ -76,6 +76,10 @@ def of_recipe(recipe: Recipe) -> Weights:
 
 def base_of(wanted: Weights) -> Weights:
     """Return the model that `wanted` was trained from: without its last adapter. Raises UsageError if it has none."""
+    trained = None if wanted.adapters else weights.run_of(Path(wanted.model))
+    if trained is not None:  # its run knows what a whole model was trained from
+        before = of_recipe(asked(trained)[0])
+        return replace(before, title=f"{before.title}, before training")
     if not wanted.adapters:
         raise UsageError(f"{wanted.title} is a whole model: what it was trained from is not in it", "name the base too")
     return replace(wanted, adapters=wanted.adapters[:-1], title=f"{wanted.model}, before training")

@@ -38,9 +38,7 @@ class Wanted:
     recipe: Recipe
 
 
-def wanted_of(
-    words: Sequence[str], names: Sequence[str] = (), environ: Mapping[str, str] | None = None
-) -> Wanted:
+def wanted_of(words: Sequence[str], names: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> Wanted:
     """Return what the words of the command mean.
 
     words: a recipe's file, or WHAT and NAME=WHAT, each a run, folder, adapter or model; and KEY=VALUE of the recipe.
@@ -67,7 +65,9 @@ def _is_recipe(word: str) -> bool:
 
 def _from_recipe(whats: Sequence[str], names: Sequence[str], settings: Sequence[str]) -> Wanted:
     if len(whats) > 1:
-        raise UsageError(f"{whats[0]} is a recipe, which names its model itself", "serve runs and models by their names")
+        raise UsageError(
+            f"{whats[0]} is a recipe, which names its model itself", "serve runs and models by their names"
+        )
     recipe = _read(Document.read(Path(whats[0]).expanduser()), settings)
     found = _spoken(_in_use(recipe), recipe)
     return Wanted(_checked([(names[0] if names else _called(found), found)], names), recipe)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from tuitune.serve.refusal import Refusal
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from tuitune.data.templates import Template
     from tuitune.models.generate import Sampling
     from tuitune.serve.desk import Shared
-
-    from transformers import PreTrainedTokenizerBase
 
 State = Literal["waits", "reads", "writes", "done", "cancelled", "failed"]
 _NUMBERS = itertools.count(1)

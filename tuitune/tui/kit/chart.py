@@ -35,6 +35,7 @@ class Series:
     values: Blocks
     role: str
     kind: Kind = "line"
+    mark: str = _MARK  # the sign of "marks", one cell
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _draw(canvas: Canvas, window: Window, scale: Scale, series: Series) -> None:
         for index in range(bounds[0], bounds[-1]):
             y = _dot(scale, series.values.values[index])
             if y is not None:
-                canvas.sign(y // 4, window.column(series.xs[index]), _MARK, series.role)
+                canvas.sign(y // 4, window.column(series.xs[index]), series.mark, series.role)
     elif bounds[-1] - bounds[0] <= window.width * 3:
         _join_points(canvas, window, scale, series, bounds)
     else:
