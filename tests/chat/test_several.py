@@ -97,14 +97,12 @@ def test_each_is_as_if_it_were_alone(root: Path, adapters: dict[str, Path]) -> N
 
 def test_the_model_is_in_memory_once(root: Path, adapters: dict[str, Path]) -> None:
     together = Several.load([wanted(root), wanted(root, adapters["few"]), wanted(root, adapters["narrow"])])
-    with together.partners[0].using() as plain, together.partners[1].using() as tuned:
-        with together.partners[2].using() as narrow:
-            whole = memory_of(plain)
-            assert whole == sum(p.numel() * p.element_size() for p in plain.parameters()) + sum(
-                b.numel() * b.element_size() for b in plain.buffers()
-            )
-            assert whole < memory_of(plain, tuned) < 1.15 * whole
-            assert memory_of(plain, tuned, narrow) < 1.15 * whole
+    first, second, third = together.partners
+    with first.using() as plain, second.using() as tuned, third.using() as narrow:
+        whole = memory_of(plain)
+        assert whole == sum(t.numel() * t.element_size() for t in [*plain.parameters(), *plain.buffers()])
+        assert whole < memory_of(plain, tuned) < 1.15 * whole
+        assert memory_of(plain, tuned, narrow) < 1.15 * whole
 
 
 def test_another_model_or_what_is_merged_before_has_weights_of_its_own(root: Path, adapters: dict[str, Path]) -> None:

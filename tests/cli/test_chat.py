@@ -12,6 +12,7 @@ from tests.cli.conftest import Call
 from tests.cli.given import EVIL, plant, run
 from tuitune.chat.base import Answer, NotWriting, Options, Turn
 from tuitune.chat.conversation import Conversation
+from tuitune.chat.kept import Kept
 from tuitune.cli.replies import interruptible, printed
 from tuitune.cli.talk import Talk
 from tuitune.errors import RunError
@@ -26,7 +27,7 @@ class Parrot:
         self.asked: list[tuple[list[Turn], str | None, Options]] = []
 
     def reply(
-        self, turns: Sequence[Turn], *, system: str | None = None, sampling: Options,
+        self, turns: Sequence[Turn], *, system: str | None = None, tools: str = "", sampling: Options,
         on_text: Callable[[str], None] = lambda text: None, stop: Callable[[], bool] = lambda: False,
     ) -> Answer:  # fmt: skip
         """Repeat the last turn."""
@@ -97,7 +98,7 @@ def test_a_run_without_weights_says_what_to_do(call: Call) -> None:
 def talk(text: str, monkeypatch: pytest.MonkeyPatch, partner: Parrot) -> tuple[int, Conversation]:
     say(monkeypatch, text)
     kept = Conversation.begin()
-    return Talk(partner, kept, {}).run(), kept
+    return Talk(partner, Kept(kept), {}).run(), kept
 
 
 def test_a_conversation_is_remembered_and_kept(
@@ -137,8 +138,8 @@ def test_ctrl_c_at_the_prompt_does_not_cost_the_conversation(
         raise found
 
     monkeypatch.setattr("builtins.input", line)
-    made = Talk(parrot, Conversation(), {})
-    made._asks = True
+    made = Talk(parrot, Kept(), {})
+    made.asks = True
     assert made.run() == 0
     assert len(parrot.asked[1][0]) == 3
     assert "ctrl+d ends" in capfd.readouterr().out

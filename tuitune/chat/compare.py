@@ -23,12 +23,12 @@ class Comparison:
     """The conversations of two sides, which share their questions; a folder has a file for each.
 
     A side that is asked something gets it into its own history: after an answer that failed, or where only one of them
-    calls a tool, the histories differ. The folder begins with the first question.
+    calls a tool, the histories differ. The folder begins with the first question; without one nothing is kept.
     """
 
     def __init__(self, folder: Path | None = None, sides: tuple[Kept, Kept] | None = None) -> None:
         self._folder = folder
-        self.sides = sides or (Kept(place=_file(folder, 0)), Kept(place=_file(folder, 1)))
+        self.sides = sides or (self._side(0), self._side(1))
 
     @classmethod
     def begin(cls) -> Comparison:
@@ -43,6 +43,11 @@ class Comparison:
             raise UsageError(f"there is no comparison in {folder}", "name a folder of comparisons/ in TuiTune's home")
         left, right = (Kept.load(file) if file.is_file() else Kept(place=file) for file in files)
         return cls(folder, (left, right))
+
+    def _side(self, place: int) -> Kept:
+        if self._folder is None:
+            return Kept(on_disk=False)
+        return Kept(place=self._folder / f"{NAMES[place]}.jsonl")
 
     @property
     def folder(self) -> Path | None:
@@ -103,7 +108,8 @@ class Comparison:
 
     def undo(self) -> bool:
         """Take the last change back that removed something, on both sides."""
-        return any([side.undo() for side in self.sides])
+        left, right = (side.undo() for side in self.sides)
+        return left or right
 
     def save(self, path: Path) -> None:
         """Write both as one JSON file. Raises UsageError."""
@@ -118,10 +124,6 @@ class Comparison:
             write_atomic(path, f"{text}\n".encode("utf-8", "replace"))
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror or error}", "choose another place") from error
-
-
-def _file(folder: Path | None, side: int) -> Path | None:
-    return None if folder is None else folder / f"{NAMES[side]}.jsonl"
 
 
 def _same_question(turns: Sequence[Turn], asked: Turn, near: int) -> int | None:

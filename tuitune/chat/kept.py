@@ -21,12 +21,15 @@ _MOST_UNDO = 50
 class Kept:
     """A conversation with a way back; `warning` holds why the last change could not be written, if it could not.
 
-    The file begins with the first question; place: where, None for the user's chats.
+    The file begins with the first question; place: where, None for the user's chats. on_disk: false for what is not to
+    be kept.
     """
 
-    def __init__(self, conversation: Conversation | None = None, *, place: Path | None = None) -> None:
+    def __init__(
+        self, conversation: Conversation | None = None, *, place: Path | None = None, on_disk: bool = True
+    ) -> None:
         self._talk = conversation or Conversation()
-        self._place = place
+        self._place, self._on_disk = place, on_disk
         self._before: list[tuple[Turn, ...]] = []
         self._partial: Partial | None = None
         self.warning: TuiTuneError | None = None
@@ -79,8 +82,12 @@ class Kept:
     def ask(self, text: str) -> None:
         """Add a question, or what tools answered where they were called."""
         self._begin()
-        role: Role = "observation" if self.waits_for_tools else "user"
-        self._keep(lambda: self._talk.add(Turn(role, text)))
+        turn = Turn("user", text)
+        if self.waits_for_tools:
+            from tuitune.chat.tools import results
+
+            turn = Turn("observation", results(text))
+        self._keep(lambda: self._talk.add(turn))
 
     def instruct(self, system: str | None) -> None:
         """Set the system message."""
@@ -119,6 +126,27 @@ class Kept:
             self.become([*self.turns[:place], _rewritten(old, text), *self.turns[place + 1 :]])
         else:
             self.become([*self.turns[:place], replace(old, content=text)])
+
+    def again(self, place: int | None = None) -> bool:
+        """Let the question of the answer at `place` (None: the last one) wait for an answer again; what follows goes.
+
+        Returns False where there is no question.
+        """
+        last = len(self.turns) - 1 if place is None else place
+        at = max((n for n in range(last + 1) if not self.turns[n].is_answer), default=None)
+        if at is None:
+            return False
+        self.remember()
+        self.become(self.turns[: at + 1])
+        return True
+
+    def replace(self, turns: Sequence[Turn], system: str | None, tools: str) -> None:
+        """Go on with another conversation, such as one from a file; `undo` brings the turns back."""
+        self._begin()
+        self.remember()
+        self.instruct(system)
+        self.offer(tools)
+        self.become(turns)
 
     def remember(self) -> None:
         """Let `undo` come back to what is now."""
@@ -164,7 +192,7 @@ class Kept:
             self._partial = None
 
     def _begin(self) -> None:
-        if self._talk.path is not None:
+        if self._talk.path is not None or not self._on_disk:
             return
         old = self._talk
         try:

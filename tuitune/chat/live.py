@@ -43,10 +43,9 @@ class LiveChat:
     ) -> Answer:
         """Ask the engine and stream its reply file; raises RunError when the run ends or refuses."""
         self._reader.read()
-        command = Generate(
-            [{"role": turn.role, "content": turn.content} for turn in turns], system,
-            {name: value for name, value in sampling.items() if name in OPTIONS}, self._base, tools, attempt=self._attempt(),
-        )  # fmt: skip
+        options = {name: value for name, value in sampling.items() if name in OPTIONS}
+        messages = [{"role": turn.role, "content": turn.content} for turn in turns]
+        command = Generate(messages, system, options, self._base, tools, attempt=self._attempt())
         Inbox(self.run.inbox).send(command)
         return _Reading(self.run, self._reader, command, on_text).until_end(stop)
 

@@ -12,7 +12,7 @@ import orjson
 
 from tuitune.chat.base import Turn
 from tuitune.chat.conversation import Conversation
-from tuitune.chat.tools import BETWEEN_REPLIES, checked, parts
+from tuitune.chat.tools import BETWEEN_REPLIES, Call, checked, parts
 from tuitune.errors import DataError, UsageError
 from tuitune.run.files import write_atomic
 from tuitune.text import clean
@@ -98,18 +98,20 @@ def _messages(turn: Turn, place: int, called: list[str]) -> list[dict[str, Any]]
     """Return a turn as messages; `called` holds the ids of the calls that wait for what tools answer."""
     if turn.role == "observation":
         replies = turn.content.split(BETWEEN_REPLIES)
-        ids = [*called, *(f"call_{place}_{n}" for n in range(len(called), len(replies)))]
-        return [{"role": "tool", "tool_call_id": id, "content": text} for id, text in zip(ids, replies, strict=False)]
+        names = [*called, *(f"call_{place}_{n}" for n in range(len(called), len(replies)))]
+        pairs = zip(names, replies, strict=False)
+        return [{"role": "tool", "tool_call_id": name, "content": text} for name, text in pairs]
     if turn.role != "function":
         return [{"role": turn.role, "content": turn.content}]
     said, calls = parts(turn.content)
     called[:] = [f"call_{place}_{n}" for n in range(len(calls))]
-    told = [
-        {"id": id, "type": "function",
-         "function": {"name": call.name, "arguments": json.dumps(call.arguments, ensure_ascii=False)}}
-        for id, call in zip(called, calls, strict=True)
-    ]  # fmt: skip
+    told = [_call(name, call) for name, call in zip(called, calls, strict=True)]
     return [{"role": "assistant", "content": said, "tool_calls": told}]
+
+
+def _call(name: str, call: Call) -> dict[str, Any]:
+    arguments = json.dumps(call.arguments, ensure_ascii=False)
+    return {"id": name, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 
 def as_text(turns: Sequence[Turn], system: str | None) -> str:

@@ -16,15 +16,6 @@ if TYPE_CHECKING:
     from tuitune.stages.scorer import Scorer
 
 
-def is_judge(weights: Weights) -> bool:
-    """Tell whether weights are a reward model's, without loading them; fetches a model that is not here."""
-    from tuitune.chat.loading import folder_of
-    from tuitune.models import valued
-    from tuitune.stages.scorer import head_folder
-
-    return (head_folder(folder_of(weights), weights.adapters) / valued.FILE).is_file()
-
-
 class LocalJudge:
     """Scores conversations with a model that is in memory."""
 

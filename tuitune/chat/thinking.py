@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+
 @functools.cache
 def _words() -> tuple[tuple[str, str], ...]:
     from tuitune.data.templates.thoughts import WORDS  # late: screens import this module

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,10 +17,23 @@ if TYPE_CHECKING:
 
     from tuitune.data.templates import Template
 
-__all__ = ["BETWEEN_REPLIES", "Call", "calls", "checked", "content", "names", "parts", "read_file", "shown"]
+__all__ = [
+    "BETWEEN_REPLIES",
+    "Call",
+    "calls",
+    "checked",
+    "content",
+    "names",
+    "parts",
+    "read_file",
+    "result_texts",
+    "results",
+    "shown",
+]
 
 _FORM = 'a JSON list of functions: {"name", "description", "parameters"}, bare or in OpenAI\'s wrapping'
 _MOST = 1 << 20  # bytes of a file with tools
+_APART = re.compile(r"^---[ \t]*$", re.MULTILINE)
 _LONGEST = 60  # characters of an argument that people see
 
 
@@ -73,6 +87,16 @@ def parts(text: str) -> tuple[str, list[Call]]:
     except Unreadable:
         return text, []
     return said.rstrip("\n"), found
+
+
+def results(text: str) -> str:
+    """Return what tools answered, as typed, as the content of a turn: several stand apart by a line of ---."""
+    return BETWEEN_REPLIES.join(part.strip("\n") for part in _APART.split(text.strip("\n")))
+
+
+def result_texts(text: str) -> list[str]:
+    """Return the results in the content of a turn, one by one."""
+    return text.split(BETWEEN_REPLIES)
 
 
 def shown(call: Call) -> str:

@@ -14,8 +14,8 @@ from tuitune.models.shaping import Shaping
 from tuitune.recipe import Recipe
 from tuitune.recipe.fields.online import ONLINE
 from tuitune.run import RunDir, manifest
-from tuitune.run.index import place_of
 from tuitune.run.imported import Imported
+from tuitune.run.index import place_of
 
 if TYPE_CHECKING:
     from tuitune.data.templates import Style

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -149,6 +150,13 @@ def lr(run: RunName, value: Annotated[float, typer.Argument(metavar="VALUE", hel
 
 @app.command()
 def chat(
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RECIPE [KEY=VALUE]...]",
+            help="A recipe for inference, LLaMA-Factory's too; or a run, a folder of one, or a model by its name.",
+        ),
+    ] = None,
     model: Annotated[
         str | None, typer.Option("--model", metavar="M", help="A model's name, folder or GGUF file.")
     ] = None,
@@ -156,8 +164,22 @@ def chat(
     run: Annotated[
         str | None, typer.Option("--run", metavar="RUN", help="A run: its live weights, or its result.")
     ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option("--server", metavar="URL", help="An OpenAI-style server; its token is in TUITUNE_API_KEY."),
+    ] = None,
+    compare: Annotated[
+        str | None,
+        typer.Option("--compare", metavar="OTHER", help="Let a second one answer too: a run, a model, or `base`."),
+    ] = None,
     system: Annotated[
         str | None, typer.Option("--system", metavar="S", help="What the assistant is told first.")
+    ] = None,
+    tools: Annotated[
+        Path | None, typer.Option("--tools", metavar="FILE", help="Functions it may call: a JSON list of them.")
+    ] = None,
+    load: Annotated[
+        Path | None, typer.Option("--load", metavar="FILE", help="Go on with a conversation from a JSON file.")
     ] = None,
     once: Annotated[
         str | None, typer.Option("--once", metavar="TEXT", help="Print one reply and end; `-` reads standard input.")
@@ -172,14 +194,19 @@ def chat(
     top_k: Annotated[int | None, typer.Option(help="Draw from so many likeliest tokens; 0 sets no limit.")] = None,
     seed: Annotated[int | None, typer.Option(help="Start of the random numbers of every reply.")] = None,
 ) -> int:
-    """Talk to a model, to a tuned one, or to a run while it learns."""
+    """Talk to a model, to a tuned one, or to a run while it learns; or to two of them at once."""
+    from tuitune.cli.chat import Wish
     from tuitune.cli.chat import chat as work
 
     options = {
         "max_new_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p, "top_k": top_k, "seed": seed,
     }  # fmt: skip
     given = {key: value for key, value in options.items() if value is not None}
-    return work(model=model, adapter=adapter, run=run, system=system, once=once, options=given, score=score)
+    return work(
+        Wish(
+            what or (), model, adapter, run, server, compare, system, tools, load, once, score, given,
+        )
+    )  # fmt: skip
 
 
 for command in after.COMMANDS:

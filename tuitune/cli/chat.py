@@ -1,81 +1,138 @@
-"""`tuitune chat`: one reply, or a conversation."""
+"""`tuitune chat`: one reply, or a conversation, with one partner or with two."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
 from tuitune.chat import weights
 from tuitune.chat.base import Chat, Options, judge_of
+from tuitune.chat.compare import Comparison
 from tuitune.chat.conversation import Conversation
 from tuitune.chat.dialogues import dialogues
+from tuitune.chat.kept import Kept
 from tuitune.chat.live import LiveChat
+from tuitune.chat.saved import read_file
+from tuitune.chat.tools import read_file as read_tools
 from tuitune.chat.weights import Weights
 from tuitune.cli.bars import bars
+from tuitune.cli.comparing import Comparing
 from tuitune.cli.console import say, screen
-from tuitune.cli.replies import answer, printed
+from tuitune.cli.replies import answer, printed, tell
 from tuitune.cli.talk import Talk
 from tuitune.engine.asked import asked
 from tuitune.errors import UsageError
+from tuitune.face import whom
 from tuitune.face.find import find, is_live
-from tuitune.face.host import prepare_for
 from tuitune.face.meant import of_names
+from tuitune.recipe import load as load_recipe
 from tuitune.run import RunDir, places
 from tuitune.run.inbox import check_option
 from tuitune.run.streams import guard
+from tuitune.tui.opening import is_setting
 
 
-def chat(
-    *,
-    model: str | None,
-    adapter: str | None,
-    run: str | None,
-    system: str | None,
-    once: str | None,
-    options: Mapping[str, float | int],
-    score: bool = False,
-) -> int:
+@dataclass(frozen=True)
+class Wish:
+    """What the command line says; `words`: a recipe with KEY=VALUE, or the name of a run, folder or model."""
+
+    words: Sequence[str] = ()
+    model: str | None = None
+    adapter: str | None = None
+    run: str | None = None
+    server: str | None = None
+    compare: str | None = None
+    system: str | None = None
+    tools: Path | None = None
+    load: Path | None = None
+    once: str | None = None
+    score: bool = False
+    options: Options = field(default_factory=dict)
+
+
+def chat(wish: Wish) -> int:
     """Talk to a model or a run; return the exit code."""
-    for name, value in options.items():
+    for name, value in wish.options.items():
         check_option(name, value)
-    if run is not None and (model is not None or adapter is not None):
-        raise UsageError("--run says which model and adapter it is", "leave --model and --adapter out")
-    if score:
-        return _score(model, adapter, run, system)
-    text = sys.stdin.read() if once == "-" else once
+    _refuse_both(wish)
+    tools = read_tools(wish.tools) if wish.tools is not None else ""
+    if wish.score:
+        return _score(wish)
+    text = sys.stdin.read() if wish.once == "-" else wish.once
     if text is not None and not text.strip():
         raise UsageError("--once has nothing to say", "give a text, or `-` and a text on standard input")
-    partner = _live(run) or load(_weights(model, adapter, run), sys.stderr)
+    if wish.compare is not None:
+        return _compared(wish, text, tools)
+    talk = Kept(Conversation(system=wish.system, tools=tools), on_disk=text is None)
+    if wish.load is not None:
+        found = read_file(wish.load)
+        talk.replace(found.turns, wish.system or found.system, tools or found.tools)
+    partner = _partner(wish)
     if text is not None:
-        return _once(partner, text, system, options)
-    return Talk(partner, Conversation.begin(system=system), options).run()
+        return _once(partner, talk, text, wish.options)
+    return Talk(partner, talk, wish.options).run()
 
 
-def _score(model: str | None, adapter: str | None, run: str | None, system: str | None) -> int:
+def _refuse_both(wish: Wish) -> None:
+    """Raise UsageError where two things say who is asked."""
+    if wish.run is not None and (wish.model is not None or wish.adapter is not None):
+        raise UsageError("--run says which model and adapter it is", "leave --model and --adapter out")
+    named = [bool(wish.words), wish.run is not None, wish.server is not None]
+    named.append(wish.server is None and (wish.model is not None or wish.adapter is not None))
+    if sum(named) > 1:
+        raise UsageError("there is more than one who could be asked", "name a recipe, a run, a model or a server, once")
+
+
+def _score(wish: Wish) -> int:
     """Print what the conversations on standard input are worth, one number a line."""
-    talks = [(own if own is not None else system, turns) for own, turns in dialogues(sys.stdin.read())]
-    judge = judge_of(load(_weights(model, adapter, run), sys.stderr))
+    judge = judge_of(load(_weights(wish), sys.stderr))
     if judge is None:
         raise UsageError("this is no reward model, so it has no score to give", "name the result of a run of stage rm")
+    talks = [(own if own is not None else wish.system, turns) for own, turns in dialogues(sys.stdin.read())]
     with guard(places.home() / "chat.log") as real:
         for own, turns in talks:
             print(f"{judge.score(turns, system=own):.6g}", file=real.out, flush=True)
     return 0
 
 
-def _live(name: str | None) -> LiveChat | None:
-    if name is None:
-        return None
-    run = find(name)
-    return LiveChat(run) if is_live(run) else None
+def _partner(wish: Wish) -> Chat:
+    if wish.server is not None:
+        from tuitune.chat.server import ServerChat
+
+        return ServerChat.found(wish.server, wish.model)
+    who = _meant(wish)
+    return who if isinstance(who, LiveChat) else load(who, sys.stderr)
 
 
-def _weights(model: str | None, adapter: str | None, run: str | None) -> Weights:
-    if run is not None:
-        return weights_of(find(run))
-    return of_names(model, None if adapter is None else Path(adapter))
+def _meant(wish: Wish) -> whom.Meant:
+    run = find(wish.run) if wish.run is not None else None
+    if run is not None and is_live(run):
+        return LiveChat(run)
+    if wish.words and not _is_recipe(wish.words):
+        if len(wish.words) > 1:
+            raise UsageError(f"{wish.words[0]!r:.80} is no recipe file, so no values can follow it", "name one thing")
+        return whom.whom(wish.words[0])
+    return _weights(wish)
+
+
+def _is_recipe(words: Sequence[str]) -> bool:
+    return is_setting(words[0]) or Path(words[0]).suffix.lower() in (".yaml", ".yml", ".json")
+
+
+def _weights(wish: Wish) -> Weights:
+    if wish.run is not None:
+        return weights_of(find(wish.run))
+    if wish.words and _is_recipe(wish.words):
+        return weights.of_infer(load_recipe(wish.words[0], wish.words[1:], "serve"))
+    if wish.words:
+        found = whom.whom(wish.words[0])
+        if isinstance(found, LiveChat):
+            raise UsageError(f"{found.run.name} is training: its weights cannot be loaded", "wait until it has ended")
+        return found
+    return of_names(wish.model, None if wish.adapter is None else Path(wish.adapter))
 
 
 def weights_of(run: RunDir) -> Weights:
@@ -86,22 +143,37 @@ def weights_of(run: RunDir) -> Weights:
 
 def load(chosen: Weights, stream: TextIO) -> Chat:
     """Load weights, telling on `stream` how far it is; what libraries print goes to a log."""
-    from tuitune.chat.local import LocalChat
+    return _loaded([chosen], stream)[0]
 
-    prepare_for(chosen.device, chosen.threads)
+
+def _loaded(people: Sequence[whom.Meant], stream: TextIO) -> list[Chat]:
     notes: list[str] = []
     with guard(places.home() / "chat.log") as real, bars(real.err) as progress:
-        partner = LocalChat.load(chosen, progress=progress, note=notes.append)
-    for note in notes:
+        partners = whom.loaded(people, progress=progress, note=notes.append)
+    for note in dict.fromkeys(notes):
         say(screen(stream), f"warning: {note}", "yellow")
-    return partner
+    return partners
 
 
-def _once(partner: Chat, text: str, system: str | None, options: Options) -> int:
-    talk = Conversation(system=system)
+def _once(partner: Chat, talk: Kept, text: str, options: Options) -> int:
     talk.ask(text)
     with guard(places.home() / "chat.log") as real, printed(real.out, real.err) as out:
         done = answer(partner, talk, options, out)
-    if done.score is not None:
-        say(screen(sys.stderr), f"score {done.score:.4g}")
+    tell(done, sys.stderr, counts=False)
+    return 0
+
+
+def _compared(wish: Wish, text: str | None, tools: str) -> int:
+    if wish.server is not None or wish.load is not None:
+        raise UsageError("--compare takes neither --server nor --load", "compare runs, folders or models")
+    first = _meant(wish)
+    people = [first, whom.whom(wish.compare or "", first)]
+    partners = _loaded(people, sys.stderr)
+    talk = Comparison.begin() if text is None else Comparison()
+    talk.instruct(wish.system)
+    talk.offer(tools)
+    both = Comparing(partners, talk, wish.options)
+    if text is None:
+        return both.run()
+    both.said(text)
     return 0

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tuitune.export.pipeline import Exported
 
 
+_ALIKE = 1e-3  # of the largest logit: sums in another order
+
+
 def export(
     what: str,
     rest: Sequence[str],
@@ -62,8 +65,13 @@ def _values(done: Exported) -> dict[str, object]:
 
 def _sentences(done: Exported) -> Iterator[str]:
     yield f"{done.path}: {words.size(done.size)}, {done.form}, {done.number}"
+    exact = [check for check in done.checks if check.largest <= _ALIKE]
+    if exact:
+        most = max(check.difference for check in exact)
+        yield f"checked: merged and read again it answers alike, logits within {most:.1g}"
     for check in done.checks:
-        yield f"checked: {check.what} {check.words()} ({check.bound})"
+        if check not in exact:
+            yield f"checked: {check.what} {check.words()} ({check.bound})"
     for line in use(done):
         yield f"use it: {line}"
     if done.address:

@@ -63,7 +63,7 @@ def answer(partner: Chat, talk: Kept, options: Options, on_text: Write) -> Answe
         return answered(partner, talk, options, on_text, stop)
 
 
-def tell(done: Answer, stream: TextIO, *, counts: bool) -> None:
+def tell(done: Answer, stream: TextIO | None = None, *, counts: bool) -> None:
     """Say below an answer what it calls, what it is worth and, with `counts`, how it came about."""
     for call in done.calls:
         say(screen(stream), f"-> {shown(call)}", "cyan")

@@ -1,139 +1,156 @@
-"""The conversation at the prompt: lines in, replies out, a few words that begin with a slash."""
+"""The conversation at the prompt: lines in, replies out."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
+from contextlib import nullcontext
 from pathlib import Path
+from typing import ClassVar
 
-from tuitune.chat.base import Chat, NotWriting, Options, typed
-from tuitune.chat.conversation import Conversation
+from tuitune.chat.base import Chat, NotWriting, Options, Turn, typed
+from tuitune.chat.kept import Kept
+from tuitune.chat.saved import Saved, read_file, save
+from tuitune.chat.thinking import split
 from tuitune.cli import report
 from tuitune.cli.console import say, screen
-from tuitune.cli.replies import answer, printed
+from tuitune.cli.prompting import Prompting, listed, number_of
+from tuitune.cli.replies import answer, folded, printed, tell
 from tuitune.errors import TuiTuneError, UsageError
 from tuitune.run import places
-from tuitune.run.files import write_atomic
 from tuitune.run.streams import guard
 from tuitune.text import clean
 
-_HELP = (
-    "/answer TEXT   with a reward model: score an answer of your own; once more, one in its place",
-    "/clear         forget the conversation so far",
-    "/system TEXT   tell the model how to behave; without TEXT as it does by itself",
-    "/save PATH     write the conversation as text",
-    "/quit          end, as ctrl+d does",
-    "ctrl+c         end the reply that is being written",
-)
 
+class Talk(Prompting):
+    """A conversation with one partner."""
 
-class Talk:
-    """Reads what the user says until it is enough."""
+    commands: ClassVar = {
+        "/again": ("[N]", "another answer, to the last question or to that before turn N"),
+        "/edit": ("N TEXT", "change turn N; a question is asked again, and what followed it goes"),
+        "/turns": ("", "list the turns with their numbers"),
+        "/undo": ("", "bring back what /again, /edit, /load or /clear took away"),
+        "/answer": ("TEXT", "with a reward model: score an answer of your own; once more, one in its place"),
+        "/thoughts": ("", "show what the model thought before its last answer"),
+        "/system": ("TEXT", "tell the model how to behave; without TEXT as it does by itself"),
+        "/tools": ("FILE", "functions that it may call, a JSON list; what it calls, you answer. none: no more"),
+        "/set": ("NAME VALUE", "how replies are drawn, such as temperature 0"),
+        "/clear": ("", "forget the conversation so far"),
+        "/save": ("PATH", "write the conversation, as JSON where the name ends in .json, else as text"),
+        "/load": ("FILE", "go on with a conversation from a JSON file"),
+    }
 
-    def __init__(self, partner: Chat, talk: Conversation, options: Options) -> None:
-        self._partner, self._talk, self._options = partner, talk, options
-        self._asks = sys.stdin.isatty()
-        self._failed = False
+    def __init__(self, partner: Chat, talk: Kept, options: Options) -> None:
+        super().__init__(options)
+        self._partner, self._talk = partner, talk
 
-    def run(self) -> int:
-        """Talk until the end of input; return 1 when a reply failed and nobody sat there to see it."""
-        if self._asks:
-            with contextlib.suppress(ImportError):
-                import readline  # noqa: F401  # gives `input` its line editing and history
+    @property
+    def title(self) -> str:
+        """Who is talked to."""
+        return self._partner.title
 
-            say(screen(), f"{self._partner.title}; /help tells what else there is", "bold")
-        while (line := self._line()) is not None:
-            if line.startswith("/"):
-                if not self._command(line):
-                    break
-            elif line:
-                self._reply(line)
-        return 1 if self._failed and not self._asks else 0
+    @property
+    def mark(self) -> str:
+        """What stands before a line: after a call of tools, their results are asked for."""
+        return "result> " if self._talk.waits_for_tools else "> "
 
-    def _line(self) -> str | None:
-        try:
-            return input("> " if self._asks else "").strip()
-        except EOFError:
-            if self._asks:
-                print()
-            return None
-        except KeyboardInterrupt:
-            # Meant for a reply that has just ended: it must not cost the conversation.
-            if not self._asks:
-                raise
-            print("\n(ctrl+d ends)")
-            return ""
-
-    def _reply(self, line: str) -> None:
-        if self._talk.turns and self._talk.turns[-1].role == "user":  # it was never answered
-            self._talk.undo()
+    def said(self, line: str) -> None:
+        """Ask, and print the answer."""
+        if self._talk.turns and not self._talk.turns[-1].is_answer:  # it was never answered
+            self._talk.take_back()
         self._talk.ask(line)
         try:
-            with guard(places.home() / "chat.log") as real, printed(real.out, real.err) as out:
-                done = answer(self._partner, self._talk, self._options, out)
+            self._answer()
         except NotWriting as error:  # the question waits for an answer of the user's own
             say(screen(), f"{error.message}; {error.hint}", "dim")
-            return
-        except TuiTuneError as error:
-            self._talk.undo()
-            self._failed = True
-            report.failure(error)
-            return
         except BaseException:
+            self._talk.take_back()
+            raise
+
+    def _answer(self) -> None:
+        with (
+            guard(places.home() / "chat.log") as real,
+            printed(real.out, real.err) as out,
+            folded(out) if self.asks else nullcontext(out) as pieces,
+        ):
+            done = answer(self._partner, self._talk, self.options, pieces)
+        tell(done, counts=self.asks)
+        if self._talk.warning is not None:
+            report.failure(self._talk.warning)
+            self._talk.warning = None
+
+    # -- commands ------------------------------------------------------------------------------------------------
+
+    def do_again(self, rest: str) -> None:
+        """Answer a question again."""
+        place, _ = number_of(rest, self._talk)
+        if not self._talk.again(place):
+            raise UsageError("there is no question yet", "ask one first")
+        self._anew()
+
+    def do_edit(self, rest: str) -> None:
+        """Change a turn."""
+        place, text = number_of(rest, self._talk)
+        if place is None or not text:
+            raise UsageError("/edit takes the number of a turn and its new text", "/turns lists them")
+        self._talk.rewrite(place, text)
+        if not self._talk.turns[-1].is_answer:
+            self._anew()
+
+    def _anew(self) -> None:
+        try:
+            self._answer()
+        except TuiTuneError:
             self._talk.undo()
             raise
-        if self._asks and done.reason != "end":
-            word = "cut off at max_new_tokens" if done.reason == "length" else "stopped"
-            say(screen(), f"({word}, {done.tokens} tokens)", "dim")
-        if done.score is not None:
-            say(screen(), f"score {done.score:.4g}", "bold")
 
-    def _typed(self, text: str) -> None:
+    def do_turns(self, rest: str) -> None:
+        """List the turns."""
+        listed(self._talk)
+
+    def do_undo(self, rest: str) -> None:
+        """Bring turns back."""
+        if not self._talk.undo():
+            raise UsageError("nothing was taken away", "")
+        listed(self._talk)
+
+    def do_thoughts(self, rest: str) -> None:
+        """Show the thoughts of the last answer."""
+        last = next((turn for turn in reversed(self._talk.turns) if turn.is_answer), None)
+        print(clean(split(last.content)[0]) if last is not None else "", end="\n")
+
+    def do_answer(self, rest: str) -> None:
         """Score the user's own answer to the last question; it takes the place of one that is there."""
         turns = list(self._talk.turns)
-        if turns and turns[-1].role == "assistant":
+        if turns and turns[-1].is_answer:
             turns.pop()
-        try:
-            if not turns:
-                raise UsageError("there is no question yet", "ask it first, then answer with /answer TEXT")
-            with guard(places.home() / "chat.log"):
-                done = typed(self._partner, turns, text, system=self._talk.system)
-        except TuiTuneError as error:
-            self._failed = True
-            report.failure(error)
-            return
-        if len(turns) < len(self._talk.turns):
-            self._talk.undo()
-        self._talk.answer(text, by="you", score=done.score)
+        if not turns or not rest:
+            raise UsageError("there is no question yet", "ask it first, then answer with /answer TEXT")
+        with guard(places.home() / "chat.log"):
+            done = typed(self._partner, turns, rest, system=self._talk.system)
+        self._talk.become([*turns, Turn("assistant", rest, "you", score=done.score)])
         say(screen(), f"score {done.score:.4g}", "bold")
 
-    def _command(self, line: str) -> bool:
-        word, _, rest = line.partition(" ")
-        rest = rest.strip()
-        match word:
-            case "/quit" | "/exit":
-                return False
-            case "/clear":
-                self._talk.clear()
-            case "/system":
-                self._talk.instruct(rest or None)
-            case "/answer" if rest:
-                self._typed(rest)
-            case "/save" if rest:
-                self._save(Path(rest).expanduser())
-            case _:
-                for text in _HELP:
-                    print(text)
-        return True
+    def do_system(self, rest: str) -> None:
+        """Set the system message."""
+        self._talk.instruct(rest or None)
 
-    def _save(self, path: Path) -> None:
-        text = "".join(f"{turn.role}: {clean(turn.content)}\n\n" for turn in self._talk.turns)
-        try:
-            if path.exists():
-                say(screen(), f"{path} exists already; choose another name", "yellow")
-                return
-            write_atomic(path, text.encode())
-        except OSError as error:
-            say(screen(), f"{path} cannot be written: {error.strerror}", "red")
-            return
+    def do_tools(self, rest: str) -> None:
+        """Set the tools."""
+        self._talk.offer(self.tools_of(rest))
+
+    def do_clear(self, rest: str) -> None:
+        """Forget the turns."""
+        self._talk.clear()
+
+    def do_save(self, rest: str) -> None:
+        """Write the conversation."""
+        if not rest:
+            raise UsageError("/save takes the name of a file", "such as talk.json")
+        path = Path(rest).expanduser()
+        save(path, Saved(tuple(self._talk.turns), self._talk.system, self._talk.tools))
         say(screen(), f"written to {path}")
+
+    def do_load(self, rest: str) -> None:
+        """Go on with a conversation from a file."""
+        found = read_file(Path(rest).expanduser())
+        self._talk.replace(found.turns, found.system, found.tools)
+        listed(self._talk)

@@ -118,9 +118,17 @@ def ask(
         told(questions[place], Said(text_of(ids, tokenizer), len(ids), ids[-1] in stop))
 
     around.progress(stage, 0, len(questions))
-    surroundings = Surroundings(
-        partner.model, partner.path, tokenizer, partner.template, around.recipe, sampling, Path(),
-        tokens_per_batch=around.tokens_per_batch, attend=around.check, note=around.note,
-        progress=lambda _, done, total: around.progress(stage, done, total),
-    )  # fmt: skip
+    surroundings = surroundings_of(partner, around, sampling=sampling)
+    surroundings.progress = lambda _, done, total: around.progress(stage, done, total)
     likeliest(surroundings, [question.prompt for question in questions], draws=draws, each=each)
+
+
+def surroundings_of(
+    partner: Partner, around: Around, *, sampling: Sampling | None = None, recipe: Recipe | None = None
+) -> Surroundings:
+    """Return what the stages' own work needs to know of a model."""
+    return Surroundings(
+        partner.model, partner.path, partner.tokenizer, partner.template, recipe or around.recipe,
+        sampling or Sampling(), Path(), tokens_per_batch=around.tokens_per_batch, attend=around.check,
+        note=around.note, warn=lambda text, hint="": around.note(f"{text}; {hint}" if hint else text),
+    )  # fmt: skip

@@ -96,7 +96,7 @@ class _Evaluation:
                 self._begun(None)
             if self.data is not None:
                 self.data.measure(partner)
-                self.data.own_metrics(partner)
+                self.data.judge_answers(partner)
             for test in self.tests:
                 self._test(test, partner)
             self._tell_figures(partner.key)
@@ -149,7 +149,7 @@ class _Evaluation:
         if self.data.kind in ("pair", "label"):
             return self._preferences(items)
         found = [] if self.data.kind == "prompt" else figures.of_likelihood(items, self.models)
-        return found + figures.of_answers(items, self.models, self.data.own)
+        return found + figures.of_answers(items, self.models, self.data.further)
 
     def _preferences(self, items: Sequence[Item]) -> list[Figure]:
         assert self.data is not None
@@ -195,10 +195,15 @@ class _Evaluation:
 
     def _interrupted(self) -> None:
         self.sheet.close()
+        if not self.sheet.answered and not any(self.series.values()):
+            self.folder.discard()  # there is nothing in it that would be worth keeping
+            return
         self.folder.know(notes=tuple(self.notes))
         self.folder.interrupt()
 
     def _stopped(self) -> Stopped:
+        if not self.folder.path.exists():
+            return Stopped("cancelled before anything was measured")
         return Stopped(
             f"cancelled; what was measured is kept in {self.folder.path}",
             f"go on with: tuitune evaluate {self.request.subject} --resume",

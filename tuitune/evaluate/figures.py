@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,9 +12,6 @@ from tuitune.evaluate.scores import Series
 from tuitune.evaluate.statistics import Array, Sample
 from tuitune.run.evaluation import DATA, Better, Difference, Estimate, Item, Metric, Model
 from tuitune.stages.likeness import BLEU, EXACT, ORDER, ROUGES, bleu_counts
-
-if TYPE_CHECKING:
-    from tuitune.evaluate.own_metrics import OwnMetric
 
 TOKENWISE = ("loss", "perplexity", "accuracy")  # of no use between models with other tokens
 OF_ANSWERS = (EXACT, BLEU, *ROUGES, "cut_off")
@@ -129,15 +125,15 @@ def of_likelihood(items: Sequence[Item], models: Sequence[Model]) -> list[Figure
     return [figure for figure in figures.values() if figure.samples]
 
 
-def of_answers(items: Sequence[Item], models: Sequence[Model], own: Sequence[OwnMetric]) -> list[Figure]:
-    """Return how like the answers are to the data's, the user's own metrics, and how many answers were cut off."""
+def of_answers(items: Sequence[Item], models: Sequence[Model], own: Mapping[str, Better]) -> list[Figure]:
+    """Return how like the answers are to the data's, further scores by name, and how many answers were cut off."""
     together, each_row = f"sacrebleu, over all answers together; {_BOOTSTRAP}", f"rouge-score, F, mean; {_BOOTSTRAP}"
     figures = [
         Figure(DATA, EXACT, "exact match", "%", "more", f"share of rows; {_WILSON}"),
         Figure(DATA, BLEU, "BLEU-4", "%", "more", together),
         *(Figure(DATA, key, key.upper(), "%", "more", each_row) for key in ROUGES),
     ]
-    figures += [Figure(DATA, each.name, each.name, "", each.better, f"mean over rows; {_BOOTSTRAP}") for each in own]
+    figures += [Figure(DATA, name, name, "", better, f"mean over rows; {_BOOTSTRAP}") for name, better in own.items()]
     cut_off = Figure(DATA, "cut_off", "cut off", "%", "", f"share of answers that did not end by themselves; {_WILSON}")
     for model in models:
         answered = [item for item in items if item.answers.get(model.key) and item.answers[model.key].text is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from tuitune.evaluate.request import Request
 from tuitune.evaluate.scores import Series
 from tuitune.run.directory import slug
 from tuitune.run.evaluation import Data, Evaluation, Metric
-from tuitune.run.evaluations import REPORT, read, write
+from tuitune.run.evaluations import PREDICTIONS, REPORT, RESULTS, read, write
 from tuitune.run.files import PRIVATE_FILE, private_dir, write_all, write_atomic
 from tuitune.run.packing import pack, plain, record, restore
 
@@ -73,7 +74,7 @@ class Folder:
         now = self.now
         self.now = replace(
             now, data=data or now.data, metrics=now.metrics if metrics is None else metrics,
-            notes=now.notes if notes is None else notes, tasks=now.tasks if tasks is None else tasks,
+            notes=tuple(dict.fromkeys((*now.notes, *(notes or ())))), tasks=now.tasks if tasks is None else tasks,
         )  # fmt: skip
         self.write()
 
@@ -88,6 +89,13 @@ class Folder:
         self.write()
         write_atomic(self.path / REPORT, markdown(self.now).encode("utf-8", "backslashreplace"))
         return self.now
+
+    def discard(self) -> None:
+        """Remove what was made, where nothing came of it."""
+        for name in (RESULTS, PREDICTIONS):
+            (self.path / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
 
     def interrupt(self) -> None:
         """Write that it did not come to its end."""

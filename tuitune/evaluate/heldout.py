@@ -107,7 +107,7 @@ def read(choice: Choice, tokenizer: PreTrainedTokenizerBase, template: Template,
 
 
 def sampled(held: Held, choice: Choice, rows: int | None, seed: int) -> Held:
-    """Return at most `rows` of them (of rows that were learnt from: 200 unless asked), drawn with the seed, in order."""
+    """Return at most `rows` of them, drawn with the seed, in order; of rows that were learnt from 200 unless asked."""
     most = _ENOUGH if rows is None and choice.kind == "trained_on" else rows
     if most is None or most >= len(held.ids):
         return held

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tuitune.data.options import KINDS
-from tuitune.evaluate import answers, heldout, likelihood
+from tuitune.evaluate import answers, heldout, likelihood, rewards
 from tuitune.evaluate.texts import Written, written
-from tuitune.run.evaluation import DATA, Item, Reply
+from tuitune.run.evaluation import DATA, Better, Item, Reply
 from tuitune.stages.likeness import missing, one
 from tuitune.stages.preference import Preference
 from tuitune.stages.reference_sums import plain
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tuitune.evaluate.request import Request
     from tuitune.evaluate.scores import Around
     from tuitune.evaluate.sheet import Sheet
+    from tuitune.stages.online.rewards import Rewards
 
 Row = Callable[[str, str, str], None]
 _ANSWERED = ("answer", "prompt")  # kinds of rows whose prompts are put to the models
@@ -40,6 +41,7 @@ class HeldOut:
     texts: Mapping[str, Written] = field(default_factory=dict)
     languages: dict[str, str] = field(default_factory=dict)
     _read: dict[str, Held] = field(default_factory=dict)
+    _rewards: Rewards | None = None
     _longest: int = 0  # tokens of the data's longest answer, for the first tokenizer: one limit for all models
 
     @property
@@ -66,6 +68,8 @@ class HeldOut:
         ])  # fmt: skip
         self._say(len(self.held.ids) - len(asked))
         self._try_metrics(references)
+        if self.answered and self.kind == "prompt":
+            self._rewards = rewards.wanted(partner, self.around)
         return self.held
 
     def _text(self, name: str) -> str:
@@ -76,8 +80,8 @@ class HeldOut:
         if self.choice.why:
             note(f"{self.choice.why}{'; ' + self.choice.hint if self.choice.hint else ''}")
         if self.request.answers and not self.answered:
-            note(f"answers are not asked for: rows of stage {self.request.recipe.stage} are "
-                 f"{'texts without prompts' if kind == 'text' else 'judged by how likely their answers are'}")  # fmt: skip
+            what = "texts without prompts" if kind == "text" else "judged by how likely their answers are"
+            note(f"answers are not asked for: rows of stage {self.request.recipe.stage} are {what}")
         elif self.answered and unasked:
             note(f"{unasked} rows have no prompt before their answer and are not asked")
         if self.answered and kind == "answer":
@@ -178,17 +182,31 @@ class HeldOut:
         scores = one(said.text, reference) if self.kind == "answer" else {}
         self._add(partner, question.id, Reply(said.text, scores, said.tokens, said.ended))
 
-    def own_metrics(self, partner: Partner) -> None:
-        """Call the user's metrics on every answer of this model; anew after a resume, for they may have been mended."""
-        for done, item in enumerate(rows := self.sheet.items(DATA)):
-            reply = item.answers.get(partner.key)
-            if not self.own or reply is None or reply.text is None:
-                continue
+    # What is said of answers that are there: anew after a resume, for a function may have been mended
+
+    @property
+    def further(self) -> dict[str, Better]:
+        """The names of further scores of answers, and which way they are better."""
+        found: dict[str, Better] = {metric.name: metric.better for metric in self.own}
+        return found | dict.fromkeys(rewards.names_of(self._rewards) if self._rewards else (), "more")
+
+    def judge_answers(self, partner: Partner) -> None:
+        """Call the user's metrics and the recipe's rewards on every answer of this model."""
+        items = [item for item in self.sheet.items(DATA)
+                 if partner.key in item.answers and item.answers[partner.key].text is not None]  # fmt: skip
+        for done, item in enumerate(items if self.own else ()):
             self.around.check()
-            scores = {metric.name: metric(item.id, reply.text, item.prompt, item.reference, self._columns(item.id))
+            said = item.answers[partner.key].text or ""
+            scores = {metric.name: metric(item.id, said, item.prompt, item.reference, self._columns(item.id))
                       for metric in self.own}  # fmt: skip
             self.sheet.score(DATA, item.id, partner.key, scores)
-            self.around.progress(f"own metrics, {partner.key}", done + 1, len(rows))
+            self.around.progress(f"own metrics, {partner.key}", done + 1, len(items))
+        if self._rewards is not None and items:
+            self.around.progress(f"rewards, {partner.key}", 0, None)
+            assert self.held is not None
+            columns = {name: each.columns for name, each in zip(self.held.ids, self.held.examples, strict=True)}
+            for item, scores in zip(items, rewards.judged(self._rewards, items, columns, partner), strict=True):
+                self.sheet.score(DATA, item.id, partner.key, scores)
 
 
 def _questions(partner: Partner, held: Held) -> tuple[list[answers.Question], int]:

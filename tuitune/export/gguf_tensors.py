@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,12 +122,10 @@ def content(planned: Planned, weights: Weights, config: Mapping[str, Any]) -> Ar
 
 def bytes_of(planned: Planned) -> int:
     """Return how many bytes a tensor takes in the file, without its padding."""
-    import math
-
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
     block, size = GGML_QUANT_SIZES[GGMLQuantizationType[planned.kind]]
-    return math.prod(planned.shape) // block * size
+    return int(math.prod(planned.shape) // block * size)
 
 
 def _heads(source: str, config: Mapping[str, Any]) -> int | None:

@@ -123,7 +123,7 @@ class _Work:
         tokenizer, template = speech(self.folder, order.weights, self.note)
         settle_generation(model, template, tokenizer, order, self.note)
         dtype: Dtype = "float32" if order.form == "gguf" else order.dtype
-        ids = probe(tokenizer, model.get_input_embeddings().weight.shape[0])
+        ids = probe(tokenizer)
         whole = logits(model, ids)
         size = rounded(model, dtype)
         self.checks.append(hold(logits(model, ids), whole, _FORMAT, f"the model in {dtype}"))
@@ -175,10 +175,13 @@ class _Work:
             quantise(self.order, first, folder, texts, progress=self.progress, note=self.note)
         self._carry(first, folder, about.tokenizer)
         self.progress("check", 0, None)
-        found = logits(bits.read(self.order, folder, self.note), ids)
+        read = bits.read(self.order, folder, self.note)
+        found = logits(read, ids)
         if made is not None:
             self.checks.append(hold(found, made, bits.REREAD, "the quantised model in the files, read again,"))
         self.checks.append(hold(found, whole, bits.bound_of(asked), f"the {asked.words} model"))
+        if (worst := bits.matrices(read, first, asked)) is not None:
+            self.checks.append(worst)
 
     def _carry(self, first: Path, folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
         """Put what lies beside the weights into the folder of the quantised ones."""

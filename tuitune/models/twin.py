@@ -24,9 +24,7 @@ def twin(model: Any) -> Any:
             memo[id(parameter)] = _shared(parameter)
         memo.update({id(buffer): buffer for buffer in module.buffers(recurse=False)})
         memo.update({id(held): held for held in _quantised_state(module)})
-    made = copy.deepcopy(model, memo)
-    # deepcopy keeps what it copied alive in the memo; the memo goes with this call.
-    return made
+    return copy.deepcopy(model, memo)
 
 
 def _shared(parameter: nn.Parameter) -> nn.Parameter:

@@ -19,6 +19,7 @@ from tuitune.text import clean
 
 NAME = "remarks.json"
 MOST_NOTE = 4_000  # characters
+Change = Callable[["Remarks"], "Remarks"]
 _TAG = re.compile(r"\w[\w.+/:-]{0,39}")
 
 
@@ -71,7 +72,7 @@ def plain_tag(text: str) -> str:
     return tag
 
 
-def edit(run: RunDir, change: Callable[[Remarks], Remarks]) -> Remarks:
+def edit(run: RunDir, change: Change) -> Remarks:
     """Change what is said about a run and return it; two who do so at once lose nothing. Raises RunError."""
     try:
         with _alone(run):

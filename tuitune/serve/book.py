@@ -19,7 +19,7 @@ _SHOWN = 100  # requests at work
 class Entry:
     """One request. model and client: cleaned. status: of HTTP, 0 while it is answered, 499 when the client left."""
 
-    id: str
+    name: str
     kind: str
     model: str
     client: str
@@ -47,7 +47,7 @@ class Entry:
         """Return it for a file or a line of the log; tokens a second are counted from the first answer's beginning."""
         seconds = self.seconds if self.seconds is not None else time.monotonic() - self.clock
         return {
-            "id": self.id, "kind": self.kind, "model": self.model, "client": self.client, "state": self.state,
+            "id": self.name, "kind": self.kind, "model": self.model, "client": self.client, "state": self.state,
             "status": self.status, "prompt_tokens": self.prompt, "tokens": self.tokens, "begun": self.begun,
             "seconds": round(seconds, 3), "tokens_per_second": round(self._rate(seconds), 2),
         }  # fmt: skip
@@ -70,10 +70,12 @@ class Book:
         self.totals: Counter[str] = Counter()
         self.changes = 0
 
-    def begin(self, id: str, kind: str, model: str, client: str, prompt: int, tickets: Sequence[Ticket] = ()) -> Entry:
+    def begin(
+        self, name: str, kind: str, model: str, client: str, prompt: int, tickets: Sequence[Ticket] = ()
+    ) -> Entry:
         """Take note of a request that is answered from now on."""
-        entry = Entry(id, kind, clean_line(model)[:80], clean_line(client)[:60], prompt, tickets)
-        self._open[id] = entry
+        entry = Entry(name, kind, clean_line(model)[:80], clean_line(client)[:60], prompt, tickets)
+        self._open[name] = entry
         self.totals["requests"] += 1
         self.totals["prompt_tokens"] += prompt
         self.changes += 1
@@ -81,7 +83,7 @@ class Book:
 
     def end(self, entry: Entry, status: int) -> None:
         """Take note that a request is over."""
-        if self._open.pop(entry.id, None) is None:
+        if self._open.pop(entry.name, None) is None:
             return
         entry.status, entry.seconds = status, time.monotonic() - entry.clock
         self.totals["tokens"] += entry.tokens

@@ -41,6 +41,12 @@ class _Layer(DynamicLayer):
             self._held = held
         return held
 
+    def held(self) -> tuple[Tensor, Tensor]:
+        """Return keys and values."""
+        assert self.keys is not None
+        assert self.values is not None
+        return self.keys, self.values
+
     def hold(self, keys: Tensor, values: Tensor, width: int) -> None:
         """Take the first `width` columns of these in place of what there is; what follows is room."""
         self.dtype, self.device, self.is_initialized = keys.dtype, keys.device, True
@@ -48,10 +54,10 @@ class _Layer(DynamicLayer):
         self.keys, self.values = keys[:, :, :width], values[:, :, :width]
 
 
-def _wider(old: Tensor, like: Tensor, start: int, end: int) -> Tensor:
+def _wider(old: Tensor | None, like: Tensor, start: int, end: int) -> Tensor:
     rows, heads, _, size = like.shape
     made = like.new_empty((rows, heads, end + _ROOM, size))
-    if start:
+    if start and old is not None:
         made[:, :, :start] = old
     return made
 
@@ -90,7 +96,7 @@ class Columns(Cache):
         parts += [(other, range(len(other.lengths))) for other in joining]
         for number in range(len(parts[0][0].layers)):
             keys, values = (
-                _side_by_side([_part(each, number, which, chosen) for each, chosen in parts], width) for which in (0, 1)
+                _side_by_side([each.part(number, which, chosen) for each, chosen in parts], width) for which in (0, 1)
             )
             self._layer(number).hold(keys, values, width)
         self.lengths = [*lengths, *more]
@@ -101,20 +107,24 @@ class Columns(Cache):
         other.keep([], [self])
         return other
 
+    def bytes_per_token(self) -> int:
+        """Return what the keys and values of one token take in all layers."""
+        held = (tensor for number in range(len(self.layers)) for tensor in self._layer(number).held())
+        return sum(tensor[:1, :, :1].numel() * tensor.element_size() for tensor in held)
+
+    def part(self, number: int, which: int, rows: Sequence[int]) -> Tensor:
+        """Return keys (0) or values (1) of some rows in a layer."""
+        held = self._layer(number).held()[which]
+        if list(rows) == list(range(len(self.lengths))):
+            return held
+        return held[torch.tensor(list(rows), device=held.device)]
+
     def _layer(self, number: int) -> _Layer:
         while len(self.layers) <= number:
-            self.layers.append(_Layer())
+            self.layers.append(_Layer())  # type: ignore[no-untyped-call]
         layer = self.layers[number]
         assert isinstance(layer, _Layer)
         return layer
-
-
-def _part(columns: Columns, number: int, which: int, rows: Sequence[int]) -> Tensor:
-    layer = columns.layers[number]
-    held: Tensor = layer.keys if which == 0 else layer.values
-    if list(rows) == list(range(len(columns.lengths))):
-        return held
-    return held[torch.tensor(list(rows), device=held.device)]
 
 
 def _side_by_side(parts: Sequence[Tensor], width: int) -> Tensor:

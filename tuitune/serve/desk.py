@@ -150,7 +150,7 @@ class Desk:
             nonlocal start
             told = []
             for drawn in piece.drawn:
-                told.append(spelling.token(drawn.id, drawn.text, drawn.logprob, drawn.top, start=start))
+                told.append(spelling.token(drawn.id, drawn.logprob, drawn.top, start=start))
                 start += len(drawn.text)
             ticket.tokens += 1
             ticket.put(Piece(piece.text, tuple(told)))

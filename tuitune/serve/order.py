@@ -14,6 +14,7 @@ from tuitune.serve.refusal import Refusal
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from tuitune.data.conversation import Message
     from tuitune.data.templates import Template
     from tuitune.models.generate import Sampling
     from tuitune.serve.desk import Shared
@@ -26,7 +27,7 @@ _NUMBERS = itertools.count(1)
 class Token:
     """A token of an answer or of an echoed prompt, as `logprobs` tells of it.
 
-    data: its bytes, which may be a part of a character. logprob: natural logarithm, None for the first of a prompt.
+    text: as it is inside a text. data: its bytes, which may be a part of a character. logprob: natural logarithm, None for the first of a prompt.
     top: the likeliest tokens there, as text, bytes and logarithm. start: where its text begins in the answer.
     """
 
@@ -181,7 +182,7 @@ class Engine(Protocol):
         """Take answers that are asked for together. Raises Refusal where there is no room."""
         ...
 
-    async def scores(self, model: str, texts: Sequence[object], longest: int | None) -> list[float]:
+    async def scores(self, model: str, texts: Sequence[str | Sequence[Message]], longest: int | None) -> list[float]:
         """Return what texts or conversations are worth to a reward model. Raises Refusal."""
         ...
 

@@ -10,7 +10,7 @@ import torch
 from tuitune.models.drawing import Drawing
 from tuitune.models.streamed import Place, Streamer
 from tuitune.serve.columns import Columns
-from tuitune.serve.order import End, Piece, Ticket
+from tuitune.serve.order import End, Piece, Ticket, Token
 from tuitune.serve.reading import Forward, Reading
 from tuitune.serve.spelling import Spelling
 
@@ -74,11 +74,13 @@ class Row:
 
     def _show(self, new: str, places: Sequence[Place]) -> None:
         wanted = self.ticket.order.sampling.logprobs is not None
-        whole = self._streamer.text
-        told = [self._spelling.token(p.id, whole[p.start : p.end], *self._drawing.likely[p.index], start=self._before + p.start)
-                for p in places] if wanted else []  # fmt: skip
+        told = tuple(self._token(place) for place in places) if wanted else ()
         if new or told:
-            self.ticket.put(Piece(new, tuple(told)))
+            self.ticket.put(Piece(new, told))
+
+    def _token(self, place: Place) -> Token:
+        likely = self._drawing.likely[place.index]
+        return self._spelling.token(place.id, *likely, start=self._before + place.start)
 
 
 class Batch:

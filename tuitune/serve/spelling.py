@@ -28,14 +28,19 @@ def _byte_of() -> dict[str, int]:
 
 
 class Spelling:
-    """What the tokens of a tokenizer are called."""
+    """What the tokens of a tokenizer are called: by the text that they are inside a text, which keeps their blanks."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
+        self._before: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"][-1:]
+        self._skip = len(self._decoded(self._before))
 
     def text(self, token: int) -> str:
-        """Return a token alone as text; what is no whole character shows as a replacement character."""
-        text = self._tokenizer.decode([token], skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        """Return a token as text; what is no whole character shows as a replacement character."""
+        return self._decoded([*self._before, token])[self._skip :]
+
+    def _decoded(self, ids: Sequence[int]) -> str:
+        text = self._tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
         assert isinstance(text, str)
         return text
 
@@ -51,11 +56,11 @@ class Spelling:
             return bytes(table[each] for each in name)
         return text.encode("utf-8", "replace")
 
-    def token(self, token: int, text: str, logprob: float | None, top: Likely, *, start: int) -> Token:
-        """Return a token of a text, which shows there as `text`."""
-        alone = self.text(token)
+    def token(self, token: int, logprob: float | None, top: Likely, *, start: int) -> Token:
+        """Return a token whose text begins at `start`."""
+        text = self.text(token)
         likely = tuple((word := self.text(each), self.data(each, word), value) for each, value in top)
-        return Token(text or alone, self.data(token, alone), logprob, likely, start)
+        return Token(text, self.data(token, text), logprob, likely, start)
 
     def prompt(self, ids: Sequence[int], told: Sequence[tuple[float | None, Likely]]) -> tuple[str, tuple[Token, ...]]:
         """Return the text of a prompt, and its tokens as far as they are told of."""
@@ -66,7 +71,7 @@ class Spelling:
         streamer.end()
         text = streamer.text
         tokens = [
-            self.token(place.id, text[place.start : place.end], logprob, top, start=place.start)
+            self.token(place.id, logprob, top, start=place.start)
             for place, (logprob, top) in zip(places, told, strict=False)
         ]
         return text, tuple(tokens)

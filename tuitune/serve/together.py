@@ -39,11 +39,7 @@ def bytes_per_token(model: Any, forward: Forward) -> int:
     """Return what the keys and values of one token take."""
     reading = Reading([0])
     reading.read(forward, model, 1)
-    return sum(
-        tensor[:, :, :1].numel() * tensor.element_size()
-        for layer in reading.columns.layers
-        for tensor in (layer.keys, layer.values)
-    )
+    return reading.columns.bytes_per_token()
 
 
 def _texts(model: Any) -> list[list[int]]:

@@ -18,6 +18,7 @@ from tuitune.fit.models import resolve
 from tuitune.methods.adapters import CONFIG, load_adapter, merge
 from tuitune.methods.prompts import lays_before, padded
 from tuitune.models import paths, valued
+from tuitune.models.attention import register
 from tuitune.models.generate import in_evaluation
 from tuitune.models.load import load_tokenizer
 from tuitune.models.prepare import prepare
@@ -162,6 +163,7 @@ def path_of(model: Any, pad: int) -> ModelPath:
     """Return the way through a model that was loaded to be asked, with or without an adapter."""
     if lays_before(model):
         return padded(model, pad)
+    register()  # it may have been loaded with another attention
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     path, _ = paths.choose(base, longest=_ANY_LENGTH, pad=pad, dropout=False, autocast=None)
     return path

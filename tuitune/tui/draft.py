@@ -168,6 +168,10 @@ class Draft:
         path = resources.preset(name)
         self._begin(Base(preset=path.stem).read(read_text(path), path))
 
+    def begin(self, text: str, name: str) -> None:
+        """Go on with a text that lies nowhere yet, such as another run's recipe, under a name of its own."""
+        self._begin(Base(run=name).read(text, None))
+
     def save(self, path: Path | None = None, *, force: bool = False, make_folder: bool = False) -> Path:
         """Write the text to its file, or to another, and return that.
 

@@ -14,7 +14,7 @@ from tuitune.run.evaluation import DATA, Difference, Estimate, Evaluation, Item,
 from tuitune.tui.subjects import run_of
 
 _SEED = 0
-_CORRECT = ("correct", "accuracy", "acc", "exact_match")  # scores of a question, the first one there is
+_CORRECT = ("right", "correct", "accuracy", "acc", "exact_match")  # scores of a question, the first one there is
 _KEPT = 60  # evaluations of a run that can be looked at again
 
 

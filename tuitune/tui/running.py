@@ -10,6 +10,7 @@ from tuitune.face import words
 from tuitune.run import RunDir, RunSummary, index, summary
 from tuitune.run.inbox import Command, Continue, Pause, Save, SetLearningRate, Stop, StopNow
 from tuitune.tui.asking import Ask, Choice, Picker, PickItem, TextAsk
+from tuitune.tui.jobs import at_work
 from tuitune.tui.leave import Leave
 from tuitune.tui.runview import RunView
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _RESUMABLE = ("stopped", "crashed", "failed", "created")
 _LISTED = 60
+_NAMED = 3  # commands at work that are named when the app ends
 
 
 class RunActions:
@@ -202,6 +204,7 @@ class RunActions:
         lines: tuple[str, ...] = ()
         if control.live and run is not None:
             lines = (f"{run.name} trains on", f"come back: tuitune attach {words.called(run)}")
+        lines += _working_on()
         host = control.host if control.working else None
         self._app.leave(Leave(kind=kind, run=run, host=host, words=lines))  # type: ignore[arg-type]
 
@@ -219,7 +222,7 @@ class RunActions:
             Choice("s", "Stop and save", "then the app ends", "stop"),
             Choice("esc", "Cancel", "stay here", None),
         ]
-        facts = [_progress(view), "Detached, the run goes on without a terminal and loses nothing."]
+        facts = [_progress(view), "Detached, the run goes on without a terminal and loses nothing.", *_working_on()]
 
         def chosen(answer: str | None) -> None:
             if answer == "detach":
@@ -246,6 +249,15 @@ class RunActions:
             Choice("esc", "Stay here", "runs get processes of their own", None),
         ]
         self._app.push_screen(Ask("The GPU failed in this process", facts, choices), chosen)
+
+
+def _working_on() -> tuple[str, ...]:
+    """Return in words which commands that were begun in the app go on without it."""
+    found = [job.title for job in at_work()]
+    if not found:
+        return ()
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return (f"{', '.join(found[:_NAMED])}{more} {'goes' if len(found) == 1 else 'go'} on; tuitune shows it again",)
 
 
 def _progress(view: RunView) -> str:

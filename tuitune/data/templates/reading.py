@@ -78,7 +78,7 @@ def kept_ids(form: tools.ToolFormat | None, tokenizer: PreTrainedTokenizerBase) 
     written = calling.head + calling.each + calling.foot if calling is not None else ""
     marks = {word for pair in WORDS for word in pair}
     special = zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True)
-    return frozenset(id for token, id in special if str(token) in marks or (str(token) and str(token) in written))
+    return frozenset(each for token, each in special if str(token) in marks or (str(token) and str(token) in written))
 
 
 def opened(prompt_ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> str:

@@ -15,6 +15,7 @@ from tuitune.run.files import private_dir, write_atomic
 from tuitune.run.packing import pack, record, restore
 
 Answers = Literal["likeliest", "drawn", "none"]
+_SAMPLED = ("temperature=", "top_p=", "top_k=")
 ANSWERS: tuple[Answers, ...] = ("likeliest", "drawn", "none")
 
 
@@ -41,6 +42,8 @@ class Asked:
         words += ["--data", self.data] if self.data else []
         words += ["--rows", str(self.rows)] if self.rows is not None else []
         words += {"likeliest": [], "drawn": ["--sample"], "none": ["--no-answers"]}[self.answers]
+        if self.answers == "drawn" and any(word.startswith(_SAMPLED) for word in settings):
+            words.append("do_sample=true")  # the recipe of the run may say otherwise, and those would mean nothing
         return words + [word for path in self.metrics for word in ("--metric", path)]
 
 

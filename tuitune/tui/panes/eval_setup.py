@@ -94,8 +94,13 @@ The rows of a multiple-choice benchmark are named in the settings: `task`, such 
     def know(self, values: Mapping[str, object]) -> None:
         """Take notice of the recipe that the subject was trained by, raw."""
         held = values.get("val_size") or values.get("eval_dataset")
-        self._own_rows = "what the run held back" if held else "what it was trained on" if values else "none yet"
+        self._own_rows = "what the run held back" if held else "what it was trained on" if values else "no data named"
         self.redraw()
+
+    @property
+    def _rows_of(self) -> str:
+        """Which rows are measured where none are named; a benchmark is asked alone."""
+        return "the benchmark alone" if any(word.startswith("task=") for word in self.settings()) else self._own_rows
 
     def ask(self, asked: Asked) -> None:
         """Ask for something else, and remember it."""
@@ -118,7 +123,7 @@ The rows of a multiple-choice benchmark are named in the settings: `task`, such 
         lines.append(Line("base", "against", "its base" if asked.base else "no base"))
         lines += [Line("other", "and", named(each), value=each) for each in asked.others]
         lines.append(Line("add", "", "+ another model"))
-        lines.append(Line("data", "rows of", clean_line(Path(asked.data).name or asked.data or self._own_rows)))
+        lines.append(Line("data", "rows of", clean_line(Path(asked.data).name or asked.data or self._rows_of)))
         lines.append(Line("rows", "at most", "all" if asked.rows is None else f"{asked.rows:,}", "rows"))
         lines.append(Line("answers", "answers", _WORDS[asked.answers], _NOTES[asked.answers]))
         lines += [Line("metric", "measured by", clean_line(Path(each).name), value=each) for each in asked.metrics]

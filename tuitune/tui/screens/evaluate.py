@@ -35,12 +35,13 @@ _BROWSED = ("predictions", "answers")  # panes that have the middle widths to th
 _SECTIONS = (
     ("Benchmarks", ("task", "task_dir", "n_shot", "lang", "batch_size")),
     ("Answers", ("max_new_tokens", "temperature", "top_p", "top_k", "repetition_penalty")),
-    ("Rows and device", ("cutoff_len", "infer_dtype", "device")),
+    ("Rows and device", ("cutoff_len", "tokens_per_batch", "device")),
 )
 _IDLE = "s starts; what runs goes on without this screen, and shows here"
 _KEYS = (
     ("s", "start", "Start", "evaluate.start", "evaluate what is asked for"),
     ("w", "whom", "Which model", "evaluate.whom", "choose the run, checkpoint or adapter"),
+    ("r", "resume", "Go on", "evaluate.resume", "go on with the evaluation that was interrupted"),
     ("x", "cancel", "Cancel", "evaluate.cancel", "end the evaluation in progress; asks"),
     ("e", "earlier", "Earlier ones", "evaluate.earlier", "choose among the evaluations of this model"),
     ("n", "next(1)", "Next row", "evaluate.next", "the next row of the list"),

@@ -47,12 +47,24 @@ class EvaluateActions:
             screen.action_pane("options")
             screen.query_one("OptionsPane").go_to(wrong.key)  # type: ignore[attr-defined]
             return
+        self._begin(subject, asked.argv(subject, settings))
+
+    def _begin(self, subject: str, argv: list[str]) -> None:
+        screen = self._screen
         if any(job.argv[1:2] == (subject,) for job in screen.query_one(JobsPane).running):
             screen.app.say(f"{named(subject)} is being evaluated already; x cancels that", "warning")
             return
-        screen.query_one(JobsPane).begin("evaluate", f"evaluate {named(subject)}", asked.argv(subject, settings))
+        screen.query_one(JobsPane).begin("evaluate", f"evaluate {named(subject)}", argv)
         if screen.narrow:
             screen.action_pane("jobs")
+
+    def action_resume(self) -> None:
+        """Go on with the newest evaluation of the subject that was interrupted, as it was asked for then."""
+        screen = self._screen
+        if screen.subject is None or screen.found is None or screen.found.evaluation.status != "interrupted":
+            screen.app.say("the evaluation that is shown was not interrupted; e chooses another one")
+            return
+        self._begin(screen.subject, ["evaluate", screen.found.evaluation.subject, "--resume"])
 
     def action_whom(self) -> None:
         """Choose the subject."""

@@ -24,7 +24,7 @@ _ROWS_EVERY = 2.0  # seconds between two looks at the rows of an evaluation in p
 _TRAIN = "Train something on the Workbench (esc), or choose a model or an adapter with w."
 _START = (
     "s measures it and its base on the same rows: loss and perplexity, then answers by BLEU, ROUGE and exact match, "
-    "each with an interval of 95 %. Name a benchmark in the settings (2) to ask that too."
+    "each with an interval of 95 %. Where the settings (2) name a benchmark, that is asked instead."
 )
 
 

@@ -1,0 +1,145 @@
+"""Two partners at one prompt: both answer what is asked, one after the other, with the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import ClassVar
+
+from tuitune.chat.base import Answer, Chat, Options
+from tuitune.chat.compare import NAMES, Comparison, common_words, seeded
+from tuitune.chat.thinking import split
+from tuitune.cli import report
+from tuitune.cli.console import say, screen
+from tuitune.cli.prompting import Prompting, listed, number_of
+from tuitune.cli.replies import answer, folded, printed, tell
+from tuitune.errors import TuiTuneError, UsageError
+from tuitune.run import places
+from tuitune.run.streams import guard
+
+
+class Comparing(Prompting):
+    """A conversation with two partners; each has its own history."""
+
+    commands: ClassVar = {
+        "/again": ("[N]", "both answer again, the last question or that before turn N"),
+        "/edit": ("N TEXT", "change question N for both; what followed it goes"),
+        "/turns": ("", "list the turns of both with their numbers"),
+        "/undo": ("", "bring back what /again, /edit or /clear took away"),
+        "/system": ("TEXT", "tell both how to behave; without TEXT as they do by themselves"),
+        "/tools": ("FILE", "functions that they may call, a JSON list; none: no more"),
+        "/set": ("NAME VALUE", "how replies are drawn; seed: the same numbers every time"),
+        "/clear": ("", "forget the conversation so far"),
+        "/save": ("PATH", "write both conversations as one JSON file"),
+    }
+
+    def __init__(self, partners: Sequence[Chat], talk: Comparison, options: Options) -> None:
+        super().__init__(options)
+        self._partners, self._talk = partners, talk
+        for side, partner in zip(talk.sides, partners, strict=True):
+            side.ask_of(partner.title)
+
+    @property
+    def title(self) -> str:
+        """Who is talked to."""
+        return " | ".join(partner.title for partner in self._partners)
+
+    @property
+    def mark(self) -> str:
+        """What stands before a line."""
+        return "result> " if any(side.waits_for_tools for side in self._talk.sides) else "> "
+
+    def said(self, line: str) -> None:
+        """Ask, and print both answers."""
+        self.answers(self._talk.ask(line))
+
+    def answers(self, which: Sequence[int]) -> list[Answer]:
+        """Let these sides answer in turn; a side that fails does not cost the other. Raises the last failure."""
+        sampling = seeded(self.options)
+        done: list[Answer] = []
+        failure: TuiTuneError | None = None
+        for place in which:
+            say(screen(), f"[{NAMES[place]}: {self._partners[place].title}]", "bold")
+            try:
+                done.append(self._answer(place, sampling))
+            except TuiTuneError as error:
+                if failure is not None:
+                    report.failure(failure)
+                failure = error
+        if len(done) == len(NAMES):
+            say(screen(), _difference(*done), "dim")
+        if failure is not None:
+            raise failure
+        return done
+
+    def _answer(self, place: int, sampling: Options) -> Answer:
+        side = self._talk.sides[place]
+        with (
+            guard(places.home() / "chat.log") as real,
+            printed(real.out, real.err) as out,
+            folded(out) if self.asks else nullcontext(out) as pieces,
+        ):
+            done = answer(self._partners[place], side, sampling, pieces)
+        tell(done, counts=True)
+        if side.warning is not None:
+            report.failure(side.warning)
+            side.warning = None
+        return done
+
+    # -- commands ------------------------------------------------------------------------------------------------
+
+    def do_again(self, rest: str) -> None:
+        """Answer a question again."""
+        left = self._talk.sides[0]
+        place, _ = number_of(rest, left)
+        which = self._talk.again(0, len(left.turns) - 1 if place is None else place)
+        if not which:
+            raise UsageError("there is no question yet", "ask one first")
+        self.answers(which)
+
+    def do_edit(self, rest: str) -> None:
+        """Change a question."""
+        place, text = number_of(rest, self._talk.sides[0])
+        if place is None or not text:
+            raise UsageError("/edit takes the number of a question and its new text", "/turns lists them")
+        self.answers(self._talk.rewrite(0, place, text))
+
+    def do_turns(self, rest: str) -> None:
+        """List the turns."""
+        for name, side in zip(NAMES, self._talk.sides, strict=True):
+            say(screen(), f"[{name}]", "bold")
+            listed(side)
+
+    def do_undo(self, rest: str) -> None:
+        """Bring turns back."""
+        if not self._talk.undo():
+            raise UsageError("nothing was taken away", "")
+        self.do_turns("")
+
+    def do_system(self, rest: str) -> None:
+        """Set the system message."""
+        self._talk.instruct(rest or None)
+
+    def do_tools(self, rest: str) -> None:
+        """Set the tools."""
+        self._talk.offer(self.tools_of(rest))
+
+    def do_clear(self, rest: str) -> None:
+        """Forget the turns."""
+        self._talk.clear()
+
+    def do_save(self, rest: str) -> None:
+        """Write both conversations."""
+        if not rest:
+            raise UsageError("/save takes the name of a file", "such as compared.json")
+        self._talk.save(Path(rest).expanduser())
+        say(screen(), f"written to {rest}")
+
+
+def _difference(left: Answer, right: Answer) -> str:
+    texts = [split(each.text)[1] for each in (left, right)]
+    common = common_words(*texts)
+    if texts[0].split() == texts[1].split():
+        return "both say the same"
+    return f"they differ from word {common + 1} on" if common else "they differ from the first word on"

@@ -1,0 +1,151 @@
+"""Lines at a prompt: what is said, on several where one ends in a backslash, and words that begin with a slash."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from tuitune.chat.base import Options
+from tuitune.chat.kept import Kept
+from tuitune.chat.tools import names, read_file, shown
+from tuitune.chat.tools import parts as calls_in
+from tuitune.cli import report
+from tuitune.cli.console import say, screen
+from tuitune.errors import TuiTuneError, UsageError
+from tuitune.run.inbox import OPTIONS, check_option
+from tuitune.text import clean_line
+
+_WIDTH = 60  # characters of a turn in a list
+_MARGIN = 17
+
+
+class Prompting:
+    """Reads lines until it is enough; subclasses say what a line does, and add commands to `commands`."""
+
+    commands: ClassVar[Mapping[str, tuple[str, str]]] = {}  # word: what follows it, what it does
+
+    def __init__(self, options: Options) -> None:
+        self.options = dict(options)
+        self.asks = sys.stdin.isatty()
+        self.failed = False
+
+    def run(self) -> int:
+        """Talk until the end of input; return 1 when something failed and nobody sat there to see it."""
+        if self.asks:
+            with contextlib.suppress(ImportError):
+                import readline  # noqa: F401  # gives `input` its line editing and history
+
+            say(screen(), f"{self.title}; /help tells what else there is", "bold")
+        while (line := self._lines()) is not None:
+            word, _, rest = line.partition(" ")
+            if word in ("/quit", "/exit"):
+                break
+            if line:
+                self._take(line, word, rest.strip())
+        return 1 if self.failed and not self.asks else 0
+
+    @property
+    def title(self) -> str:
+        """Who is talked to."""
+        raise NotImplementedError
+
+    @property
+    def mark(self) -> str:
+        """What stands before a line that is asked for."""
+        return "> "
+
+    def said(self, line: str) -> None:
+        """Take what the user says. Raises TuiTuneError."""
+        raise NotImplementedError
+
+    def _take(self, line: str, word: str, rest: str) -> None:
+        """Do what a line says; an error is told, and the conversation goes on."""
+        try:
+            if line.startswith("/"):
+                self._command(word, rest)
+            else:
+                self.said(line)
+        except TuiTuneError as error:
+            self.failed = True
+            report.failure(error)
+
+    def _command(self, word: str, rest: str) -> None:
+        name = word.removeprefix("/")
+        if word not in self.commands:
+            for known, (more, does) in {**self.commands, "/quit": ("", "end, as ctrl+d does")}.items():
+                print(f"{f'{known} {more}':<{_MARGIN}}{does}")
+            print(f"{'ctrl+c':<{_MARGIN}}end the reply that is being written")
+            print(f"{'... ' + chr(92):<{_MARGIN}}a backslash at the end of a line: it goes on in the next")
+            return
+        getattr(self, f"do_{name}")(rest)
+
+    def _lines(self) -> str | None:
+        lines: list[str] = []
+        while (line := self._line("... " if lines else self.mark)) is not None:
+            if not line.endswith("\\"):
+                return "\n".join([*lines, line]).strip()
+            lines.append(line[:-1])
+        return "\n".join(lines).strip() if lines else None
+
+    def _line(self, mark: str) -> str | None:
+        try:
+            return input(mark if self.asks else "").rstrip()
+        except EOFError:
+            if self.asks:
+                print()
+            return None
+        except KeyboardInterrupt:
+            # Meant for a reply that has just ended: it must not cost the conversation.
+            if not self.asks:
+                raise
+            print("\n(ctrl+d ends)")
+            return ""
+
+    # -- what every conversation has -----------------------------------------------------------------------------
+
+    def do_set(self, rest: str) -> None:
+        """Set how replies are drawn, or show it."""
+        name, _, text = rest.partition(" ")
+        if not name:
+            print("  ".join(f"{key}={value}" for key, value in self.options.items()) or "as the model was trained")
+            return
+        if name not in OPTIONS:
+            raise UsageError(f"there is no {name!r:.40} to set", f"there are {', '.join(OPTIONS)}")
+        try:
+            value = OPTIONS[name][0](text)
+        except ValueError as error:
+            raise UsageError(f"{name} cannot be {text!r:.40}", f"it must be {OPTIONS[name][1]}") from error
+        check_option(name, value)
+        self.options[name] = value
+
+    @staticmethod
+    def tools_of(rest: str) -> str:
+        """Return the tools in a file, "" for none, and say which they are."""
+        tools = "" if rest in ("", "none") else read_file(Path(rest).expanduser())
+        say(screen(), f"tools: {', '.join(names(tools)) or 'none'}", "dim")
+        return tools
+
+
+def number_of(rest: str, talk: Kept) -> tuple[int | None, str]:
+    """Return the place of the turn whose number `rest` begins with, None for none, and the rest. Raises UsageError."""
+    word, _, more = rest.partition(" ")
+    if not word.isdecimal():
+        return None, rest
+    place = int(word) - 1
+    if not 0 <= place < len(talk.turns):
+        raise UsageError(f"there is no turn {word}", "/turns lists them with their numbers")
+    return place, more.strip()
+
+
+def listed(talk: Kept) -> None:
+    """Print the turns, a line each, with numbers."""
+    for number, turn in enumerate(talk.turns, 1):
+        text = turn.content
+        if turn.role == "function":
+            said, calls = calls_in(text)
+            text = " ".join([said, *map(shown, calls)])
+        line = clean_line(text)
+        print(f"{number:>3} {clean_line(turn.by) or turn.role}: {line[:_WIDTH]}{'…' if len(line) > _WIDTH else ''}")

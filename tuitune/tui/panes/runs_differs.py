@@ -1,0 +1,182 @@
+"""The Differs pane: what differs between the recipes of runs, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.events import MouseScrollDown, MouseScrollUp
+
+from tuitune.face.difference import Differences, Differing
+from tuitune.face.runs import best_evaluation, key_figure
+from tuitune.run.shelf import Entry
+from tuitune.text import clean_line
+from tuitune.tui.kit.pane import DrawnPane
+from tuitune.tui.kit.rows import R, Row, cells, cut
+from tuitune.tui.kit.units import amount, binary, fixed, lasting
+from tuitune.tui.kit.wrapping import wrapped
+from tuitune.tui.panes.runs_columns import COLOURS, LETTERS, placed, short
+
+_LEAST = 8  # cells of a column of values
+_KEYS = (
+    ("up,k", "scroll(-1)", "Up", "differs.up", "a line up"),
+    ("down,j", "scroll(1)", "Down", "differs.down", "a line down"),
+    ("pageup", "scroll(-12)", "Page up", "differs.pageup", "a page up"),
+    ("pagedown,space", "scroll(12)", "Page down", "differs.pagedown", "a page down"),
+)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Runs beside each other: their entries, their numbers among the marked ones, what differs between them."""
+
+    entries: tuple[Entry, ...]
+    numbers: tuple[int, ...]
+    found: Differences
+
+
+class DiffersPane(DrawnPane):
+    """Keys that differ, a column for each run."""
+
+    label = "What differs"
+    digit = "3"
+    HELP = """
+# What differs
+
+The keys in which the recipes of the marked runs differ, or of one marked run and the one under the cursor; one column
+for each. Bold: asked for in the recipe; plain: a default, or what the run chose by itself. Above: what came of it.
+"""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(key, action, description, show=False, id=name, tooltip=tooltip)
+        for key, action, description, name, tooltip in _KEYS
+    ]
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self._compared: Compared | None = None
+        self._top = 0
+
+    def show(self, compared: Compared | None) -> None:
+        """Show what differs, or how to have something compared."""
+        if compared != self._compared:
+            self._compared, self._top = compared, 0
+            self.redraw()
+
+    @property
+    def meta(self) -> Row:
+        """How many keys differ."""
+        found = self._compared
+        return R("quiet", f"{len(found.found.keys)} keys, {found.found.same} the same") if found is not None else []
+
+    def body(self, width: int, height: int) -> list[Row]:
+        """Return names, figures, keys."""
+        found = self._compared
+        if found is None:
+            return [R("quiet", line) for line in wrapped(_HOW, width)]
+        table = _Table(found, width)
+        head = [*table.names(), table.letters()]
+        rows = [*table.figures(), [], *table.keys(), *table.notes()]
+        room = max(1, height - len(head))
+        self._top = max(0, min(self._top, len(rows) - room))
+        seen = rows[self._top : self._top + room]
+        if self._top + room < len(rows) and seen:
+            seen[-1] = R("faint", f"{len(rows) - self._top - room + 1} more below")
+        return [*head, *seen]
+
+    def action_scroll(self, by: int) -> None:
+        """Go up or down."""
+        self._top = max(0, self._top + by)
+        self.redraw()
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        """Go down."""
+        event.stop()
+        self.action_scroll(1)
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        """Go up."""
+        event.stop()
+        self.action_scroll(-1)
+
+
+_HOW = "space marks runs in the list; with two or more, the keys in which their recipes differ stand here, side by side"
+
+
+class _Table:
+    """The rows of a comparison in so many cells; runs that find no column are left out and named."""
+
+    def __init__(self, compared: Compared, width: int) -> None:
+        self._all, self._found, self.width = compared, compared.found, width
+        longest = max((cells(key.key) for key in self._found.keys), default=12)
+        self.name = min(longest, max(12, width // 3))
+        self.columns = max(1, min(len(compared.entries), (width - self.name) // (_LEAST + 1)))
+        self.size = max(_LEAST, (width - self.name) // self.columns - 1)
+
+    def names(self) -> list[Row]:
+        """Return the runs with their letters."""
+        pairs = list(zip(self._all.entries, self._all.numbers, strict=True))
+        rows = [R(f"{COLOURS[n]} b", f"{LETTERS[n]} ", "ink", cut(short(entry.run.name), self.width - 2))
+                for entry, n in pairs[: self.columns]]  # fmt: skip
+        left = len(pairs) - self.columns
+        return [*rows, *([R("faint", f"{left} more have no room here")] if left else [])]
+
+    def letters(self) -> Row:
+        """Return the heads of the columns."""
+        return self._row("", [(LETTERS[n], f"{COLOURS[n]} b") for n in self._all.numbers])
+
+    def _row(self, name: str, values: Sequence[tuple[str, str]]) -> Row:
+        row = placed(R("quiet", name), self.name, right=False)
+        for text, role in values[: self.columns]:
+            row += [(" ", "ink"), *placed(R(role, text), self.size, right=False)]
+        return row
+
+    def figures(self) -> list[Row]:
+        """Return what came of the runs; the best one of each row stands out."""
+        rows = []
+        for name, values, better in _figures(self._all.entries):
+            known = [value for value in values if value is not None]
+            if not known:
+                continue
+            best = better(known) if better is not None and len(set(known)) > 1 else None
+            shown = [("" if value is None else _FORMS[name](value), "ink" if value != best else "strong b")
+                     for value in values]  # fmt: skip
+            rows.append(self._row(name, shown))
+        return rows
+
+    def keys(self) -> list[Row]:
+        """Return the keys that differ: those that were asked for, then defaults, then what the runs chose."""
+        rows = [self._key(each) for each in self._found.keys if not each.plan]
+        plan = [self._key(each) for each in self._found.keys if each.plan]
+        rows = rows or [R("quiet", "the recipes are the same")]
+        return [*rows, [], R("faint", "chosen by the runs themselves"), *plan] if plan else rows
+
+    def _key(self, each: Differing) -> Row:
+        pairs = zip(each.values, each.asked, strict=True)
+        return self._row(
+            each.key, [(clean_line(value) or "·", "strong b" if asked else "ink") for value, asked in pairs]
+        )
+
+    def notes(self) -> list[Row]:
+        """Return what could not be compared."""
+        return [R("warn", line) for note in self._found.notes for line in wrapped(clean_line(note), self.width)]
+
+
+Best = Callable[[Sequence[float]], float]
+_FORMS: Mapping[str, Callable[[float], str]] = {
+    "last": fixed, "best eval": fixed, "tokens": amount, "duration": lasting, "tok/s": lambda value: f"{value:,.0f}",
+    "peak": binary,
+}  # fmt: skip
+
+
+def _figures(entries: Sequence[Entry]) -> Iterator[tuple[str, list[float | None], Best | None]]:
+    main = {key_figure(entry)[0] for entry in entries}
+    least: Best | None = min if main == {"loss"} else max if len(main) == 1 else None
+    best = [best_evaluation(entry) for entry in entries]
+    yield "last", [key_figure(entry)[1] for entry in entries], least
+    yield "best eval", [each[0] if each is not None else None for each in best], least
+    yield "tokens", [entry.facts.tokens or None for entry in entries], None
+    yield "duration", [entry.facts.lasted or None for entry in entries], None
+    yield "tok/s", [entry.facts.speed or None for entry in entries], max
+    yield "peak", [entry.facts.memory for entry in entries], min
