@@ -1,3 +1,5 @@
+"""`tuitune export`: what may be named, what is written, what is refused."""
+
 from __future__ import annotations
 
 import json
@@ -7,8 +9,22 @@ import pytest
 
 from tests.cli.conftest import Call
 from tests.engine.given import start
+from tuitune.cli.main import main
 from tuitune.engine.run import run
 from tuitune.run.directory import RunDir
+
+
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture[str]) -> Call:
+    """Run a command that keeps libraries off the descriptors: they are read here."""
+
+    def work(*arguments: str) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = main(arguments)
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return work
 
 
 @pytest.fixture
@@ -23,13 +39,16 @@ def test_a_run_an_adapter_and_a_checkpoint_become_models(trained: RunDir, root: 
     code, out, _ = call("export", str(trained.path), "a")
     assert code == 0
     assert out.startswith(f"{root / 'a'}: ")
-    assert "in bfloat16, logits within" in " ".join(out.split())
+    said = " ".join(out.split())
+    assert "safetensors, bfloat16 checked: merged and read again it answers alike, logits within" in said
+    assert f"tuitune chat --model {root / 'a'}" in said
     assert call("export", str(trained.final), "b", "--dtype", "float32")[0] == 0
     assert call("export", str(trained.path / "checkpoint-2"), "c", "--json")[0] == 0
     alone = root / "alone"
     trained.final.rename(alone)
     code, out, _ = call("export", str(alone), "d", "--model", str(root / "tiny"), "--json")
-    done = json.loads(out)
+    done = json.loads(out.splitlines()[-1])
+    assert done["kind"] == "result"
     assert (code, done["dtype"], done["path"]) == (0, "bfloat16", str(root / "d"))
     assert done["difference"] < 1e-4
     for name in "abcd":
@@ -46,7 +65,59 @@ def test_what_is_in_the_way_or_no_run_is_refused(trained: RunDir, root: Path, ca
     code, _, err = call("export", "nosuchrun", "out")
     assert code == 2
     assert "nosuchrun" in err
-    code, _, err = call("export", str(root / "tiny"), "out")
-    assert code == 1
-    assert "no adapter" in err
     assert not (root / "out").exists()
+
+
+def test_a_recipe_of_llamafactory_is_all_that_is_needed(trained: RunDir, root: Path, call: Call) -> None:
+    text = (
+        "### model\nmodel_name_or_path: ./tiny\nadapter_name_or_path: ./run\ntemplate: chatml\n"
+        "trust_remote_code: false\n### export\nexport_dir: out/merged\nexport_size: 5\nexport_device: cpu\n"
+        "export_legacy_format: true\n"
+    )
+    (root / "merge.yaml").write_text(text)
+    code, _, err = call("export", "merge.yaml", "infer_dtype=float32")
+    assert code == 0
+    assert "pickled files can run code" in " ".join(err.split())
+    assert "tuitune serve" not in err  # infer_dtype is read here too
+    told = json.loads((root / "out" / "merged" / "export.json").read_text())
+    assert (told["number"], told["template"]) == ("float32", "chatml")
+    assert [each["name"] for each in told["adapters"]] == ["run/final"]
+    assert str(root) not in (root / "out" / "merged" / "export.json").read_text()
+
+
+def test_a_dry_run_writes_nothing_and_says_what_it_would(trained: RunDir, root: Path, call: Call) -> None:
+    before = sorted(path.name for path in root.iterdir())
+    code, out, _ = call("export", str(trained.path), "a", "--dry-run", "--gguf", "Q8_0", "--json")
+    told = json.loads(out.splitlines()[-1])
+    assert (code, told["dry_run"], told["problems"]) == (0, True, [])
+    assert told["files"][0][0] == "a-Q8_0.gguf"
+    assert told["size"] < told["disk"] < told["memory"]
+    code, out, _ = call("export", str(trained.path), "run", "--dry-run")
+    assert code == 0
+    assert "it would be refused: " in out
+    assert sorted(path.name for path in root.iterdir() if path.name != "home") == before
+
+
+def test_words_that_contradict_each_other_are_refused(trained: RunDir, root: Path, call: Call) -> None:
+    for words, said in {
+        ("a", "b"): "neither OUT",
+        (): "no folder is named",
+        ("a", "export_dtype=float32", "--dtype", "float16"): "given twice",
+        ("a", "--bits", "3"): "so many bits",
+        ("a", "--weights", "0.5,0.5"): "must have one number for each adapter",
+        ("a", "export_quantization_bit=4"): "need texts to calibrate on",
+        ("a", "export_dytpe=float32"): "export_dtype",
+    }.items():
+        code, out, err = call("export", str(trained.path), *words)
+        assert (code, out) == (2, ""), words
+        assert said in " ".join(err.split()), words
+    assert not (root / "a").exists()
+
+
+def test_shares_of_several_adapters_come_from_options(trained: RunDir, root: Path, call: Call) -> None:
+    words = ("export", str(trained.path), "a", "--with", str(trained.path / "checkpoint-2"), "--weights", "0.5,0.5")
+    assert call(*words, "--dtype", "float32", "export_model_card=false")[0] == 0
+    told = json.loads((root / "a" / "export.json").read_text())
+    assert [(each["name"], each["weight"]) for each in told["adapters"]] == [
+        ("run/final", 0.5), ("run/checkpoint-2", 0.5),
+    ]  # fmt: skip

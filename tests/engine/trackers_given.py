@@ -96,8 +96,9 @@ def began(attempt: int, step: int = 0) -> events.RunStarted:
 
 
 def logged(*steps: int) -> list[events.Event]:
-    """Steps are logged; the loss is the step's tenth."""
-    return [events.StepLogged(step, loss=step / 10, learning_rate=1e-3, metrics={"kl": 0.5}) for step in steps]
+    """Steps are logged; the loss is the step's tenth, and two figures are no numbers."""
+    strange = {"grad_norm": float("inf"), "metrics": {"kl": float("nan")}}
+    return [events.StepLogged(step, loss=step / 10, learning_rate=1e-3, **strange) for step in steps]
 
 
 def report(run: RunDir, name: str, attempt: int) -> int:
@@ -105,6 +106,7 @@ def report(run: RunDir, name: str, attempt: int) -> int:
     command = [sys.executable, "-P", "-m", "tuitune.engine.trackers", str(run.path), name, str(attempt), "1"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=240)
     assert done.returncode == 0, done.stderr.decode()
+    assert b"trouble" not in done.stdout, done.stdout
     return done.returncode
 
 

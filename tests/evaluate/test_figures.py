@@ -13,7 +13,7 @@ from sacrebleu.metrics.bleu import BLEU as Bleu
 
 from tuitune.evaluate import figures, report, statistics
 from tuitune.evaluate.scores import Series
-from tuitune.run.evaluation import DATA, Data, Evaluation, Item, Model, Reply
+from tuitune.run.evaluation import DATA, Data, Estimate, Evaluation, Item, Model, Reply
 from tuitune.stages import likeness
 
 ENGLISH = [
@@ -74,16 +74,19 @@ def test_rouge_is_rouge_scores_and_chinese_goes_by_ideographs() -> None:
 
 def test_resampled_bleu_is_sacrebleus_of_the_same_counts() -> None:
     draw = random.Random(0)
-    rows = [[draw.randint(0, 3) for _ in range(4)] for _ in range(40)] + [[0, 0, 0, 0], [3, 0, 0, 0], [4, 2, 0, 0]]
+    rows = [sorted((draw.randint(0, 3) for _ in range(4)), reverse=True) for _ in range(40)] + [
+        [0, 0, 0, 0],
+        [3, 0, 0, 0],
+        [4, 2, 0, 0],
+    ]
     for correct in rows:
-        total = [max(draw.randint(0, 6), each) for each in correct]
+        total = sorted((max(draw.randint(0, 6), each) for each in correct), reverse=True)
         lengths = [draw.randint(0, 9), draw.randint(1, 9)]
         truth = (
             Bleu.compute_bleu(list(correct), list(total), *lengths, smooth_method="exp").score if lengths[0] else 0.0
         )
         found = figures.bleu_of(np.array([*correct, *total, *lengths], dtype=np.float64))
-        if all(total):
-            assert float(found) == pytest.approx(truth, abs=1e-9), (correct, total, lengths)
+        assert float(found) == pytest.approx(truth, abs=1e-9), (correct, total, lengths)
 
 
 def answered(count: int = 40) -> list[Item]:
@@ -164,7 +167,11 @@ def test_foreign_text_cannot_break_the_report() -> None:
 
 def test_figures_are_written_with_the_digits_that_tell() -> None:
     shown = [report.figure(value) for value in (0.0, -0.0001, 0.25, 12.345, 99.97, 1234.5, 1e-7, -3.25, float("nan"))]
-    assert shown == ["0.000", "0.000", "0.250", "12.35", "99.97", "1234.5", "1.00e-07", "-3.250", "nan"]
+    assert shown == ["0.000", "0.000", "0.250", "12.3", "100.0", "1234.5", "1.00e-07", "-3.25", "nan"]
+    ends = [(2.6561, 2.52, 2.789), (42.424, 33.15, 52.26), (0.01016, 0.01009, 0.0102), (1.522, 0.828, 2.226)]
+    shown = [report.with_interval(Estimate(*each, 99)) for each in ends]
+    assert shown == ["2.66 [2.52, 2.79]", "42.4 [33.1, 52.3]", "0.0102 [0.0101, 0.0102]", "1.52 [0.83, 2.23]"]
+    assert report.with_interval(Estimate(2.5, None, None, 3)) == "2.50"
 
 
 def test_benchmarks_of_items_and_of_errors_become_figures() -> None:

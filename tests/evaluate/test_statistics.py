@@ -86,14 +86,24 @@ def test_differences_are_taken_row_by_row_and_so_are_narrow_where_rows_agree() -
 def test_only_rows_that_both_have_are_compared() -> None:
     found = difference(mean(["a", "b", "c"], [1.0, 2.0, 9.0]), mean(["b", "a"], [1.5, 1.5]), "base", "less", 0)
     assert found.value == pytest.approx(0.0)
-    assert difference(mean(["a"], [1.5]), mean(["a"], [2.5]), "base", "less", 0).low is None
 
 
 def test_shares_of_one_row_and_of_none_have_honest_intervals() -> None:
-    assert estimate(mean(["a"], [1.0], scale=100.0), 0).low == pytest.approx(20.65, abs=0.01)  # Wilson, 1 of 1
-    assert estimate(mean(["a"], [0.3]), 0).low is None
-    unclear = difference(mean(["a", "b"], [1.0, 1.0]), mean(["a", "b"], [0.0, 1.0]), "base", "more", 0)
-    assert unclear.verdict == "unclear"
+    assert estimate(mean(["a"], [1.0], scale=100.0, share=True), 0).low == pytest.approx(20.65, abs=0.01)  # 1 of 1
+    both = [mean(["a", "b"], values, share=True) for values in ([1.0, 1.0], [0.0, 1.0])]
+    assert difference(*both, "base", "more", 0).verdict == "unclear"
+
+
+def test_a_handful_of_rows_has_no_interval_and_makes_nothing_clear() -> None:
+    own, other = mean(list("abcd"), [1.0] * 4), mean(list("abcd"), [2.0] * 4)
+    assert estimate(own, 0).low is None
+    found = difference(own, other, "base", "less", 0)
+    assert (found.value, found.low, found.verdict) == (-1.0, None, "unclear")
+
+
+def test_numbers_that_are_all_zero_are_no_share_of_rows() -> None:
+    found = estimate(mean(IDS, [0.0] * 60), 0)
+    assert (found.low, found.high) == (0.0, 0.0)
 
 
 def test_numbers_that_are_none_make_nothing_clear() -> None:

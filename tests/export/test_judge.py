@@ -7,10 +7,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from tests.engine.given import model_folder
+from tests.export.conftest import write
 from tests.tiny import tiny_model
 from tuitune.chat.weights import of_model
 from tuitune.data import Message
-from tuitune.export.merge import export
 from tuitune.models import valued
 from tuitune.stages.scorer import Scorer
 
@@ -25,7 +25,7 @@ def test_a_merged_reward_model_stays_one(tmp_path: Path) -> None:
     with valued.apart(model):
         model.save_pretrained(adapter)
     valued.save(model, adapter)
-    done = export(of_model(str(plain), adapter), tmp_path / "merged", dtype="float32")
+    done = write(of_model(str(plain), adapter), tmp_path / "merged", dtype="float32")
     scores = [
         Scorer.load(str(folder), adapters, device="cpu", dtype=torch.float32, template=None).score(TALK)
         for folder, adapters in ((plain, (adapter,)), (done.path, ()))

@@ -22,7 +22,7 @@ from tuitune.models.generate import Sampling
 from tuitune.serve.book import Book
 from tuitune.serve.engine import LocalEngine
 from tuitune.serve.limits import Limits
-from tuitune.serve.order import Engine, Order
+from tuitune.serve.order import End, Engine, Order, Piece, Served, Ticket
 from tuitune.serve.routes import app_of
 from tuitune.serve.secret import Secret
 
@@ -57,7 +57,9 @@ def tuned(seed: int = 1) -> LocalChat:
         return partner(get_peft_model(sharp_model(), config).eval(), title="tuned")
 
 
-def order(prompt: Sequence[int], model: str = "tiny", *, request: str = "r", client: str = "", **sampling: Any) -> Order:
+def order(
+    prompt: Sequence[int], model: str = "tiny", *, request: str = "r", client: str = "", **sampling: Any
+) -> Order:
     """Return an answer to ask for; greedy unless told otherwise."""
     values = {"temperature": 0.0, "max_new_tokens": 12} | sampling
     return Order(model, list(prompt), Sampling(**values), request, client)
@@ -117,3 +119,35 @@ class Running:
         """Return a client that has the token."""
         headers = {"Authorization": f"Bearer {TOKEN}"} | more.pop("headers", {})
         return httpx.Client(base_url=self.url, headers=headers, timeout=30, **more)
+
+
+class Scripted:
+    """An engine that gives answers which were written before, in pieces of a few characters."""
+
+    def __init__(self, *texts: str, size: int = 3, template: str | None = None) -> None:
+        tokenizer = tiny_tokenizer()
+        form = choose(template, tokenizer)
+        about = Served("tiny", tokenizer, form, 4096, {}, 0, "base", "tiny")
+        self.models = {"tiny": about}
+        self.asked: list[Order] = []
+        self._texts, self._size = list(texts), size
+
+    def submit(self, tickets: Sequence[Ticket]) -> None:
+        """Answer at once."""
+        for ticket in tickets:
+            self.asked.append(ticket.order)
+            text = self._texts[len(self.asked) - 1]
+            for at in range(0, len(text), self._size):
+                ticket.put(Piece(text[at : at + self._size]))
+            ticket.put(End("stop", len(text)))
+
+    async def scores(self, model: str, texts: Sequence[Any], longest: int | None) -> list[float]:
+        """Score by length."""
+        return [float(len(text)) for text in texts]
+
+    def waiting(self) -> tuple[int, int]:
+        """Nothing is ever left."""
+        return 0, 0
+
+    async def close(self) -> None:
+        """Nothing is to be closed."""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.tui.runs import opening, run_with, steps
-from tuitune.run import RunDir, evaluations, events
+from tests.tui.runs import RECIPE, append, opening, steps, tell
+from tuitune.run import RunDir, evaluations, events, manifest
 from tuitune.run.evaluation import DATA, Data, Difference, Estimate, Evaluation, Item, Metric, Model, Reply, Status
 
 EVIL = "a\x1b]0;PWN\x07[@click=app.quit]b\u202e"
@@ -24,9 +24,15 @@ ROWS = [
 
 
 def a_run(folder: Path, name: str = "a") -> RunDir:
-    """Return a run that has weights, as far as names and sizes tell."""
-    found = [*opening(30), *steps(1, 30), events.RunFinished(30, 33.0, "finished", "final", {}, t=1_795_370_400.0)]
-    return run_with(folder, found, "finished", step=30)
+    """Return a run with a result, which is whole as far as names and sizes tell."""
+    run = RunDir.create(folder / name, RECIPE)
+    ended = events.RunFinished(30, 33.0, "finished", "final", {}, t=1_795_370_400.0)
+    append(run, [*opening(30), *steps(1, 30), ended])
+    tell(run, "finished", step=30, total=30)
+    made = manifest.temporary(run.path, 30)
+    (made / "adapter_config.json").write_text("{}")
+    manifest.seal(made, run.final, {}, step=30, attempt=1)
+    return run
 
 
 def data_items(rows: Sequence[tuple[str, str, str, str]] = ROWS) -> list[Item]:
@@ -50,7 +56,7 @@ def questions(count: int = 40) -> list[Item]:
     for n in range(count):
         right = draw.choice("ABCD")
         said = {key: right if draw.random() < share else "D" for key, share in (("tuned", 0.9), ("base", 0.3))}
-        replies = {key: Reply(word, {"correct": float(word == right)}) for key, word in said.items()}
+        replies = {key: Reply(word, {"right": float(word == right)}) for key, word in said.items()}
         items.append(Item("mmlu_test", f"q:{n}", ("anatomy", "virology")[n % 2], f"Question {n}?", right, replies))
     return items
 

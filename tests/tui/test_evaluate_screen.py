@@ -93,7 +93,7 @@ def test_the_table_has_values_intervals_and_what_is_clear(run: RunDir) -> None:
     evaluated(run)
 
     async def work() -> None:
-        async with on_screen(run, WIDE) as (app, pilot, screen):
+        async with on_screen(run, WIDE) as (app, pilot, _):
             await until(pilot, lambda: "✓ better" in screen_text(app))
             lines = screen_text(app).split("\n")
             loss = next(line for line in lines if " loss    ↓" in line)
@@ -139,7 +139,7 @@ def test_nothing_trained_and_nothing_evaluated_say_what_to_do(home: Path) -> Non
             assert "Nothing has been trained yet." in screen_text(app)
             assert "choose one" in screen_text(app)
         run = a_run(home / "runs", "first")
-        async with on_screen(None) as (app, pilot, screen):  # noqa: B007
+        async with on_screen(None) as (app, pilot, screen):
             await until(pilot, lambda: f"{run.name} was not evaluated yet" in screen_text(app))
             assert screen.subject == str(run.path)
 
@@ -160,13 +160,13 @@ def test_rows_come_worst_first_and_answers_show_what_differs(run: RunDir) -> Non
             await until(pilot, lambda: "My name is [−Nova][+Ava]." in screen_text(app))
             text = screen_text(app)
             assert "was cut: it did not end" in text  # the base's
-            assert "shares next to nothing with the reference" in text
+            assert "next to nothing in common" in text
             await pilot.press("down")
             await until(pilot, lambda: "✓ as the reference" in screen_text(app))
             await pilot.press("p", "p")
             await until(pilot, lambda: "我是[−诺瓦][+小爱]，由[−爱丽丝][+小米]开发。" in screen_text(app))
             await pilot.press("d")
-            await until(pilot, lambda: "compared with the base" in screen_text(app))
+            await until(pilot, lambda: "against the base" in screen_text(app))
             await pilot.press("5", "y")
             await until(pilot, lambda: "copied" in said(app) or "clipboard" in said(app))
 
@@ -244,7 +244,7 @@ def test_by_subject_is_the_share_of_right_answers() -> None:
     for metric in found:
         own = [item for item in items if item.group == metric.key]
         for key, value in metric.values.items():
-            assert value.value == pytest.approx(100 * sum(i.answers[key].scores["correct"] for i in own) / len(own))
+            assert value.value == pytest.approx(100 * sum(i.answers[key].scores["right"] for i in own) / len(own))
             assert value.n == len(own)
             assert value.low is not None
             assert value.high is not None
@@ -413,7 +413,7 @@ def at_work(run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
 
 def test_figures_show_as_they_become_final_and_the_rest_in_the_end(run: RunDir, at_work: Callable[[], None]) -> None:
     async def work() -> None:
-        async with on_screen(run) as (app, pilot, screen):
+        async with on_screen(run) as (app, pilot, _):
             await pilot.press("s")
             await until(pilot, lambda: "1 of 4" in screen_text(app))
             await until(pilot, lambda: "0.250" in screen_text(app))
@@ -423,7 +423,7 @@ def test_figures_show_as_they_become_final_and_the_rest_in_the_end(run: RunDir, 
             await until(pilot, lambda: "is being evaluated already" in said(app))
             at_work()
             await until(pilot, lambda: "ROUGE-L" in screen_text(app) and "0.550" in screen_text(app))
-            assert "evaluate tuned-one is done" in said(app) or "evaluate run is done" in said(app)
+            assert "evaluate tuned-one is done" in said(app)
             await until(pilot, lambda: "s start" in screen_text(app))
 
     go(work)
@@ -455,7 +455,7 @@ def test_an_interrupted_evaluation_is_gone_on_with(run: RunDir, monkeypatch: pyt
     monkeypatch.setattr(JobsPane, "begin", lambda self, kind, title, argv: begun.append(argv))
 
     async def work() -> None:
-        async with on_screen(run) as (app, pilot, screen):
+        async with on_screen(run) as (app, pilot, _):
             await until(pilot, lambda: "interrupted" in screen_text(app))
             await pilot.press("r")
             assert begun == [["evaluate", str(run.path), "--resume"]]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tui.evaluated import a_run as evaluated_run
+from tests.tui.evaluated import evaluated
 from tests.tui.given import screen_text
 from tests.tui.runs import online, opening, run_with, steps
 from tests.tui.test_app import opened, until
@@ -21,6 +23,7 @@ from tuitune.run import RunDir, events
 from tuitune.tui.app import TuiTune
 from tuitune.tui.draft import Draft
 from tuitune.tui.panes.loss import LossPane
+from tuitune.tui.screens.evaluate import EvaluateScreen
 from tuitune.tui.settings import Settings
 
 FOLDER = Path(__file__).parent / "snapshots"
@@ -145,6 +148,35 @@ def test_data(name: str, size: tuple[int, int], found: Callable[[], Look], keys:
             while before != (before := screen_text(app)):
                 await pilot.pause(0.3)
             return before
+
+    compare(name, asyncio.run(work()))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "keys"),
+    [
+        ("evaluate-160x50", (160, 50), ["3"]),
+        ("evaluate-120x40", (120, 40), ["3", "down"]),
+        ("evaluate-rows-120x40", (120, 40), ["4", "down"]),
+        ("evaluate-80x24", (80, 24), ["3", "b"]),
+    ],
+)
+def test_evaluate(name: str, size: tuple[int, int], keys: list[str]) -> None:
+    async def work() -> str:
+        draft = Draft()
+        draft.use_preset("quickstart")
+        run = evaluated_run(Path("runs"), "tuned")
+        evaluated(run)
+        app = TuiTune(draft, Settings.load(), sampler=Still(nvml=False))
+        async with opened(app, size) as pilot:
+            app.show_screen("evaluate", str(run.path))
+            await until(pilot, lambda: isinstance(app.screen, EvaluateScreen) and app.screen.found is not None)
+            await pilot.press(*keys)
+            app.tick()
+            before = ""
+            while before != (before := screen_text(app)):
+                await pilot.pause(0.3)
+            return before.replace(str(run.path), "RUN")
 
     compare(name, asyncio.run(work()))
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tuitune.chat.base import Chat, Options, Turn
-from tuitune.chat.conversation import stamp
+from tuitune.chat.conversation import Conversation, stamp
 from tuitune.chat.kept import Kept
-from tuitune.chat.saved import Saved, written
-from tuitune.errors import TuiTuneError, UsageError
+from tuitune.chat.saved import Saved, read, written
+from tuitune.errors import DataError, TuiTuneError, UsageError
 from tuitune.run import places
 from tuitune.run.files import private_dir, write_atomic
 
@@ -49,6 +49,50 @@ class Comparison:
             return Kept(on_disk=False)
         return Kept(place=self._folder / f"{NAMES[place]}.jsonl")
 
+    @staticmethod
+    def peek(folder: Path) -> list[Conversation]:
+        """Return what a kept one holds, without touching its files."""
+        files = [folder / f"{name}.jsonl" for name in NAMES]
+        return [Conversation.load(file) for file in files if file.is_file()]
+
+    @classmethod
+    def read(cls, path: Path) -> Comparison:
+        """Return one that `save` wrote, kept in the user's comparisons from now on. Raises DataError."""
+        try:
+            found = json.loads(path.read_text("utf-8"))
+            sides = [found[name] for name in NAMES]
+            words = [str(side.get("name") or "") for side in sides]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{path} is no comparison: {error}", 'it holds "left" and "right", as saved here'
+            ) from error
+        made = cls.begin()
+        made.make_folder()
+        for side, word, value in zip(made.sides, words, sides, strict=True):
+            told = read(json.dumps(value), str(path)) if value.get("messages") else Saved(())
+            side.replace(told.turns, told.system, told.tools)
+            side.ask_of(word)
+        return made
+
+    def swapped(self) -> Comparison:
+        """Return it with left and right changed; what comes from now on is kept in a folder of its own."""
+        made = Comparison.begin() if self._folder is not None else Comparison()
+        if any(side.turns for side in self.sides):
+            made.make_folder()
+        for new, old in zip(made.sides, reversed(self.sides), strict=True):
+            new.instruct(old.system)
+            new.offer(old.tools)
+            if old.turns:
+                new.replace(old.turns, old.system, old.tools)
+        return made
+
+    def make_folder(self) -> None:
+        """Make the place where it is kept; what cannot be kept is said by the sides."""
+        if self._folder is not None:
+            with contextlib.suppress(OSError):
+                private_dir(self._folder.parent)
+                private_dir(self._folder)
+
     @property
     def folder(self) -> Path | None:
         """Where it is kept, None before there is anything."""
@@ -56,10 +100,7 @@ class Comparison:
 
     def ask(self, text: str) -> tuple[int, ...]:
         """Ask both, and return which sides have to answer: those whose calls of tools it answers, if there are any."""
-        if self._folder is not None:
-            with contextlib.suppress(OSError):  # what cannot be kept is said by the sides
-                private_dir(self._folder.parent)
-                private_dir(self._folder)
+        self.make_folder()
         waiting = tuple(place for place, side in enumerate(self.sides) if side.waits_for_tools)
         asked = waiting or (0, 1)
         for place in asked:

@@ -33,7 +33,9 @@ def export(
     gguf: Annotated[
         GgufType | None, typer.Option("--gguf", help="Write a GGUF file for llama.cpp and Ollama, in this format.")
     ] = None,
-    bits: Annotated[int | None, typer.Option("--bits", metavar="N", help="Quantise, by bitsandbytes unless said: 4 or 8.")] = None,
+    bits: Annotated[
+        int | None, typer.Option("--bits", metavar="N", help="Quantise, by bitsandbytes unless said: 4 or 8.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be written, and how large.")] = False,
     json: Json = False,
 ) -> int:
@@ -49,6 +51,21 @@ def export(
     }  # fmt: skip
     options = [f"{key}={value}" for key, value in given.items() if value]
     return work(name, rest or [], model=model, more=more or [], given=options, dry_run=dry_run, as_json=json)
+
+
+def push(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of an export.")],
+    repo: Annotated[str, typer.Argument(metavar="REPO", help="The name on the hub: organisation/name.")],
+    public: Annotated[bool, typer.Option("--public", help="Make the repository public, or let it be.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are in the repository.")] = False,
+    anything: Annotated[bool, typer.Option("--any", help="Push a folder that tuitune export did not write.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only compare with the repository; send nothing.")] = False,
+    json: Json = False,
+) -> int:
+    """Push an export to a hub. The token is read from HF_TOKEN, or from the hub's own login."""
+    from tuitune.cli.push import push as work
+
+    return work(folder, repo, public=public, overwrite=overwrite, anything=anything, dry_run=dry_run, as_json=json)
 
 
 def expand(
@@ -146,4 +163,4 @@ def serve(
     return work(Asked(words, names or (), host, port, limits, quiet), as_json=json)
 
 
-COMMANDS = (evaluate, export, expand, serve)
+COMMANDS = (evaluate, export, push, expand, serve)

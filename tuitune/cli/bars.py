@@ -52,3 +52,12 @@ class _Drawn:
             self._task = self._progress.add_task(clean_line(stage), share="")
         share = f"{100 * done / total:.0f} %" if total else ""
         self._progress.update(self._task, completed=done, total=total, share=share)
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the bar off the screen, for something else to be printed, while open."""
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from tuitune.cli.console import say, screen
 from tuitune.cli.tables import Column, show
-from tuitune.cli.telling import Teller, telling
+from tuitune.cli.telling import telling
 from tuitune.face import words as said
 from tuitune.face.host import prepare_for
 from tuitune.run import places
@@ -20,7 +20,7 @@ from tuitune.run.packing import record
 if TYPE_CHECKING:
     from tuitune.face.evaluating import Words
 
-_CELL, _GAP = 2, 2
+_GAP = 2
 
 
 def evaluate(words: Words, *, resume: bool, as_json: bool) -> int:
@@ -37,7 +37,8 @@ def evaluate(words: Words, *, resume: bool, as_json: bool) -> int:
         if as_json:
             tell.result(result(found))
         else:
-            show_results(tell, found)
+            with tell.aside():
+                print_results(screen(tell.out), found)
     return 0
 
 
@@ -50,11 +51,10 @@ def result(found: Evaluation) -> dict[str, object]:
     }  # fmt: skip
 
 
-def show_results(tell: Teller, found: Evaluation) -> None:
+def print_results(console: Console, found: Evaluation) -> None:
     """Print the results for people."""
     from tuitune.evaluate import report
 
-    console = screen(tell.out)
     for model in found.models:
         say(console, f"{model.key}: {model.title}")
     if found.data is not None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from tuitune.cli.telling import Teller, telling
 from tuitune.errors import UsageError
+from tuitune.export.history import commands
+from tuitune.export.order import READ_TOO
 from tuitune.export.outline import Outline, outline
 from tuitune.face import words
 from tuitune.face.exporting import order_of, split
@@ -37,7 +39,8 @@ def export(
         out, settings = split(rest)
         order = order_of(what, out, [*settings, *_once(given, settings)], model=model, more=more)
         for warning in order.recipe.warnings if order.recipe is not None else ():
-            tell.note(str(warning))
+            if warning.key not in READ_TOO:
+                tell.note(str(warning))
         if dry_run:
             _plan(order, tell)
             return 0
@@ -60,7 +63,12 @@ def _once(given: Sequence[str], settings: Sequence[str]) -> list[str]:
 
 
 def _values(done: Exported) -> dict[str, object]:
-    return {**record(done), "checks": [record(check) for check in done.checks], "use": list(use(done))}
+    return {
+        **record(done),
+        "checks": [record(check) for check in done.checks],
+        "use": list(commands(done.path)),
+        "sentences": list(_sentences(done)),
+    }
 
 
 def _sentences(done: Exported) -> Iterator[str]:
@@ -72,22 +80,10 @@ def _sentences(done: Exported) -> Iterator[str]:
     for check in done.checks:
         if check not in exact:
             yield f"checked: {check.what} {check.words()} ({check.bound})"
-    for line in use(done):
+    for line in commands(done.path):
         yield f"use it: {line}"
     if done.address:
         yield f"pushed to {done.address}"
-
-
-def use(done: Exported) -> Iterator[str]:
-    """Yield commands that use what was written."""
-    place = str(done.path)
-    if done.file is not None:
-        yield f"tuitune chat --model {place}/{done.file}"
-        yield f"ollama create {done.path.name} -f {place}/Modelfile"
-        yield f"llama-cli -m {place}/{done.file}"
-        return
-    yield f"tuitune chat --model {place}"
-    yield f"vllm serve {place}"
 
 
 def _plan(order: Order, tell: Teller) -> None:

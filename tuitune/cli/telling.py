@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
@@ -47,7 +47,8 @@ class Teller:
         if self.as_json:
             self.line("note", {"text": text})
         else:
-            say(screen(self.err), f"warning: {clean_line(text)}", "yellow")
+            with self.aside():
+                say(screen(self.err), f"warning: {clean_line(text)}", "yellow")
 
     def line(self, kind: str, values: Mapping[str, object]) -> None:
         """Write one object."""
@@ -58,8 +59,15 @@ class Teller:
         if self.as_json:
             self.line("result", values)
             return
-        for sentence in sentences:
-            say(screen(self.out), sentence)
+        with self.aside():
+            for sentence in sentences:
+                say(screen(self.out), sentence)
+
+    def aside(self) -> contextlib.AbstractContextManager[None]:
+        """Take the bar off the screen while something else is printed there."""
+        away: Callable[[], contextlib.AbstractContextManager[None]]
+        away = getattr(self._report, "aside", contextlib.nullcontext)
+        return away()
 
 
 @contextlib.contextmanager

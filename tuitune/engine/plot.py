@@ -6,13 +6,14 @@ the number of points, 1.8 (1 / (1 + exp(-n / 20)) - 1/2).
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tuitune.errors import RunError
 from tuitune.run.directory import RunDir
@@ -32,6 +33,7 @@ _EVAL = "eval_"
 _MOST_POINTS = 4000  # of one line: an SVG holds every one
 _INCHES, _DPI = (8.0, 4.5), 120
 _LINE, _DOTS = "#1f5fa8", "#c4501b"
+_IDEOGRAPHS = ("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "PingFang SC", "SimHei")
 _LONGEST_NAME, _LONGEST_TITLE = 80, 70
 
 
@@ -122,16 +124,19 @@ def _drawn(run: str, name: str, figure: Figure) -> Iterable[tuple[str, bytes]]:
     # The object interface: pyplot keeps global state, and this is not the only thread.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Page
+    from matplotlib.ticker import MaxNLocator
 
     page = Page(figsize=_INCHES, dpi=_DPI, layout="constrained")
     FigureCanvasAgg(page)
     axes = page.add_subplot()
     _lines(axes, name, figure)
     # A dollar sign in a name is no formula.
-    axes.set_title(clean_line(f"{name}  ·  {run}")[:_LONGEST_TITLE], fontsize=13, loc="left", parse_math=False)
+    words: dict[str, Any] = {"fontfamily": _families(), "parse_math": False}
+    axes.set_title(clean_line(f"{name}  ·  {run}")[:_LONGEST_TITLE], fontsize=13, loc="left", **words)
     axes.set_xlabel("optimizer step", fontsize=12)
-    axes.set_ylabel(clean_line(name)[:_LONGEST_TITLE], fontsize=12, parse_math=False)
+    axes.set_ylabel(clean_line(name)[:_LONGEST_TITLE], fontsize=12, **words)
     axes.tick_params(labelsize=11)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     axes.grid(color="#d5d5d5", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=11, frameon=False)
@@ -139,6 +144,15 @@ def _drawn(run: str, name: str, figure: Figure) -> Iterable[tuple[str, bytes]]:
         file = io.BytesIO()
         page.savefig(file, format=kind, metadata={"Date": None} if kind == "svg" else None)
         yield kind, file.getvalue()
+
+
+@functools.cache
+def _families() -> list[str]:
+    """Return the fonts for names of runs, which may be Chinese; the first has every other letter."""
+    from matplotlib.font_manager import fontManager
+
+    there = set(fontManager.get_font_names())
+    return ["DejaVu Sans", *(name for name in _IDEOGRAPHS if name in there)]
 
 
 def _lines(axes: Axes, name: str, figure: Figure) -> None:

@@ -80,7 +80,10 @@ def of_series(group: str, by_model: Mapping[str, Sequence[Series]]) -> list[Figu
         for each in several:
             figure = found.setdefault(each.key, Figure(group, each.key, each.title, each.unit, each.better, _how(each)))
             if each.error is None:
-                figure.samples[model] = statistics.mean(each.ids, each.values, each.weights, scale=each.scale)
+                share = _is_share(each)
+                figure.samples[model] = statistics.mean(
+                    each.ids, each.values, each.weights, scale=each.scale, share=share
+                )
             else:
                 figure.given[model] = _given(each)
     return list(found.values())
@@ -91,8 +94,12 @@ def _how(series: Series) -> str:
         return "mean; 95 % by the standard error"
     if series.weights is not None:
         return f"mean, weighted by tokens; {_BOOTSTRAP}"
-    yes = bool(np.isin(np.asarray(series.values), (0.0, 1.0)).all())
-    return f"share of rows; {_WILSON}" if yes else f"mean over rows; {_BOOTSTRAP}"
+    return f"share of rows; {_WILSON}" if _is_share(series) else f"mean over rows; {_BOOTSTRAP}"
+
+
+def _is_share(series: Series) -> bool:
+    yes_or_no = bool(np.isin(np.asarray(series.values), (0.0, 1.0)).all())
+    return series.unit == "%" and series.weights is None and yes_or_no
 
 
 def _given(series: Series) -> Estimate:
@@ -141,7 +148,7 @@ def of_answers(items: Sequence[Item], models: Sequence[Model], own: Mapping[str,
             _answered(figure, answered, model.key)
         if answered:
             ended = [float(item.answers[model.key].ended is False) for item in answered]
-            cut_off.samples[model.key] = statistics.mean([item.id for item in answered], ended, scale=100.0)
+            cut_off.samples[model.key] = statistics.mean([item.id for item in answered], ended, scale=100.0, share=True)
     if any(sample.value > 0 for sample in cut_off.samples.values()):
         figures.append(cut_off)
     return [figure for figure in figures if figure.samples]
@@ -157,8 +164,10 @@ def _answered(figure: Figure, items: Sequence[Item], model: str) -> None:
         counts = [bleu_counts(item.answers[model].text or "", item.reference) for item in chosen]
         figure.samples[model] = Sample(list(known), np.asarray(counts, dtype=np.float64), bleu_of)
         return
-    scale = 100.0 if figure.key == EXACT else 1.0  # ROUGE is in percent row by row
-    figure.samples[model] = statistics.mean(list(known), list(known.values()), scale=scale)
+    share = figure.key == EXACT  # ROUGE is in percent row by row
+    figure.samples[model] = statistics.mean(
+        list(known), list(known.values()), scale=100.0 if share else 1.0, share=share
+    )
 
 
 def bleu_of(sums: Array) -> Array:

@@ -6,8 +6,9 @@ import contextlib
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 import psutil
@@ -20,7 +21,7 @@ from tuitune.run.directory import slug
 from tuitune.run.evaluation import Data, Evaluation, Metric
 from tuitune.run.evaluations import PREDICTIONS, REPORT, RESULTS, read, write
 from tuitune.run.files import PRIVATE_FILE, private_dir, write_all, write_atomic
-from tuitune.run.packing import pack, plain, record, restore
+from tuitune.run.packing import pack, plain, record
 
 _SERIES = "benchmarks.jsonl"
 
@@ -35,7 +36,7 @@ class Folder:
             self.now = self._continued(request, settings)
             self._before = self.now.seconds
             return
-        name = slug(request.name or request.data or "held-out") or "evaluation"
+        name = slug(request.name or Path(request.data or "held-out").stem) or "evaluation"
         path = _made(request.root, f"{time.strftime('%Y%m%d-%H%M%S')}-{name}")
         self._before = 0.0
         self.now = Evaluation(path, request.subject, name, time.time(), "running", models, settings=dict(settings),
@@ -129,8 +130,12 @@ class Folder:
         return None
 
 
-def _series(values: Mapping[str, object]) -> Series:
-    return restore(Series, values)
+def _series(values: Mapping[str, Any]) -> Series:
+    known = {each.name: values[each.name] for each in fields(Series) if each.name in values}
+    weights = known.get("weights")
+    known |= {"values": [float(each) for each in known["values"]],  # "NaN" too
+              "weights": None if weights is None else [float(each) for each in weights]}  # fmt: skip
+    return Series(**known)
 
 
 def _made(root: Path, name: str) -> Path:

@@ -62,7 +62,8 @@ def choose(request: Request) -> Choice:
     if request.data is not None:
         learnt = request.run is not None and request.data in recipe.dataset
         why = "the run has learnt from this data set: good figures on it say little" if learnt else ""
-        return Choice(_only(recipe, (request.data,)), request.data, "trained_on" if learnt else "given", False, why)
+        kind: Literal["trained_on", "given"] = "trained_on" if learnt else "given"
+        return Choice(_only(recipe, (request.data,)), Path(request.data).name, kind, False, why)
     if recipe.eval_dataset:
         names = recipe.eval_dataset
         return Choice(_only(recipe, names), ", ".join(names), "held_out", False)

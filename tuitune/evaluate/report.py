@@ -13,22 +13,32 @@ from tuitune.text import clean_line
 _FEW = 20  # rows below which intervals are rough
 
 
-def figure(value: float) -> str:
-    """Return a number with three or four digits that tell."""
+def figure(value: float, decimals: int | None = None) -> str:
+    """Return a number; where nothing is said of decimals, with three digits that tell."""
     if not math.isfinite(value):
         return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
     size = abs(value)
     if size >= 1e5 or 0 < size < 1e-4:
         return f"{value:.2e}"
-    said = f"{value:.{1 if size >= 100 else 2 if size >= 10 else 3}f}"
+    least = 1 if size >= 10 else 2 if size >= 1 else 3
+    said = f"{value:.{least if decimals is None else decimals}f}"
     return said.removeprefix("-") if float(said) == 0 else said
 
 
 def with_interval(found: Estimate | Difference) -> str:
-    """Return a figure and its interval in brackets, where it is known."""
-    if found.low is None or found.high is None:
+    """Return a figure and its interval in brackets, where it is known; with the digits that the interval allows."""
+    low, high = found.low, found.high
+    if low is None or high is None:
         return figure(found.value)
-    return f"{figure(found.value)} [{figure(found.low)}, {figure(found.high)}]"
+    decimals = _decimals(found.value, high - low)
+    return f"{figure(found.value, decimals)} [{figure(low, decimals)}, {figure(high, decimals)}]"
+
+
+def _decimals(value: float, width: float) -> int:
+    least = 1 if abs(value) >= 10 else 2
+    if not 0 < width < math.inf:
+        return least + 1
+    return min(4, max(least, math.ceil(-math.log10(width / 2))))
 
 
 def signed(found: Difference) -> str:

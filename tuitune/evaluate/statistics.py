@@ -24,6 +24,7 @@ Array = NDArray[np.float64]
 CONFIDENCE = 0.95
 RESAMPLES = 2000
 _Z = 1.959963984540054  # of a standard normal number, 95 % lie within +- this
+_LEAST = 5  # rows, below which the bootstrap's intervals are far too narrow
 _AT_ONCE = 1 << 21  # drawn rows that are added up together
 _MOST = 40_000_000  # drawn rows altogether: beyond 20,000 rows fewer resamples do
 
@@ -54,12 +55,17 @@ class Sample:
         return float(self.figure(self.sums.sum(0)))
 
 
-def mean(ids: Sequence[str], values: Sequence[float], weights: Sequence[float] | None = None, *, scale: float = 1.0,
-         shape: Callable[[Array], Array] = lambda x: x) -> Sample:  # fmt: skip
-    """Return the sample of a mean, weighted where weights are given; `shape` is applied to it (exp: perplexity)."""
+def mean(
+    ids: Sequence[str], values: Sequence[float], weights: Sequence[float] | None = None, *, scale: float = 1.0,
+    share: bool = False, shape: Callable[[Array], Array] = lambda x: x,
+) -> Sample:  # fmt: skip
+    """Return the sample of a mean, weighted where weights are given; `shape` is applied to it (exp: perplexity).
+
+    share: the values say yes (1) or no (0); a mean of numbers that happen to be all 0 is none.
+    """
     numbers = np.asarray(values, dtype=np.float64)
     many = np.ones_like(numbers) if weights is None else np.asarray(weights, dtype=np.float64)
-    yes = weights is None and bool(np.isin(numbers, (0.0, 1.0)).all())
+    yes = share and weights is None and bool(np.isin(numbers, (0.0, 1.0)).all())
 
     def figure(sums: Array) -> Array:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -70,12 +76,12 @@ def mean(ids: Sequence[str], values: Sequence[float], weights: Sequence[float] |
 
 
 def estimate(sample: Sample, seed: int) -> Estimate:
-    """Return the figure with its interval; without one for fewer than two rows."""
+    """Return the figure with its interval; of means without one for fewer than five rows, which tell nothing of it."""
     count = len(sample.ids)
     if sample.yes:
         low, high = wilson(int(sample.sums[:, 0].sum()), count)
         return Estimate(sample.value, sample.scale * low, sample.scale * high, count)
-    if count < 2:
+    if count < _LEAST:
         return Estimate(sample.value, None, None, count)
     return Estimate(sample.value, *_ends(_resampled([sample], seed)[0]), count)
 
@@ -86,10 +92,10 @@ def difference(own: Sample, other: Sample, against: str, better: str, seed: int)
     ids = [name for name in own.ids if name in there]
     a, b = own.of(ids), other.of(ids)
     value = a.value - b.value
-    if len(ids) < 2:
-        return Difference(against, value, None, None, "unclear")
-    if a.yes and b.yes:
+    if a.yes and b.yes and ids:
         low, high = (own.scale * end for end in newcombe(a.sums[:, 0] > 0, b.sums[:, 0] > 0))
+    elif len(ids) < _LEAST:
+        return Difference(against, value, None, None, "unclear")
     else:
         first, second = _resampled([a, b], seed)
         low, high = _ends(first - second)

@@ -34,8 +34,11 @@ _BOUNDS = {
     3: Bound(relative=0.9, kl=3.0, top1=0.1),
     2: Bound(relative=1.2, kl=8.0),
 }
-# What they do to the products of any one matrix, where a fault in a single one shows.
-_ONE = {8: Bound(relative=0.05), 4: Bound(relative=0.3), 3: Bound(relative=0.6), 2: Bound(relative=0.95)}
+# What they do to the products of any one matrix, where a fault in a single one shows; gptq rounds for other inputs.
+_ONE = {
+    ("bnb", 8): Bound(relative=0.04), ("bnb", 4): Bound(relative=0.2), ("gptq", 8): Bound(relative=0.1),
+    ("gptq", 4): Bound(relative=0.5), ("gptq", 3): Bound(relative=0.8), ("gptq", 2): Bound(relative=1.1),
+}  # fmt: skip
 _ROWS = 64
 
 
@@ -87,7 +90,7 @@ def matrices(model: Any, merged: Path, asked: Quantised) -> Agreement | None:
                 found = layer(x.to(_device_of(layer), _kind_of(model))).float().cpu()
                 bias = tensor_of(f"{name}.bias")
                 truth = x @ weight.float().T + (0 if bias is None else bias.float())
-                made = hold(found, truth, _ONE[asked.bits], f"the matrix {name}")
+                made = hold(found, truth, _ONE[asked.library, asked.bits], f"the matrix {name}")
                 worst = made if worst is None or made.relative > worst.relative else worst
     return None if worst is None else replace(worst, kl=None, top1=None, what=f"the worst matrix, {worst.what[11:]},")
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from tuitune.errors import ModelError
+from tuitune.fit.files import read_object
 from tuitune.fit.safetensors import read_safetensors, weight_files
+from tuitune.run.files import write_atomic
 from tuitune.text import clean_line
 
 if TYPE_CHECKING:
@@ -35,7 +40,10 @@ def quantise(
         )
     with _prepared():
         library: Any = import_module("gptqmodel")
-        settings: dict[str, Any] = {"bits": asked.bits, "group_size": group, "device": _device(order)}
+        scratch = folder / ".offload"
+        settings: dict[str, Any] = {
+            "bits": asked.bits, "group_size": group, "device": _device(order), "offload_to_disk_path": str(scratch),
+        }  # fmt: skip
         if asked.library == "awq":
             kinds: Any = import_module("gptqmodel.quantization")
             settings |= {"quant_method": kinds.METHOD.AWQ, "format": kinds.FORMAT.GEMM}
@@ -50,7 +58,20 @@ def quantise(
                 f"gptqmodel cannot quantise this model: {type(error).__name__}: {clean_line(str(error))[:300]}",
                 "use export_quantization_method: bnb",
             ) from error
-    note(f"weights share a scale in groups of {group}" if group > 0 else "weights of a row share one scale")
+    shutil.rmtree(scratch, ignore_errors=True)
+    _without_paths(folder)
+    if group < 0:
+        note("the layers divide into no groups of 32 weights or more: all weights of a row share one scale")
+
+
+def _without_paths(folder: Path) -> None:
+    """Take out of the configuration where on this machine it was made: it goes wherever the model goes."""
+    for name in ("config.json", "quantize_config.json"):
+        values = read_object(folder / name)
+        stored = values.get("quantization_config", values)
+        meta = stored.get("meta") if isinstance(stored, dict) else None
+        if isinstance(meta, dict) and meta.pop("offload_to_disk_path", None) is not None:
+            write_atomic(folder / name, orjson.dumps(values, option=orjson.OPT_INDENT_2))
 
 
 def group_size(folder: Path) -> int:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from tuitune.data import build
+from tuitune.data import Examples, build
 from tuitune.errors import DataError
 from tuitune.export.order import Order, Quantised
 from tuitune.recipe import Recipe
@@ -50,8 +50,8 @@ def samples(
     def rows(stage: str) -> list[list[int]]:
         recipe = _recipe(order, asked, stage)
         made = build(recipe, tokenizer, template=template, progress=progress)
-        assert not hasattr(made.train, "digest")  # streaming is off
-        found = made.train.rows  # type: ignore[union-attr]
+        assert isinstance(made.train, Examples)  # a stream has no rows yet, and streaming is off
+        found = made.train.rows
         return [found.ids_at(index) for index in range(len(found))]
 
     return cut(_either(rows), asked, note)

@@ -131,12 +131,14 @@ def _figures(value: object) -> bool:
 
 
 def _written(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:g}"
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_written(each)}" for key, each in value.items())
     return str(value)
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import orjson
 
+from tuitune.fit.files import read_object
 from tuitune.run import places
 from tuitune.run.files import PRIVATE_FILE
 from tuitune.run.packing import pack, restore
@@ -58,3 +61,28 @@ def known() -> list[Done]:
             done = restore(Done, values)
             found.setdefault(done.path, done)
     return [done for done in found.values() if done.there]
+
+
+def told(folder: Path) -> dict[str, Any]:
+    """Return what export.json says, nothing where it cannot be read."""
+    return read_object(folder / FILE)
+
+
+def commands(folder: Path) -> Iterator[str]:
+    """Yield commands that use what lies in the folder of an export."""
+    place = shlex.quote(str(folder))
+    modelfile = (folder / "Modelfile").is_file()
+    ollama = f"ollama create {shlex.quote(folder.name)} -f {shlex.quote(str(folder / 'Modelfile'))}"
+    file = next(iter(sorted(folder.glob("*.gguf"))), None)
+    if file is not None:
+        yield f"tuitune chat --model {shlex.quote(str(file))}"
+        if modelfile:
+            yield ollama
+        yield f"llama-server -m {shlex.quote(str(file))}"
+        return
+    yield f"tuitune chat --model {place}"
+    if read_object(folder / "config.json").get("model_type") == "tuitune_mixture_of_depths":
+        return
+    yield f"vllm serve {place}"
+    if modelfile:
+        yield ollama

@@ -61,9 +61,7 @@ def _refuse_quantised(folder: Path, weights: Weights) -> None:
     stored = stored_method(folder)
     if not stored:
         return
-    why = (
-        "what is merged into them would be rounded away" if weights.adapters else "no other form can be made of them"
-    )
+    why = "what is merged into them would be rounded away" if weights.adapters else "no other form can be made of them"
     raise ModelError(
         f"the weights of {folder.name} are quantised ({stored}): {why}",
         "name the model as it was before" + (" with --model" if weights.adapters else ""),

@@ -103,9 +103,7 @@ def _templated(template: NamedTemplate, tokenizer: PreTrainedTokenizerBase, note
     added = tokenizer.bos_token_id is not None and first == tokenizer.bos_token_id
     hidden = "" if fits(template.default_system) else template.default_system
     made = written(template, tokenizer, adds_bos=added, system=hidden)
-    if made.tools:
-        note("the TEMPLATE tells tools as compact JSON: Ollama writes no spaces in it, the training had some")
-    else:
+    if not made.tools and template.tool_form != "default":
         note(f"the TEMPLATE has no tools: Ollama cannot write them in the format {template.tool_form}")
     if added and not made.begins:
         note(f"Ollama puts {tokenizer.bos_token} before every prompt; the training did not")

@@ -15,6 +15,8 @@ Form = Literal["safetensors", "gguf"]
 GgufType = Literal["F16", "BF16", "Q8_0", "Q4_0"]
 Library = Literal["gptq", "awq", "bnb"]
 BYTES: dict[Dtype, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
+# Keys of training and of serving that mean something for an export too.
+READ_TOO = ("infer_dtype", "quantization_type", "double_quantization")
 _SAMPLING = ("do_sample", "temperature", "top_p", "top_k", "repetition_penalty", "max_new_tokens")
 
 
@@ -33,15 +35,18 @@ class Quantised:
     @property
     def words(self) -> str:
         """How it is called in a sentence: `4-bit bnb (nf4)`."""
-        return f"{self.bits}-bit {self.library}" + (f" ({self.type})" if (self.library, self.bits) == ("bnb", 4) else "")
+        return f"{self.bits}-bit {self.library}" + (
+            f" ({self.type})" if (self.library, self.bits) == ("bnb", 4) else ""
+        )
 
 
 @dataclass(frozen=True)
 class Order:
-    """One export. shares: how much of each adapter goes in, () for all of each.
+    """One export.
 
-    chained: every adapter was trained on top of those before it. shard: bytes of the largest file of weights. device: "cpu" or "auto". repo: a name on the hub to push it to.
-    recipe: what was asked, for what reads data by it. generation: values that go into generation_config.json. subject: what
+    shares: how much of each adapter goes in, () for all of each; chained: some adapter was trained on top of those
+    before it. shard: bytes of the largest file of weights. device: "cpu" or "auto". repo: a name on the hub to push it
+    to. generation: values for generation_config.json. recipe: what was asked, for what reads data by it. subject: what
     was named, as the command had it.
     """
 

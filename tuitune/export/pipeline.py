@@ -139,7 +139,9 @@ class _Work:
             self._describe(folder, self._about(tokenizer, template))
             record.write(folder, order, self.checks, self.progress)
         if is_routed_folder(order.out):
-            self.note("a model with Mixture-of-Depths is loaded by TuiTune only: other programs do not know its routers")
+            self.note(
+                "a model with Mixture-of-Depths is loaded by TuiTune only: other programs do not know its routers"
+            )
         return self._finish(merging.difference if merging else 0.0)
 
     def _write(self, model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path, dtype: Dtype, size: int) -> None:
@@ -171,7 +173,9 @@ class _Work:
         else:
             from tuitune.export.calibrated import quantise
 
-            texts = calibration.samples(self.order, about.tokenizer, about.template, progress=self.progress, note=self.note)
+            texts = calibration.samples(
+                self.order, about.tokenizer, about.template, progress=self.progress, note=self.note
+            )
             quantise(self.order, first, folder, texts, progress=self.progress, note=self.note)
         self._carry(first, folder, about.tokenizer)
         self.progress("check", 0, None)

@@ -73,7 +73,7 @@ def _differing(
     return [
         Differing(key, row, given, plan)
         for key, row, given in rows
-        if len(set(row)) > 1 and key not in _PLACES and (any(given) or all(row))
+        if len(set(map(_meant, row))) > 1 and key not in _PLACES and (any(given) or all(row))
     ]
 
 
@@ -114,3 +114,11 @@ def _lines(text: str) -> dict[str, str]:
 def _plain(value: str) -> str:
     """Return a value without quotes: beside each other, texts need none."""
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
+
+
+def _meant(value: str) -> object:
+    """Return a value so that 3 and 3.0 are the same."""
+    try:
+        return float(value)
+    except ValueError:
+        return value

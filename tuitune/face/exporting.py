@@ -51,23 +51,32 @@ def order_of(
     folder. Raises UsageError, RecipeError, ModelError or RunError.
     """
     if is_recipe(what):
+        if more or model is not None:
+            raise UsageError("--with and --model go with a name", "a recipe has adapter_name_or_path and "
+                             "model_name_or_path")  # fmt: skip
         recipe = _read(Document.read(Path(what).expanduser()), settings)
         found, chained = _of_recipe(recipe)
     else:
-        found = of_name(what, model=model)
-        chained = len(found.adapters) > 1
-        recipe = _read(_document(found), settings)
-        if recipe.adapter_name_or_path != tuple(map(str, found.adapters)):
-            found, chained = _with(replace(found, adapters=()), _folders(recipe))
-        found = _spoken(found, recipe, settings)
-    if more:
-        found, also = _with(found, [_adapter(name) for name in more])
-        chained = chained or also
+        found, chained, recipe = _of_name(what, settings, model, more)
     place = out or recipe.export_dir
     if place is None:
         raise UsageError("no folder is named to write to", "tuitune export WHAT OUT; in a recipe it is export_dir")
     order = Order.of(found, Path(place).expanduser().absolute(), recipe)
     return replace(order, chained=chained, subject=_subject(what))
+
+
+def _of_name(
+    what: str, settings: Sequence[str], model: str | None, more: Sequence[str]
+) -> tuple[Weights, bool, Recipe]:
+    found = of_name(what, model=model)
+    chained = len(found.adapters) > 1
+    if more:
+        found, also = _with(found, [_adapter(name) for name in more])
+        chained = chained or also
+    recipe = _read(_document(found), settings)
+    if recipe.adapter_name_or_path != tuple(map(str, found.adapters)):
+        found, chained = _with(replace(found, adapters=()), _folders(recipe))
+    return _spoken(found, recipe, settings), chained, recipe
 
 
 def _subject(what: str) -> str:
@@ -98,7 +107,6 @@ def _read(document: Document, settings: Sequence[str]) -> Recipe:
             document.override(setting)
         except RecipeError as error:
             malformed += error.problems
-    # Weights that shares belong to may come from --with: how many there are is judged when all are known.
     if malformed:
         raise RecipeError([*malformed, *document.problems("export")], named(document.source))
     return document.recipe("export")
@@ -129,7 +137,9 @@ def _with(found: Weights, folders: Sequence[Path]) -> tuple[Weights, bool]:
         chained = chained or len(own.adapters) > 1
         adapters += [path for path in own.adapters if path not in adapters]
         shaping = shaping or own.shaping
-        title = own.title if not found.adapters and len(folders) == 1 else f"{found.model} with {len(adapters)} adapters"
+        title = (
+            own.title if not found.adapters and len(folders) == 1 else f"{found.model} with {len(adapters)} adapters"
+        )
         found = found if found.template is not None else replace(found, template=own.template, system=own.system,
                                                                  style=own.style)  # fmt: skip
     return replace(found, adapters=tuple(adapters), shaping=shaping, title=title), chained

@@ -235,7 +235,8 @@ def _pattern(figure: str) -> re.Pattern[bytes]:
         return re.compile(_LINE)
     name = re.escape(orjson.dumps(figure))
     line = _LINE.replace(b'"loss":([^,]+)', b'"loss":[^,]+')
-    return re.compile(line + rb'(?:[^\n]*"metrics":\{(?:[^\n}]*?' + name + rb":([^,}\n]+))?)?")
+    # The stage's own figures come last in the line; a name of another one may hold any sign, quotes behind a backslash.
+    return re.compile(line + rb'(?:[^\n]*"metrics":\{(?:[^\n]*?(?<!\\)' + name + rb":([^,}\n]+))?)?")
 
 
 def _floats(column: Sequence[bytes]) -> array[float]:

@@ -48,9 +48,10 @@ class Remarks:
 
     def tagged(self, tags: Iterable[str]) -> Remarks:
         """Return the remarks with more tags; raises UsageError for one that is no plain word."""
-        known = {tag.casefold() for tag in self.tags}
-        new = [tag for tag in dict.fromkeys(map(plain_tag, tags)) if tag.casefold() not in known]
-        return replace(self, tags=(*self.tags, *new))
+        found = {tag.casefold(): tag for tag in self.tags}
+        for tag in map(plain_tag, tags):
+            found.setdefault(tag.casefold(), tag)
+        return replace(self, tags=tuple(found.values()))
 
     def untagged(self, tags: Iterable[str]) -> Remarks:
         """Return the remarks without some tags; raises UsageError for one that is not there."""

@@ -27,8 +27,9 @@ _NUMBERS = itertools.count(1)
 class Token:
     """A token of an answer or of an echoed prompt, as `logprobs` tells of it.
 
-    text: as it is inside a text. data: its bytes, which may be a part of a character. logprob: natural logarithm, None for the first of a prompt.
-    top: the likeliest tokens there, as text, bytes and logarithm. start: where its text begins in the answer.
+    text: as it is inside a text. data: its bytes, which may be a part of a character. logprob: natural logarithm, None
+    for the first of a prompt. top: the likeliest tokens there, as text, bytes and logarithm. start: where its text
+    begins in the answer.
     """
 
     text: str

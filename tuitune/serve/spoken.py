@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tuitune.data.templates.tools import Call, ToolFormat
 
 _JSON = ("{", "[")
+_WRITTEN = ('{"', "[")  # how a form of calls begins that is JSON; {name} is a place for a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Spoken:
             return None if place < 0 else place
         # Nothing but calls: JSON, or in a few forms a word that could be any.
         written = self._form.calling.head + self._form.calling.each
-        if written.startswith(_JSON) and self._held.strip() and not self._held.lstrip().startswith(_JSON):
+        if written.startswith(_WRITTEN) and self._held.strip() and not self._held.lstrip().startswith(_JSON):
             self._form = None
             return None
         return 0

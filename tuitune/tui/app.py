@@ -91,6 +91,7 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
         Binding("f4", "show('runs')", "Runs", id="screen.runs", tooltip="every run: compare, note, resume, delete"),
         Binding("f6", "show('evaluate')", "Evaluate", id="screen.evaluate", tooltip="is the tuned model better?"),
         Binding("ctrl+o", "jump", "Jump", id="app.jump", priority=True, tooltip="one letter to any place"),
+        Binding("P", "shoot", "Picture of the screen", id="app.picture", tooltip="an SVG file, private to you"),
         Binding("f1,question_mark", "help_here", "Help", id="app.help", tooltip="help for this pane"),
         Binding("ctrl+q", "quit_app", "Quit", id="app.quit", priority=True),
     ]
@@ -105,6 +106,7 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
         ascii_glyphs: bool = False,
         sampler: Sampler | None = None,
         notes: Sequence[str] = (),
+        busy: bool = False,
     ) -> None:
         self.draft, self.settings, self.ascii_glyphs = draft, settings, ascii_glyphs
         self.control = Control(self._tell, log_to)
@@ -116,6 +118,7 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
         self._trouble, self._warned_of_gpu = "", False
         self._named: tuple[str, ...] = ()
         self._first_run, self._notes = run, list(notes)
+        self._asked_for = busy  # the user has come for a recipe: no question about other runs stands before it
         super().__init__()
         self._take_themes()
 
@@ -154,7 +157,7 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
         if self._first_run is not None:
             self.open_run(self._first_run, self._resume_talk)
         else:
-            self.offer()
+            self.offer(aside=self._asked_for)
 
     def _resume_talk(self) -> None:
         """Go on with what was said to the run before the app was left."""

@@ -1,8 +1,8 @@
-"""Jump mode: one key at every place on the screen; pressing it goes there."""
+"""Jump mode: one key at every place on the screen, and one for every other screen; pressing it goes there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,7 +18,10 @@ from textual.widgets import Static
 
 from tuitune.text import clean_line
 from tuitune.tui.actions import in_view
+from tuitune.tui.kit.drawn import Drawn
 from tuitune.tui.kit.pane import DrawnPane, Pane
+from tuitune.tui.kit.rows import R, Row, width_of
+from tuitune.tui.screens.table import PLACES, Place, kind_of
 
 # The home row first: these are under the fingers.
 _LETTERS = "asdfghjklqwertyuiopzxcvbnm"
@@ -33,16 +36,19 @@ class Target:
     at: Offset
 
 
-def targets(screen: Screen[object]) -> list[Target]:
-    """Return the places that can be seen on a screen: panes by their digits, the others by a letter."""
+def targets(screen: Screen[object], *, kept: str = "") -> list[Target]:
+    """Return the places that can be seen on a screen: panes by their digits, the others by a letter.
+
+    kept: letters that belong to something else.
+    """
     found = list(_places(screen))
     digits = {widget: str(getattr(widget, "digit", "")) for widget, _ in found}
-    taken = {digit for digit in digits.values() if digit}
+    taken = {*kept, *(digit for digit in digits.values() if digit)}
     letters = iter(letter for letter in (*_LETTERS, *_LETTERS.upper()) if letter not in taken)
     keys: dict[str, Target] = {}
     for widget, at in found:
         wanted = (digits[widget], *_initials(widget))
-        key = next((each for each in wanted if each and each not in keys), None)
+        key = next((each for each in wanted if each and each not in keys and each not in kept), None)
         key = key or next((letter for letter in letters if letter not in keys), None)
         if key is None:
             break  # more places than letters: the last ones stay without
@@ -96,28 +102,68 @@ class Letter(Static):
             self.screen.go(self.target)
 
 
+class Elsewhere(Drawn):
+    """The other screens with their letters, on the last line of the screen."""
+
+    DEFAULT_CSS = """
+    Elsewhere { width: 100%; height: 1; dock: bottom; padding: 0 2; background: $sel; }
+    Elsewhere:ansi { background: ansi_default; }
+    """
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        super().__init__()
+        self._shown_places = places
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        """Return the letters; where there is little room, the first letters of the titles must do."""
+        gaps = next((gap for gap in ("   ", "  ", " ") if width_of(self._row(gap)) <= width), " ")
+        return [self._row(gaps)]
+
+    def _row(self, gap: str) -> Row:
+        return [span for place in self._shown_places for span in self._entry(place, gap)]
+
+    def _entry(self, place: Place, gap: str) -> Row:
+        return R("accent b", place.letter, "ink", f" {place.title}{gap}")
+
+    def on_click(self, event: Click) -> None:
+        """Open the screen under the mouse."""
+        at = event.get_content_offset_capture(self).x
+        gap = next((gap for gap in ("   ", "  ", " ") if width_of(self._row(gap)) <= self.content_size.width), " ")
+        for place in self._shown_places:
+            at -= width_of(self._entry(place, gap))
+            if at < 0 and isinstance(self.screen, JumpScreen):
+                self.screen.open(place)
+                return
+
+
 class JumpScreen(ModalScreen[None]):
-    """A key at each target; any other key leaves."""
+    """A key at each target and for each screen; any other key leaves."""
 
     DEFAULT_CSS = "JumpScreen { align: left top; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,ctrl+o", "leave", "Leave", id="jump.leave", tooltip="stay where you are", priority=True),
     ]
 
-    def __init__(self, found: Sequence[Target]) -> None:
+    def __init__(self, found: Sequence[Target], places: Sequence[Place] = ()) -> None:
         super().__init__()
-        self.targets = list(found)
+        self.targets, self.places = list(found), list(places)
         self._size_first: Size | None = None
 
     @classmethod
     def over(cls, screen: Screen[object]) -> JumpScreen:
         """Return the jump mode for what a screen shows now."""
-        return cls(targets(screen))
+        # Only the app knows how to open them; a bench of a test has none.
+        places = (
+            [place for place in PLACES if kind_of(screen) != place.name] if hasattr(screen.app, "show_screen") else []
+        )
+        return cls(targets(screen, kept="".join(place.letter for place in places)), places)
 
     def compose(self) -> ComposeResult:
         """Show a letter at each target."""
         for target in self.targets:
             yield Letter(target)
+        if self.places:
+            yield Elsewhere(self.places)
 
     def on_mount(self) -> None:
         """Dim what lies below; by hand, for what an app's CSS says of Screen beats any default."""
@@ -128,8 +174,11 @@ class JumpScreen(ModalScreen[None]):
         """Go to the place whose key it is."""
         event.stop()
         target = next((each for each in self.targets if each.key == event.character), None)
+        place = next((each for each in self.places if each.letter == event.character), None)
         if target is not None:
             self.go(target)
+        elif place is not None:
+            self.open(place)
         else:
             self.action_leave()
 
@@ -145,6 +194,12 @@ class JumpScreen(ModalScreen[None]):
         self.action_leave()
         first = getattr(target.widget, "focus_first", None)
         self.app.call_after_refresh(first if callable(first) else target.widget.focus)
+
+    def open(self, place: Place) -> None:
+        """Leave, and open another screen."""
+        self.action_leave()
+        show: Callable[[str], None] = self.app.show_screen  # type: ignore[attr-defined]
+        self.app.call_after_refresh(show, place.name)
 
     def action_leave(self) -> None:
         """Leave, and go nowhere."""

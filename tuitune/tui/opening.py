@@ -79,6 +79,7 @@ def make(start: Start, log_to: Callable[[RunDir | None], None]) -> Made:
     app = TuiTune(
         draft, settings, run=start.run, log_to=log_to, notes=notes,
         ascii_glyphs=wants_ascii(settings.glyphs, os.environ, stream.encoding if stream is not None else None),
+        busy=start.path is not None or start.preset is not None or bool(start.settings),
     )  # fmt: skip
     return Made(app, start.mouse and settings.mouse, stop_if_lost=settings.on_disconnect == "stop")
 

@@ -74,6 +74,7 @@ class Partners:
         self._loaded: _Loaded | None = None
         self._lock = threading.Lock()
         self._round = 0
+        self.guests: list[Callable[[], None]] = []  # what others have in memory goes when room is needed
 
     @property
     def is_live(self) -> bool:
@@ -145,15 +146,26 @@ class Partners:
 
     def release(self) -> None:
         """Give the memory of a loaded model back, and give up loading one; may take a moment."""
-        self._round += 1
-        self._loaded = None
-        _free()
+        self._forget()
+        free()
 
     def make_room(self) -> None:
         """Do as `release` does, and return at once."""
+        self._forget()
+        threading.Thread(target=free, name="free", daemon=True).start()
+
+    def make_room_for(self, guest: Callable[[], None]) -> None:
+        """Let go of everything but what one of the guests has in memory, and return at once."""
+        if self._loaded is not None or len(self.guests) > 1:
+            self._forget(guest)
+            threading.Thread(target=free, name="free", daemon=True).start()
+
+    def _forget(self, but: Callable[[], None] | None = None) -> None:
         self._round += 1
         self._loaded = None
-        threading.Thread(target=_free, name="free", daemon=True).start()
+        for guest in self.guests:
+            if guest != but:
+                guest()
 
     def _shown(self) -> RunDir:
         run = self._run()
@@ -197,7 +209,7 @@ class Partners:
     def _local(self, wanted: Weights, progress: Progress, note: Note, *, base: Weights | None = None) -> Chat:
         if self._loaded is None or self._loaded.weights != wanted:
             self._loaded = None
-            _free()
+            free()
             self._loaded = _Loaded(wanted, self._load(wanted, progress, note))
         off = base is not None and bool(wanted.adapters)
         return _Asked(self._loaded.chat, (base or wanted).title, base=off)
@@ -214,7 +226,7 @@ class Partners:
         try:
             chat = LocalChat.load(wanted, progress=watched, note=note)
         except (MemoryError, RuntimeError) as error:
-            raise _in_words(error, training=self._live()) from error
+            raise worded(error, training=self._live()) from error
         watched("load", 1, 1)
         return chat
 
@@ -239,19 +251,21 @@ class _Asked:
         turns: Sequence[Turn],
         *,
         system: str | None = None,
+        tools: str = "",
         sampling: Options,
         on_text: Callable[[str], None] = lambda text: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> Answer:
         try:
             return self._chat.reply(
-                turns, system=system, sampling=sampling, on_text=on_text, stop=stop, base=self._base
+                turns, system=system, tools=tools, sampling=sampling, on_text=on_text, stop=stop, base=self._base
             )  # fmt: skip
         except (MemoryError, RuntimeError) as error:
-            raise _in_words(error, training=False) from error
+            raise worded(error, training=False) from error
 
 
-def _in_words(error: Exception, *, training: bool) -> TuiTuneError:
+def worded(error: Exception, *, training: bool) -> TuiTuneError:
+    """Return an error of torch while a model is loaded or asked, in words."""
     text = clean_line(str(error)) or type(error).__name__
     if isinstance(error, MemoryError) or "out of memory" in text.lower():
         hint = "ask live, or wait until the training has ended" if training else "choose a smaller model"
@@ -259,7 +273,8 @@ def _in_words(error: Exception, *, training: bool) -> TuiTuneError:
     return ModelError(f"the model cannot be used: {text[:300]}", "the log says more")
 
 
-def _free() -> None:
+def free() -> None:
+    """Give memory back to the machine that nobody holds any more."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and hasattr(torch, "cuda") and torch.cuda.is_available():

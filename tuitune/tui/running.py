@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from tuitune.errors import TuiTuneError
 from tuitune.face import words
-from tuitune.run import RunDir, RunSummary, index, summary
+from tuitune.run import RunDir, RunSummary, summary
 from tuitune.run.inbox import Command, Continue, Pause, Save, SetLearningRate, Stop, StopNow
-from tuitune.tui.asking import Ask, Choice, Picker, PickItem, TextAsk
+from tuitune.tui.asking import Ask, Choice, TextAsk
 from tuitune.tui.jobs import at_work
 from tuitune.tui.leave import Leave
 from tuitune.tui.runview import RunView
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tuitune.tui.app import TuiTune
 
 _RESUMABLE = ("stopped", "crashed", "failed", "created")
-_LISTED = 60
 _NAMED = 3  # commands at work that are named when the app ends
 
 
@@ -149,24 +148,6 @@ class RunActions:
         ask = TextAsk("Peak learning rate from here on; the schedule scales it", value=now, validate=_rate_problem)
         app.push_screen(ask, chosen)
 
-    def action_run_pick(self) -> None:
-        """Choose another run to look at."""
-        app = self._app
-
-        def found(items: list[PickItem]) -> None:
-            if not items:
-                app.say("there are no runs yet; ctrl+r starts the first")
-                return
-            app.push_screen(Picker("Runs", items), self._picked)
-
-        app.in_thread(
-            "runs", lambda: [_item(each) for each in (summary(run) for run in index.all_runs()[:_LISTED])], found
-        )
-
-    def _picked(self, path: str | None) -> None:
-        if path is not None:
-            self.open_run(index.find(path))
-
     def open_run(self, run: RunDir, then: Callable[[], None] = lambda: None) -> None:
         """Show a run: its curve, log and recipe."""
         app = self._app
@@ -276,12 +257,6 @@ def _kept(view: RunView) -> str:
 
 def _from(found: RunSummary) -> str:
     return found.checkpoint.name if found.checkpoint is not None else "the beginning: it has no checkpoint"
-
-
-def _item(found: RunSummary) -> PickItem:
-    loss = f"  loss {found.loss:.3f}" if found.loss is not None else ""
-    total = f"/{found.total_steps}" if found.total_steps else ""
-    return PickItem(str(found.path), found.name, f"{found.status}  {found.step}{total}{loss}")
 
 
 def _rate_problem(text: str) -> str | None:

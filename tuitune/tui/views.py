@@ -12,14 +12,16 @@ from textual.dom import DOMNode
 
 from tuitune.errors import TuiTuneError
 from tuitune.face import words
-from tuitune.run import RunSummary, index, summary
+from tuitune.face.find import is_live
+from tuitune.run import RunDir, RunSummary, index, summary
 from tuitune.run.files import write_atomic
 from tuitune.run.places import home
+from tuitune.run.shelf import LIVE
 from tuitune.tui.asking import Ask, Choice
 from tuitune.tui.panes.chat import ChatPane
 from tuitune.tui.panes.loss import LossPane
 from tuitune.tui.panes.loss_look import ACROSS
-from tuitune.tui.picture import picture
+from tuitune.tui.picture import keep, picture
 from tuitune.tui.theme import load_themes
 from tuitune.tui.workbench import Workbench
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 _LOOKED_AT = 20  # of the runs last active
 _NOT_NOW: Choice[str] = Choice("esc", "Not now", "f4 finds it", None)
+_LOOK_EVERY = 1.0  # seconds between two looks whether the run that is offered trains still
 _OLD = 7 * 24 * 3600.0  # seconds after which a crash is no news
 
 
@@ -56,11 +59,12 @@ class ViewActions:
 
     def action_shoot(self) -> None:
         """Save a picture of the screen."""
-        folder = home() / "pictures"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}.svg"
-        write_atomic(path, picture(self._app).encode())  # a private file: it may show a conversation
-        self._app.say(f"the picture is in {path}")
+        try:
+            path = keep(picture(self._app))
+        except (OSError, TuiTuneError) as error:
+            self._app.say(f"the picture cannot be saved: {error}", "error")
+        else:
+            self._app.say(f"the picture is in {path}")
 
     def set_liked(self, loss: LossPane, chat: ChatPane) -> None:
         """Draw and ask as the user liked it last."""
@@ -100,7 +104,6 @@ class ViewActions:
         for name in sorted(theme.name for theme in load_themes()[0]):
             yield f"theme: {name}", "colours of the app", lambda name=name: self.action_theme(name)  # type: ignore[misc]
         yield "view: ASCII or drawing characters", "for fonts without braille", self.action_glyphs
-        yield "view: Picture of the screen", "an SVG file", self.action_shoot
         yield "run: Save a checkpoint", "after this step", self._app.action_run_save
         yield "run: Learning rate", "another peak from here on", self._app.action_run_rate
         yield "run: Detach", "leave the terminal, the run goes on", self._app.action_run_detach
@@ -108,11 +111,16 @@ class ViewActions:
 
     # -- at the start ------------------------------------------------------------------------------------------
 
-    def offer(self, *, again: bool = False) -> None:
-        """Offer to attach to a run that trains, or to resume one that crashed."""
+    def offer(self, *, again: bool = False, aside: bool = False) -> None:
+        """Offer to attach to a run that trains, or to resume one that crashed.
+
+        aside: only say that there is one, as the user has come for something else.
+        """
 
         def found(offers: list[RunSummary]) -> None:
-            if offers:
+            if offers and aside:
+                self._app.say(_aside(offers[0]))
+            elif offers:
                 self._offer_one(offers[0])
             elif again:
                 self._app.say("no run trains elsewhere, and none has crashed")
@@ -131,7 +139,23 @@ class ViewActions:
             else:
                 _decline(found)
 
-        app.push_screen(Ask(*_question(found)), chosen)
+        ask = Ask(*_question(found))
+        app.push_screen(ask, chosen)
+        if found.status in LIVE:
+            self._while_live(ask, run)
+
+    def _while_live(self, ask: Ask[str], run: RunDir) -> None:
+        """Take the question back when its run has ended meanwhile: what it offers is not there any more."""
+
+        def look() -> None:
+            if not ask.is_attached:
+                timer.stop()
+            elif not is_live(run) and self._app.screen is ask:
+                timer.stop()
+                ask.answer(None)
+                self._app.say(f"{run.name} has ended meanwhile: {summary(run).status}")
+
+        timer = self._app.set_interval(_LOOK_EVERY, look)
 
 
 def with_keys() -> list[type[DOMNode]]:
@@ -171,6 +195,11 @@ def _question(found: RunSummary) -> tuple[str, list[str], list[Choice[str]]]:
     return f"{found.name} crashed at step {found.step}{of}. Resume?", facts, choices
 
 
+def _aside(found: RunSummary) -> str:
+    how = "trains on this machine" if found.status in LIVE else f"crashed at step {found.step:,}"
+    return f"{found.name} {how}; f4 finds it"
+
+
 def _offers(declined: set[str]) -> list[RunSummary]:
     found = []
     for run in index.all_runs()[:_LOOKED_AT]:
@@ -179,8 +208,7 @@ def _offers(declined: set[str]) -> list[RunSummary]:
         except (OSError, TuiTuneError):
             continue
         recent = time.time() - (each.started or 0.0) - each.duration < _OLD
-        live = each.status in ("starting", "running", "paused", "stopping")
-        if live or (each.status == "crashed" and recent and _mark(each) not in declined):
+        if each.status in LIVE or (each.status == "crashed" and recent and _mark(each) not in declined):
             found.append(each)
     return sorted(found, key=lambda each: each.status == "crashed")
 

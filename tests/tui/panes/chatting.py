@@ -34,6 +34,7 @@ class Speaker:
         turns: Sequence[Turn],
         *,
         system: str | None = None,
+        tools: str = "",
         sampling: Options,
         on_text: Callable[[str], None] = lambda text: None,
         stop: Callable[[], bool] = lambda: False,

@@ -41,8 +41,8 @@ def recipe_text(output: Output, given: Mapping[str, object]) -> tuple[str, list[
     given: values that the user names, which count most. Raises RecipeError when a file of the folder is broken.
     """
     values = {**_told(output), **given}
-    aside = {key: values.pop(key) for key in list(values) if key in _ITS_PLACES or is_secret(key)}
-    reasons = {key: "its own place" if key in _ITS_PLACES else "a secret" for key in aside}
+    reasons = {key: reason for key, value in values.items() if (reason := _not_taken(key, value))}
+    aside = {key: values.pop(key) for key in reasons}
     refused = _refused(values)
     for key, reason in refused.items():
         aside[key], reasons[key] = values.pop(key), reason
@@ -52,6 +52,15 @@ def recipe_text(output: Output, given: Mapping[str, object]) -> tuple[str, list[
         lines += ["", "# left out here:"]
         lines += [f"# {_said(key, value)}  ({reasons[key]})" for key, value in aside.items()]
     return "\n".join(lines) + "\n", sorted(refused)
+
+
+def _not_taken(key: str, value: object) -> str:
+    """Return why a value is not taken over, whatever it is; empty when it is."""
+    if key in _ITS_PLACES:
+        return "its own place"
+    if key == "trust_remote_code" and value:
+        return "LlamaBoard always asks for it; add it where the model needs it"
+    return "a secret" if is_secret(key) else ""
 
 
 def _said(key: str, value: object) -> str:

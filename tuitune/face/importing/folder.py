@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import secrets
 import shutil
 import time
@@ -20,12 +21,12 @@ from tuitune.face.importing.files import Output
 from tuitune.face.importing.story import Story, told
 from tuitune.recipe import Document
 from tuitune.run import Journal, RunDir, events, index, places
-from tuitune.run.directory import slug
 from tuitune.run.files import private_dir, write_atomic
 from tuitune.run.imported import Imported
 from tuitune.run.origin import Origin
 from tuitune.run.trash import size_of
 
+_SAYS_LITTLE = ("output", "outputs", "sft", "dpo", "lora", "full", "results", "saves", "out")
 _STILL = 120.0  # seconds since the last line of a log that may still grow
 
 
@@ -128,11 +129,15 @@ def _written(
 
 def _free(source: Path) -> str:
     """Return a name for the run of an output folder that no run has."""
-    stem = slug(source.name) or "imported"
-    if stem in ("output", "outputs", "sft", "lora", "full", "checkpoint", "results", "saves"):
-        stem = f"{slug(source.parent.name)}-{stem}".strip("-")
+    stem = _plain(source.name) or "imported"
+    if stem.lower() in _SAYS_LITTLE:
+        stem = f"{_plain(source.parent.name)}-{stem}".strip("-")
     numbered = (stem if number == 1 else f"{stem}-{number}" for number in itertools.count(1))
     return next(name for name in numbered if not os.path.lexists(places.runs() / name))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", name).strip("-._+")[:80]
 
 
 def _keep_origin(output: Output, run: RunDir) -> None:

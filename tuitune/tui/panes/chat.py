@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -13,17 +12,15 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from tuitune.chat.conversation import Conversation
+from tuitune.chat.kept import Kept, earlier
 from tuitune.errors import TuiTuneError
-from tuitune.text import clean, clean_line
+from tuitune.text import clean_line
 from tuitune.tui.asking import Picker, PickItem
 from tuitune.tui.panes.chatforms import Sampling, SamplingAsk, SystemAsk
-from tuitune.tui.panes.judging import Judging
-from tuitune.tui.panes.talk import Talk, earlier
-
-_UNANSWERED = "there is no answer yet"
+from tuitune.tui.panes.chatturns import ChatTurns
 
 
-class ChatPane(Judging):
+class ChatPane(ChatTurns):
     """Talk to the model: before training, while it trains, and as it was saved."""
 
     label = "Chat"
@@ -37,10 +34,14 @@ the run as they are at this step, **tuned** what the run has saved last. A model
 - `enter` asks; a backslash before it begins a new line. `up` in an empty prompt brings former questions back.
 - `esc` ends the answer, and what was written stays. Without an answer, `esc` leaves the prompt: then single keys work.
 - `ctrl+l` goes to the next one who can be asked; `b`, `l`, `t`, `m` choose one, `m` what was picked in Models or Runs.
-- `r` answers again, `R` with another seed; `d` removes the last question and its answer, `x` clears, `u` takes it back.
+- `J` `K` choose a turn, with its tokens and their speed. `e` edits it, `r` answers it again, `R` with another seed;
+  what followed a question goes, and `u` brings it back. Where none is chosen, they mean the last one.
+- `d` removes the last question and its answer, `x` clears. `T` unfolds what a model thought before it answered.
 - `s` sets the system message, `p` how answers are drawn: temperature, top_p, top_k, length, repetition, seed.
+- `f` offers functions from a JSON file. What the model calls is shown; you type what the function answers.
 - A reward model (stage rm) scores every answer. `/answer TEXT` has one of your own scored, again another in its place.
 - `y` copies the last answer, `Y` the whole conversation; `n` begins a new one, `o` goes on with an earlier one.
+- `S` saves it as JSON or text, `O` goes on with one from a file, also in OpenAI's form.
 
 Every turn is on disk at once, in `chats/` of TuiTune's home; an answer cut off by a crash is there as far as it came.
 """
@@ -56,12 +57,21 @@ Every turn is on disk at once, in `chats/` of TuiTune's home; an answer cut off 
         Binding("t", "choose('tuned')", "Ask tuned", show=False, id="chat.tuned", tooltip="what the run has saved"),
         Binding("m", "choose('other')", "Ask the picked one", show=False, id="chat.other", tooltip="from Models, Runs"),
         Binding("enter,i", "ask", "Type a question", show=False, id="chat.ask", tooltip="go to the prompt"),
+        Binding("K", "turn(-1)", "Turn before", show=False, id="chat.turn_up", tooltip="choose the turn before"),
+        Binding("J", "turn(1)", "Turn after", show=False, id="chat.turn_down", tooltip="choose the turn after"),
+        Binding(
+            "e", "edit", "Edit the turn", show=False, id="chat.edit", tooltip="the chosen one, else the last asked"
+        ),
+        Binding("T", "fold", "Thoughts", show=False, id="chat.thoughts", tooltip="show what was thought, or hide it"),
         Binding("r", "regenerate", "Answer again", show=False, id="chat.regenerate", tooltip="u brings the old back"),
         Binding("R", "regenerate(True)", "Again, another seed", show=False, id="chat.anew", tooltip="drawn anew"),
         Binding("x", "clear", "Clear", show=False, id="chat.clear", tooltip="forget the turns; u brings them back"),
         Binding("d", "drop", "Remove the last turn", show=False, id="chat.drop", tooltip="question and answer"),
         Binding("u", "undo", "Bring turns back", show=False, id="chat.undo", tooltip="after clear, remove, again"),
         Binding("s", "system", "System message", show=False, id="chat.system", tooltip="how the model shall behave"),
+        Binding("f", "tools", "Tools", show=False, id="chat.tools", tooltip="functions that the model may call"),
+        Binding("S", "save", "Save it", show=False, id="chat.save", tooltip="as JSON or text"),
+        Binding("O", "load", "Open a file", show=False, id="chat.load", tooltip="a conversation in JSON"),
         Binding("p", "sampling", "Sampling", show=False, id="chat.sampling", tooltip="temperature, length, seed"),
         Binding("y", "copy_answer", "Copy the answer", show=False, id="chat.copy", tooltip="the last one"),
         Binding("Y", "copy_all", "Copy all turns", show=False, id="chat.copy_all", tooltip="as plain text"),
@@ -79,7 +89,7 @@ Every turn is on disk at once, in `chats/` of TuiTune's home; an answer cut off 
     class Resumed(Message):
         """A conversation was read, or why not."""
 
-        def __init__(self, talk: Talk | None, problem: str = "") -> None:
+        def __init__(self, talk: Kept | None, problem: str = "") -> None:
             super().__init__()
             self.talk, self.problem = talk, problem
 
@@ -116,55 +126,13 @@ Every turn is on disk at once, in `chats/` of TuiTune's home; an answer cut off 
         at = there.index(self.who.kind) if self.who.kind in there else -1
         self.pick(there[(at + by) % len(there)])
 
-    def action_regenerate(self, anew: bool = False) -> None:
-        """Have the last question answered again by whoever is chosen now."""
-        if self._free():
-            turns = self.talk.turns
-            if not turns or turns[-1].role != "assistant":
-                self.tell(_UNANSWERED)
-                return
-            if not self.who.available:
-                self.tell(f"{self.who.kind} cannot be asked: {self.who.why_not}", error=True)
-                return
-            self.talk.drop()
-            drawn = {**self.sampling, "seed": secrets.randbelow(2**31)} if anew else self.sampling
-            self.begin(self.who, drawn, again=True)
-
-    def _free(self) -> bool:
-        if self.busy:
-            self.remark("an answer is being written, esc ends it")
-        return not self.busy
-
     # -- the conversation --------------------------------------------------------------------------------------------
 
-    def action_clear(self) -> None:
-        """Forget the turns."""
-        if self._free() and self.talk.turns:
-            self.talk.clear()
-            self.tell("cleared; u brings it back, and the file keeps it")
-
-    def action_drop(self) -> None:
-        """Remove the last question with its answer."""
-        if self._free() and self.talk.turns:
-            turns = self.talk.turns
-            pair = turns[-1].role == "assistant" and len(turns) > 1 and turns[-2].role == "user"
-            self.talk.drop(2 if pair else 1)
-            self.tell("removed; u brings it back")
-
-    def action_undo(self) -> None:
-        """Bring back what was cleared, removed or answered again."""
-        if self._free():
-            if self.talk.undo():
-                self._notes.clear()
-                self.refresh_turns()
-            else:
-                self.tell("nothing was removed")
-
     def action_new(self) -> None:
-        """Begin another conversation; the system message goes with it."""
+        """Begin another conversation; the system message and the tools go with it."""
         if self._free():
-            kept, system = self.talk.path, self.talk.system
-            self.talk = Talk(Conversation(system=system))
+            kept, system, tools = self.talk.path, self.talk.system, self.talk.tools
+            self.talk = Kept(Conversation(system=system, tools=tools))
             self.transcript.follow()
             self.refresh_turns()
             if kept is not None:
@@ -200,7 +168,7 @@ Every turn is on disk at once, in `chats/` of TuiTune's home; an answer cut off 
 
     def _read(self, path: Path) -> None:
         try:
-            self.post_message(self.Resumed(Talk.load(path)))
+            self.post_message(self.Resumed(Kept.load(path)))
         except (OSError, TuiTuneError) as error:
             self.post_message(self.Resumed(None, f"{path} cannot be read: {error}"))
 
@@ -212,13 +180,14 @@ Every turn is on disk at once, in `chats/` of TuiTune's home; an answer cut off 
         elif self._free():
             self._continue(event.talk)
 
-    def _continue(self, talk: Talk) -> None:
+    def _continue(self, talk: Kept) -> None:
         self.talk = talk
         self._notes.clear()
+        self.chosen = None
         for turn in talk.turns:
             if turn.role == "user":
                 self.prompt.remember(turn.content)
-        if talk.turns and talk.turns[-1].role == "user" and not self.prompt.text.strip():
+        if talk.turns and not talk.turns[-1].is_answer and not self.prompt.text.strip():
             self.prompt.fill(talk.take_back())  # it was asked, and never answered
         self.transcript.follow()
         self.refresh_turns()
@@ -244,30 +213,6 @@ Every turn is on disk at once, in `chats/` of TuiTune's home; an answer cut off 
             self.overrides = found
             self._remark = ""
             self.refresh_line()
-
-    # -- copying -----------------------------------------------------------------------------------------------------
-
-    def action_copy_answer(self) -> None:
-        """Copy the last answer, or as much as there is of it."""
-        answers = [turn.content for turn in self.talk.turns if turn.role == "assistant"]
-        text = (
-            clean(self._job.raw) if self._job is not None and self._job.raw else clean(answers[-1]) if answers else ""
-        )
-        self._copy(text)
-
-    def action_copy_all(self) -> None:
-        """Copy the conversation as text."""
-        head = [f"system: {clean(self.talk.system)}"] if self.talk.system else []
-        said = [f"{'you' if turn.role == 'user' else clean_line(turn.by) or 'answer'}: {clean(turn.content)}"
-                for turn in self.talk.turns]  # fmt: skip
-        self._copy("\n\n".join([*head, *said]) if said else "")
-
-    def _copy(self, text: str) -> None:
-        if not text:
-            self.tell(_UNANSWERED)
-            return
-        copy = getattr(self.app, "copy", self.app.copy_to_clipboard)
-        copy(text)
 
 
 def _item(path: Path) -> PickItem | None:

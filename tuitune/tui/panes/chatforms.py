@@ -11,6 +11,7 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Input
 
+from tuitune.chat.base import Turn
 from tuitune.errors import UsageError
 from tuitune.recipe import FIELDS
 from tuitune.run.inbox import OPTIONS, check_option
@@ -157,29 +158,49 @@ class SamplingAsk(Boxed[Sampling]):
         below.redraw()
 
 
-class SystemAsk(Boxed[str]):
-    """A text of several lines that tells the model how to behave; the answer is empty for the partner's own."""
+class LongAsk(Boxed[str]):
+    """A question that is answered with a text of several lines."""
 
-    DEFAULT_CSS = "SystemAsk Prompt { max-height: 10; padding: 0 1; }"
+    DEFAULT_CSS = "LongAsk Prompt { max-height: 10; padding: 0 1; }"
 
-    def __init__(self, text: str | None) -> None:
+    def __init__(self, question: str, fact: str, text: str, placeholder: str = "") -> None:
         super().__init__()
-        self._text = text or ""
+        self._question, self._fact, self._text, self._placeholder = question, fact, text, placeholder
 
     def content(self) -> Iterable[Widget]:
         """Yield question and field."""
-        yield Says("The system message", ["It tells the model how to behave. Empty: the one it was trained with."])
-        yield Prompt("such as: You are Zephyrine. Answer in one sentence.", most=10)
+        yield Says(self._question, [self._fact])
+        yield Prompt(self._placeholder, most=10)
         yield SystemKeys()
 
     def on_mount(self) -> None:
-        """Show the present one."""
+        """Show the present text."""
         self.query_one(Prompt).fill(self._text)
 
     @on(Prompt.Sent)
     def _take(self, event: Prompt.Sent) -> None:
         event.stop()
         self.dismiss(event.text.strip())
+
+
+class SystemAsk(LongAsk):
+    """A text of several lines that tells the model how to behave; the answer is empty for the partner's own."""
+
+    def __init__(self, text: str | None) -> None:
+        super().__init__(
+            "The system message", "It tells the model how to behave. Empty: the one it was trained with.", text or "",
+            "such as: You are Zephyrine. Answer in one sentence.",
+        )  # fmt: skip
+
+
+class EditAsk(LongAsk):
+    """The text of a turn, to be changed."""
+
+    def __init__(self, turn: Turn) -> None:
+        what = "An answer is changed where it stands; what follows stays."
+        asked = "What follows it goes, and it is answered again. u brings that back."
+        named = {"user": "question", "observation": "tools' answer"}.get(turn.role, "answer")
+        super().__init__(f"Edit the {named}", what if turn.is_answer else asked, turn.content)
 
 
 class SystemKeys(Lines):

@@ -50,10 +50,10 @@ def going(job: Job) -> Row:
     return R("quiet on lift", f" {words}  ", "accent on lift", "esc", "quiet on lift", " ends it ")
 
 
-def drawing(sampling: Sampling, *, system: bool) -> Row:
+def drawing(sampling: Sampling, *, system: bool, tools: bool = False) -> Row:
     """Return how answers are drawn."""
     greedy = not sampling.get("do_sample", True) or sampling["temperature"] == 0
     how = "likeliest" if greedy else f"temp {sampling['temperature']:g}  top_p {sampling['top_p']:g}"
     seed = f"  seed {sampling['seed']}" if "seed" in sampling else ""
-    first = "system  " if system else ""
+    first = ("system  " if system else "") + ("tools  " if tools else "")
     return R("quiet on lift", f" {first}{how}  {sampling['max_new_tokens']} tokens{seed} ")

@@ -105,8 +105,8 @@ def _compared(
     if all(part.kind == "same" for part in parts):
         return _plain(reply.text), f"✓ as the {against}"
     if alike(parts) < _ALIKE:
-        return _plain(reply.text), f"shares next to nothing with the {against}"
-    return list(_marked(parts)), f"compared with the {against}"
+        return _plain(reply.text), "next to nothing in common"
+    return list(_marked(parts)), f"against the {against}"
 
 
 def _marked(parts: Sequence[Part]) -> Iterator[tuple[str, str]]:

@@ -15,8 +15,7 @@ from tuitune.run.evaluation import Evaluation, Metric
 from tuitune.text import clean, clean_line
 from tuitune.tui.evaluating import Found
 from tuitune.tui.kit.pane import DrawnPane
-from tuitune.tui.kit.rows import R, Row
-from tuitune.tui.kit.units import lasting
+from tuitune.tui.kit.rows import R, Row, width_of
 from tuitune.tui.kit.wrapping import wrapped
 from tuitune.tui.panes.eval_table import VERDICTS, columns, ends, head, metric_row, number, of_task, signed
 
@@ -36,6 +35,7 @@ _KEYS = (
     ("y", "copy", "Copy", "copy", "copy the table"),
 )
 _STATES = {"running": ("accent", "at work"), "interrupted": ("warn", "interrupted"), "done": ("quiet", "")}
+_INDENT = 11  # cells before a difference that has a line of its own
 _DETAILS = 12  # rows of the body from which on the chosen figure is explained
 
 
@@ -104,7 +104,7 @@ axis, so that you see whether they overlap. The last column is the difference be
         found, (at, count) = self.found.evaluation, self._place
         role, state = _STATES[found.status]
         said = R(role, f"{state}  ") if state else []
-        when = R("quiet", f"{lasting(max(0.0, time.time() - found.created))} ago")
+        when = R("quiet", time.strftime("%Y-%m-%d %H:%M", time.localtime(found.created)))
         return [*said, *when, *(R("ink", f"  {at}", "quiet", f" of {count}") if count > 1 else [])]
 
     def show(self, found: Found | None, at: int, count: int) -> None:
@@ -195,7 +195,8 @@ axis, so that you see whether they overlap. The last column is the difference be
         rows: list[Row] = []
         metric = self.metric
         if metric is not None:
-            rows += [R("quiet", line) for line in wrapped(clean(f"{metric.title}: {metric.how}"), width)][:2]
+            about = f"{metric.title}: {metric.how}" if metric.how else metric.title
+            rows += [R("quiet", line) for line in wrapped(clean(about), width)][:2]
             rows += list(_told(metric, width))
         notes = [R("warn", "▲ ", "quiet", clean_line(note)) for note in found.notes[:3]]
         return [*rows, *notes]
@@ -279,5 +280,9 @@ def _told(metric: Metric, width: int) -> Iterator[Row]:
         if found is not None:
             mark, role, word = VERDICTS[found.verdict]
             against = f"  {signed(found.value, metric.unit)} against {clean_line(found.against)}"
-            row += R("ink", against, "quiet", f" ({ends(found, metric.unit, sign=True)})", role, f" {mark} {word}")
+            said = R("ink", against, "quiet", f" ({ends(found, metric.unit, sign=True)})", role, f" {mark} {word}")
+            if width_of(row) + width_of(said) > width:
+                yield row
+                row = R("ink", " " * _INDENT)
+            row += said
         yield row

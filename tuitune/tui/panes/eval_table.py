@@ -43,7 +43,7 @@ class Columns:
 
 def columns(models: Sequence[Model], metrics: Sequence[Metric], width: int) -> Columns:
     """Return what fits: bars go last, the numbers of intervals before them, a model's value never."""
-    wanted = max((cells(clean_line(each.title)) + 2 for each in metrics), default=_LEAST_NAME)
+    wanted = max((cells(clean_line(each.title)) + 3 for each in metrics), default=_LEAST_NAME)
     name = max(_LEAST_NAME, min(_NAME, wanted))
     difference = _DIFFERENCE if any(each.differences for each in metrics) else 0
     count = max(1, len(models))
@@ -71,7 +71,7 @@ def head(shape: Columns, width: int) -> Row:
 
 def metric_row(metric: Metric, shape: Columns, subject: str, width: int, *, here: bool) -> Row:
     """Return the row of a figure; the difference is that of the subject, or of the first model that has one."""
-    title = cut(clean_line(metric.title), shape.name - 2)
+    title = cut(clean_line(metric.title), shape.name - 3)
     name = title + " " * (shape.name - 2 - cells(title))
     row = R("strong b" if here else "ink", name, "faint", f"{_ARROWS[metric.better]} ")
     axis = _axis(metric)

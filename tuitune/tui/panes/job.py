@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 from tuitune.chat.base import Answer, Chat, Options, Turn, judged, typed
-from tuitune.chat.live import LiveChat
-from tuitune.errors import Stopped, TuiTuneError
-from tuitune.text import StreamCleaner, clean_line
 from tuitune.chat.kept import Partial
-from tuitune.tui.partners import Partners
+from tuitune.chat.live import LiveChat
+from tuitune.chat.loading import Note, Progress
+from tuitune.chat.thinking import Splitter
+from tuitune.errors import Stopped, TuiTuneError
+from tuitune.text import StreamCleaner, clean, clean_line
+from tuitune.tui.panes.turns import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,15 @@ class Question:
     sampling: Options
     again: bool = False
     typed: str | None = None
+    tools: str = ""
+
+
+class Finds(Protocol):
+    """Who knows the partners."""
+
+    def partner(self, kind: str, *, progress: Progress, note: Note) -> Chat:
+        """Return who is asked, loaded; blocks, and raises TuiTuneError. Whoever raises in `progress` cancels it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +68,14 @@ class Job:
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        self._cleaner = StreamCleaner()
+        self._cleaner, self._splitter = StreamCleaner(), Splitter()
         self._fresh: list[str] = []
         self._stop, self._abandon = threading.Event(), threading.Event()
         self._told = False
 
     # -- in the thread that waits --------------------------------------------------------------------------------
 
-    def work(self, partners: Partners) -> None:
+    def work(self, partners: Finds) -> None:
         """Ask and wait; whatever goes wrong becomes the outcome."""
         question = self.question
         try:
@@ -88,8 +99,11 @@ class Job:
         if question.typed is not None:
             return typed(partner, question.turns, question.typed, system=question.system)
         found = partner.reply(
-            question.turns, system=question.system, sampling=question.sampling, on_text=self._take, stop=self._asked
+            question.turns, system=question.system, tools=question.tools, sampling=question.sampling,
+            on_text=self._take, stop=self._asked,
         )  # fmt: skip
+        with self._lock:
+            self._fresh.append(self._cleaner.feed(self._splitter.flush()))
         if self.stopping or not found.text.strip():
             return found
         return replace(found, score=judged(partner, question.turns, found.text, system=question.system))
@@ -112,7 +126,7 @@ class Job:
             self.raw += piece
             self.tokens += 1
             self.first = self.first or time.monotonic()
-            self._fresh.append(self._cleaner.feed(piece))
+            self._fresh.append(self._cleaner.feed(self._splitter.feed(piece)))
             self.partial.add(piece)
 
     def _asked(self) -> bool:
@@ -125,10 +139,16 @@ class Job:
     # -- in the thread that draws ---------------------------------------------------------------------------------
 
     def fresh(self) -> str:
-        """Return the cleaned text that has come since the last call."""
+        """Return the cleaned text that has been said since the last call, without thoughts."""
         with self._lock:
             text, self._fresh = "".join(self._fresh), []
         return text
+
+    @property
+    def thoughts(self) -> str:
+        """The thoughts so far, cleaned."""
+        with self._lock:
+            return clean(self._splitter.thoughts)
 
     def stop(self) -> None:
         """End the answer; what has come is kept."""
@@ -157,8 +177,3 @@ class Job:
         speed = count / max(0.1, now - self.first)
         words = counted(count, self.unit)
         return f"{words}, {speed:.0f}/s" if now - self.first >= 0.5 else words
-
-
-def counted(count: int, unit: str) -> str:
-    """Return "12 tokens", or "1 token"."""
-    return f"{count:,} {unit if count != 1 else unit.removesuffix('s')}"

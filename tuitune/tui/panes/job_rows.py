@@ -21,7 +21,7 @@ _MARKS: Mapping[Status, tuple[str, str, str]] = {
     "lost": ("error", "▲", "ended without a word"),
 }
 _FEW = 2  # notes, and lines of a result, where not all are shown
-_LEAST_BAR, _MOST_BAR = 8, 40
+_LEAST_BAR, _MOST_BAR, _AROUND = 8, 40, 4
 
 
 def head_row(job: Job, status: Status, ended: float | None, width: int, now: float | None = None) -> Row:
@@ -73,9 +73,13 @@ def _stage(job: Job, pace: Pace | None, width: int) -> Iterator[Row]:
         return
     left = pace.left(time.time()) if pace is not None and done < total else None
     counts = f" {done:,} of {total:,}" + (f", {whole_seconds(left)} left" if left is not None else "")
-    name = cut(name, max(6, width - cells(counts) - _LEAST_BAR - 4))
-    bar = max(0, min(_MOST_BAR, width - 4 - cells(name) - cells(counts)))
-    yield [*R("quiet", f"  {name}  "), *slim([(float(done), "accent")], float(total), bar), *R("ink", counts)]
+    room = width - _AROUND - cells(name) - cells(counts)
+    if room >= _LEAST_BAR:
+        bar = slim([(float(done), "accent")], float(total), min(_MOST_BAR, room))
+        yield [*R("quiet", f"  {name}  "), *bar, *R("ink", counts)]
+        return
+    yield R("quiet", f"  {cut(name, max(6, width - cells(counts) - 3))} ", "ink", counts)
+    yield [("  ", "ink"), *slim([(float(done), "accent")], float(total), min(_MOST_BAR, width - 2))]
 
 
 def _error(job: Job, status: Status, width: int) -> list[Row]:

@@ -19,7 +19,7 @@ class Judging(ChatCore):
         if word == ANSWER and not self.busy:
             self._score(rest.strip())
             return
-        if not self.busy and self.who.available and self.talk.turns and self.talk.turns[-1].role == "user":
+        if not self.busy and self.who.available and self.talk.turns and not self.talk.turns[-1].is_answer:
             self.talk.take_back()  # it was never answered
         super().ask(text)
 
@@ -34,23 +34,23 @@ class Judging(ChatCore):
             return
         self.prompt.remember(f"{ANSWER} {answer}")
         self.prompt.text = ""
-        again = turns[-1].role == "assistant"
+        again = turns[-1].is_answer
         if again:
             self.talk.drop()
         self.begin(self.who, {}, again=again, typed=answer)
 
-    def _failed(self, job: Job, error: TuiTuneError) -> None:
+    def failed(self, job: Job, error: TuiTuneError) -> None:
         if isinstance(error, NotWriting):  # the question waits for an answer of the user's own
             self.talk.close()
             if job.question.again:
                 self.talk.undo()
             self.tell(f"{error.message}; {error.hint}")
             return
-        super()._failed(job, error)
+        super().failed(job, error)
 
-    def _return(self, job: Job) -> None:
+    def give_back(self, job: Job) -> None:
         if job.question.typed is None:
-            super()._return(job)
+            super().give_back(job)
             return
         self.talk.close()
         if job.question.again:

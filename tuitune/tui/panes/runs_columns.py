@@ -43,6 +43,14 @@ def short(name: str) -> str:
     return clean_line(_STAMP.sub("", name, count=1)) or clean_line(name)
 
 
+def listed(name: str, size: int) -> str:
+    """Return a run's name in at most so many cells, of a time stamp that has no room only what tells most."""
+    text = clean_line(name)
+    if cells(text) > size and (stamp := _STAMP.match(text)):
+        text = f"{text[4:8]}-{text[9:13]}-{text[stamp.end() :]}"
+    return cut(text, size)
+
+
 def value(found: float | None) -> str:
     """Return a figure in at most seven cells."""
     return "" if found is None else fixed(found)
@@ -99,7 +107,7 @@ def _remarks(entry: Entry) -> Row:
 
 COLUMNS = (
     Column("name", "run", 0, lambda entry: R("ink", clean_line(entry.run.name))),
-    Column("model", "model", 16, _model, since=150),
+    Column("model", "model", 16, _model, since=176),
     Column("method", "method", 11, _method, since=96),
     Column("data", "data", 14, lambda entry: R("quiet", clean_line(entry.data)), since=108),
     Column("steps", "steps", 10, _steps, right=True),

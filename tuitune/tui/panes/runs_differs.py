@@ -19,7 +19,8 @@ from tuitune.tui.kit.units import amount, binary, fixed, lasting
 from tuitune.tui.kit.wrapping import wrapped
 from tuitune.tui.panes.runs_columns import COLOURS, LETTERS, placed, short
 
-_LEAST = 8  # cells of a column of values
+_LEAST, _WISHED = 7, 9  # cells of a column of values
+_NAME = 14  # cells of the names, at least
 _KEYS = (
     ("up,k", "scroll(-1)", "Up", "differs.up", "a line up"),
     ("down,j", "scroll(1)", "Down", "differs.down", "a line down"),
@@ -110,9 +111,9 @@ class _Table:
     def __init__(self, compared: Compared, width: int) -> None:
         self._all, self._found, self.width = compared, compared.found, width
         longest = max((cells(key.key) for key in self._found.keys), default=12)
-        self.name = min(longest, max(12, width // 3))
-        self.columns = max(1, min(len(compared.entries), (width - self.name) // (_LEAST + 1)))
-        self.size = max(_LEAST, (width - self.name) // self.columns - 1)
+        self.columns = max(1, min(len(compared.entries), (width - _NAME) // (_LEAST + 1)))
+        self.name = max(_NAME, min(longest, width - self.columns * (_WISHED + 1)))
+        self.size = (width - self.name) // self.columns - 1
 
     def names(self) -> list[Row]:
         """Return the runs with their letters."""
@@ -147,16 +148,20 @@ class _Table:
 
     def keys(self) -> list[Row]:
         """Return the keys that differ: those that were asked for, then defaults, then what the runs chose."""
-        rows = [self._key(each) for each in self._found.keys if not each.plan]
-        plan = [self._key(each) for each in self._found.keys if each.plan]
+        rows = [row for each in self._found.keys if not each.plan for row in self._key(each)]
+        plan = [row for each in self._found.keys if each.plan for row in self._key(each)]
         rows = rows or [R("quiet", "the recipes are the same")]
         return [*rows, [], R("faint", "chosen by the runs themselves"), *plan] if plan else rows
 
-    def _key(self, each: Differing) -> Row:
-        pairs = zip(each.values, each.asked, strict=True)
-        return self._row(
-            each.key, [(clean_line(value) or "·", "strong b" if asked else "ink") for value, asked in pairs]
-        )
+    def _key(self, each: Differing) -> list[Row]:
+        values = [(clean_line(value) or "·", "strong b" if asked else "ink")
+                  for value, asked in zip(each.values, each.asked, strict=True)][: self.columns]  # fmt: skip
+        if cells(each.key) <= self.name and all(cells(value) <= self.size for value, _ in values):
+            return [self._row(each.key, values)]
+        # What finds no room beside each other stands below each other.
+        below = [R(COLOURS[n], f"  {LETTERS[n]} ", role, cut(value, self.width - 4))
+                 for (value, role), n in zip(values, self._all.numbers, strict=False)]  # fmt: skip
+        return [R("quiet", each.key), *below]
 
     def notes(self) -> list[Row]:
         """Return what could not be compared."""

@@ -13,7 +13,7 @@ from tuitune.run.shelf import Entry
 from tuitune.tui.kit.drawn import Drawn
 from tuitune.tui.kit.rows import R, Row, fit, grounded
 from tuitune.tui.kit.wrapping import wrapped
-from tuitune.tui.panes.runs_columns import COLOURS, LETTERS, MARKS, Column, fitting, laid_out
+from tuitune.tui.panes.runs_columns import COLOURS, LETTERS, MARKS, Column, fitting, laid_out, listed
 
 _END = 1 << 30
 _KEYS = (
@@ -119,9 +119,11 @@ class RunTable(Drawn, can_focus=True):
 
     def _line(self, number: int, letters: Mapping[str, int], width: int) -> Row:
         entry = self.entries[number]
-        row = self._mark(entry, letters) + laid_out(
-            [(column, size, column.row(entry)) for column, size in self._columns]
-        )
+        cells_of = [
+            (column, size, R("ink", listed(entry.run.name, size)) if column.order == "name" else column.row(entry))
+            for column, size in self._columns
+        ]
+        row = self._mark(entry, letters) + laid_out(cells_of)
         if number != self._at:
             return [(" ", "ink"), *row]
         row = [(text, "strong b" if role == "ink" else role) for text, role in row]

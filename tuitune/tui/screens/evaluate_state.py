@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tuitune.tui.screens.evaluate import EvaluateScreen
 
 _ROWS_EVERY = 2.0  # seconds between two looks at the rows of an evaluation in progress
+_SHARE = 10  # how many times as long as a look the pause after it lasts at least
 _TRAIN = "Train something on the Workbench (esc), or choose a model or an adapter with w."
 _START = (
     "s measures it and its base on the same rows: loss and perplexity, then answers by BLEU, ROUGE and exact match, "
@@ -42,7 +44,7 @@ class EvaluateState:
         self.found: Found | None = None
         self._job: Job | None = None  # the one whose evaluation is shown while it is at work
         self._read_at = 0.0
-        self._reading = False
+        self._reading, self._pause = False, _ROWS_EVERY
         self._values: dict[str, object] = {}
 
     @property
@@ -119,8 +121,11 @@ class EvaluateState:
         self._reading, self._read_at = True, time.monotonic()
 
         def read() -> Found | None:
+            began = time.monotonic()
             try:
-                return load(folder)
+                found = load(folder)
+                self._pause = max(_ROWS_EVERY, _SHARE * (time.monotonic() - began))
+                return found
             except RunError:
                 if self._job is None:
                     raise
@@ -131,6 +136,7 @@ class EvaluateState:
         def shown(found: Found | None) -> None:
             if found is not None and self._me.is_attached:
                 self.found = found
+                self._merge()
                 self._show()
 
         self._me.app.in_thread("evaluate-read", read, shown)
@@ -182,6 +188,7 @@ class EvaluateState:
         if status == "running":
             if self._own_job() is job:
                 self._job = job
+                self._merge()
                 self._show()
             return
         ended, self._job = self._job, None if self._job is job else self._job
@@ -194,22 +201,25 @@ class EvaluateState:
     def job_told(self, job: Job) -> None:
         """Show the figures that have become final, and now and then the rows."""
         if job is not self._job:
-            if self._job is None and self._own_job() is job and self.found is None:
-                self._job = job
-            else:
-                return
+            return
         place = begun_in(job.lines)
         if place is None:
             return
         shown = self.found.evaluation.path if self.found is not None else None
-        if shown != place or time.monotonic() - self._read_at > _ROWS_EVERY:
+        if shown != place or time.monotonic() - self._read_at > self._pause:
             if not self._reading:
                 self.open(place)
-        elif self.found is not None:
-            evaluation = with_lines(self.found.evaluation, job.lines)
-            if evaluation.metrics != self.found.evaluation.metrics:
-                self.found = Found(evaluation, self.found.items, self.found.subjects)
-                self._show()
+        elif self._merge():
+            self._show()
+
+    def _merge(self) -> bool:
+        """Put what the job has told into what is shown of its evaluation; return whether that is news."""
+        job, found = self._job, self.found
+        if job is None or found is None or begun_in(job.lines) != found.evaluation.path:
+            return False
+        evaluation = with_lines(found.evaluation, job.lines)
+        self.found = replace(found, evaluation=evaluation)
+        return evaluation.metrics != found.evaluation.metrics
 
 
 def _path_of(job: Job) -> Path | None:

@@ -1,0 +1,149 @@
+"""`tuitune evaluate` as it is typed: tables, JSON lines, LLaMA-Factory's recipes, and what goes wrong in words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Call
+from tests.methods.cycle import train
+from tuitune.cli.main import main
+from tuitune.run.directory import RunDir
+from tuitune.run.evaluations import evaluations_of, read
+from tuitune.run.job import Job
+
+
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture[str]) -> Call:
+    """Run a command that keeps libraries off the descriptors: they are read here."""
+
+    def work(*arguments: str) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = main(arguments)
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return work
+
+
+@pytest.fixture
+def run(root: Path) -> RunDir:
+    """A run of two steps that held six rows back."""
+    return train(root, "run", template="chatml", val_size=6, eval_strategy="steps", eval_steps=2, max_steps=2)
+
+
+def lines(out: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_the_table_stands_with_what_is_clear_and_where_it_lies(run: RunDir, call: Call) -> None:
+    code, out, err = call("evaluate", str(run.path), "--rows", "5")
+    assert code == 0, err
+    [folder] = evaluations_of(run)
+    assert "tuned - base" in out
+    for word in ("loss", "perplexity", "exact match %", "BLEU-4 %", "ROUGE-L %"):
+        assert f"\n{word} " in out
+    assert "5 of 6 rows of rows, held back from training" in out
+    assert str(folder) in out
+    assert "There are only 5 rows" in out
+
+
+def test_with_json_every_line_is_an_object_and_the_last_the_result(run: RunDir, call: Call) -> None:
+    code, out, _ = call("evaluate", str(run.path), "--no-base", "--json")
+    told = lines(out)
+    assert code == 0
+    kinds = [each["kind"] for each in told]
+    begun = told[kinds.index("begun")]
+    assert (begun["models"][0]["key"], begun["rows"]) == ("tuned", 6)
+    assert kinds.count("row") == 12
+    assert {each["stage"] for each in told if each["kind"] == "progress"} >= {
+        "load tuned",
+        "loss, tuned",
+        "answers, tuned",
+    }
+    assert {each["key"] for each in told if each["kind"] == "metric"} >= {"loss", "perplexity", "bleu-4"}
+    result = told[-1]
+    assert result["kind"] == "result"
+    found = read(Path(result["path"]))
+    assert {metric["key"] for metric in result["metrics"]} == {metric.key for metric in found.metrics}
+
+
+def test_an_adapter_alone_a_model_alone_and_a_recipe_can_be_measured(run: RunDir, root: Path, call: Call) -> None:
+    (root / "mine.json").write_text(json.dumps([{"instruction": "the river", "output": "runs"}] * 3))
+    settings = ("template=chatml", "max_new_tokens=4", "threads=1", "--data", "mine.json", "--json")
+    adapter = root / "elsewhere"
+    run.final.rename(adapter)
+    (adapter / "MANIFEST.json").unlink()
+    code, out, _ = call("evaluate", str(adapter), *settings)
+    assert code == 0, out
+    assert [model["key"] for model in lines(out)[-1]["models"]] == ["tuned", "base"]
+    code, out, _ = call("evaluate", str(root / "tiny"), *settings)
+    assert code == 0, out
+    assert [model["key"] for model in lines(out)[-1]["models"]] == ["model"]
+    recipe = f"model_name_or_path: {root / 'tiny'}\nadapter_name_or_path: {adapter}\ntemplate: chatml\n"
+    recipe += f"finetuning_type: lora\neval_dataset: rows\ndataset_dir: {root / 'data'}\nsave_dir: {root / 'saves'}\n"
+    (root / "eval.yaml").write_text(recipe + "max_new_tokens: 4\ncutoff_len: 96\nthreads: 1\n")
+    code, out, _ = call("evaluate", "eval.yaml", "--rows", "3", "--json")
+    assert code == 0, out
+    result = lines(out)[-1]
+    assert Path(result["path"]).parent == root / "saves"
+    assert [model["key"] for model in result["models"]] == ["tuned", "base"]
+    assert result["data"]["kind"] == "held_out"
+
+
+def test_what_cannot_be_measured_is_refused_in_words(run: RunDir, root: Path, call: Call) -> None:
+    for words, part in (
+        ([str(root / "tiny")], "names no data to measure on"),
+        ([str(run.path), "--data", "nowhere.json"], "nowhere.json"),
+        ([str(run.path), "--metric", "nowhere.py"], "cannot be read"),
+        ([str(run.path), "lora_rnk=3"], "lora_rnk"),
+        ([str(run.path), "--resume"], "no interrupted evaluation"),
+        (["nobody"], "nobody"),
+    ):
+        code, _, err = call("evaluate", *words)
+        assert code != 0
+        assert part in err
+        assert "Traceback" not in err
+    assert evaluations_of(run) == []
+
+
+def test_a_narrow_terminal_shows_the_figures_without_intervals(run: RunDir, call: Call) -> None:
+    from io import StringIO
+
+    from tuitune.cli.console import Screen
+    from tuitune.cli.evaluate import print_results
+
+    call("evaluate", str(run.path), "--with", str(run.path), "--no-answers")
+    found = read(evaluations_of(run)[0])
+    drawn = StringIO()
+    print_results(Screen(file=drawn, width=80, force_terminal=True, color_system=None), found)
+    assert max(map(len, drawn.getvalue().splitlines())) <= 80
+    assert "perplexity" in drawn.getvalue()
+    assert "other - base" in drawn.getvalue()
+
+
+@pytest.mark.slow
+def test_a_job_of_its_own_can_be_cancelled_and_goes_on(run: RunDir, root: Path) -> None:
+    import time
+
+    job = Job.start("evaluate", "evaluate run", ["evaluate", str(run.path), "max_new_tokens=400"], cwd=root)
+    deadline = time.monotonic() + 120
+    while not any(line["kind"] == "row" for line in job.lines) and time.monotonic() < deadline:
+        time.sleep(0.05)
+        job.read()
+    job.cancel()
+    while job.status == "running" and time.monotonic() < deadline:
+        time.sleep(0.05)
+        job.read()
+    assert job.status == "cancelled"
+    [folder] = evaluations_of(run)
+    assert read(folder).status == "interrupted"
+    again = Job.start("evaluate", "evaluate run", ["evaluate", str(run.path), "--resume"], cwd=root)
+    while again.status == "running" and time.monotonic() < deadline:
+        time.sleep(0.05)
+        again.read()
+    assert again.status == "done", again.error
+    assert read(folder).status == "done"

@@ -1,0 +1,87 @@
+"""A folder that is there whole or not at all, and what dead processes leave."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tuitune.errors import ModelError, UsageError
+from tuitune.export.folder import made_whole, sweep
+
+CHILD = """
+import sys, time
+from pathlib import Path
+from tuitune.export.folder import made_whole
+with made_whole(Path(sys.argv[1]), 10) as folder:
+    (folder / "part").write_text("half")
+    print("begun", flush=True)
+    time.sleep(60)
+"""
+
+
+def child(out: Path) -> subprocess.Popen[str]:
+    made = subprocess.Popen([sys.executable, "-c", CHILD, str(out)], stdout=subprocess.PIPE, text=True)
+    assert made.stdout is not None
+    assert made.stdout.readline() == "begun\n"
+    return made
+
+
+def test_it_appears_at_the_end_without_the_mark(tmp_path: Path) -> None:
+    with made_whole(tmp_path / "out", 10) as folder:
+        (folder / "file").write_text("all")
+        assert not (tmp_path / "out").exists()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    process = child(tmp_path / "out")
+    process.send_signal(signal.SIGINT)
+    process.wait(20)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_goes_next_time_and_nothing_else(tmp_path: Path) -> None:
+    dead, alive = child(tmp_path / "one"), child(tmp_path / "two")
+    try:
+        dead.kill()
+        dead.wait(20)
+        (tmp_path / ".mine.partial-1").mkdir()  # no mark of ours in it
+        left = {path.name for path in tmp_path.iterdir()}
+        assert f".one.partial-{dead.pid}" in left
+        with made_whole(tmp_path / "out", 10):
+            pass
+        assert {path.name for path in tmp_path.iterdir()} == {"out", ".mine.partial-1", f".two.partial-{alive.pid}"}
+    finally:
+        alive.kill()
+        alive.wait(20)
+    assert [path.name for path in sweep(tmp_path)] == [f".two.partial-{alive.pid}"]
+
+
+def test_a_folder_of_another_machine_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / ".out.partial-1"
+    folder.mkdir()
+    (folder / ".tuitune-partial").write_text(f"elsewhere\n1\n{time.time()}")
+    assert sweep(tmp_path) == []
+    (folder / ".tuitune-partial").write_text(f"{os.uname().nodename}\n{os.getpid()}\n1.0")  # the number was used again
+    assert sweep(tmp_path) == [folder]
+
+
+def test_what_is_in_the_way_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="exists already"), made_whole(tmp_path / "out", 10):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "mine").write_text("kept")
+    assert (tmp_path / "out" / "mine").read_text() == "kept"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_no_room_is_said_before(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="GB free"), made_whole(tmp_path / "out", 1 << 60):
+        pass
+    assert list(tmp_path.iterdir()) == []

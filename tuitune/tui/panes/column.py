@@ -1,0 +1,103 @@
+"""A column of the comparison: one partner's conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textual.widget import Widget
+
+from tuitune.chat.base import Answer
+from tuitune.chat.kept import Kept
+from tuitune.chat.thinking import split
+from tuitune.text import clean, clean_line
+from tuitune.tui.kit.rows import R, Row
+from tuitune.tui.panes.answering import Answering
+from tuitune.tui.panes.job import Job
+from tuitune.tui.panes.turns import Block
+
+
+class Column(Answering):
+    """Shows what one side was asked and what it said; `other` is the column beside it."""
+
+    counts = True
+    HELP = """\
+# Compare
+
+Two models answer the same question with the same seed, each with its own history: a run and what it was before
+training, two checkpoints, two runs, a run in training and its base. Where an adapter makes the difference, the model
+is in memory once, and the two answer one after the other.
+
+- `enter` asks both; a backslash before it begins a new line. `esc` ends both answers; without one it leaves the prompt.
+- `w` chooses who answers in this column, `X` changes the sides, `1` `2` `tab` go to a column.
+- **◆** stands where an answer begins to differ from the one beside it. Below an answer: tokens read → written, speed.
+- `J` `K` choose a turn, `e` edits it: a question in both columns, an answer in its own. `r` answers it again in both,
+  `R` with another seed; `u` brings back what went. `T` unfolds thoughts, `y` copies the chosen turn.
+- `s` system message, `p` how answers are drawn, `f` functions from a JSON file, for both.
+- `n` begins a new comparison, `o` goes on with an earlier one, `S` saves both as JSON, `x` clears.
+
+Every turn is on disk at once, in `comparisons/` of TuiTune's home.
+"""
+
+    def __init__(self, place: int, *, classes: str | None = None) -> None:
+        super().__init__(classes=classes)
+        self.place = place
+        self.other: Column | None = None
+        self.rename("")
+
+    @property
+    def digit(self) -> str:  # type: ignore[override]
+        """The key that leads here."""
+        return str(self.place + 1)
+
+    def compose_body(self) -> Iterable[Widget]:
+        """Yield the turns."""
+        yield self.transcript
+
+    def rename(self, label: str) -> None:
+        """Show another name."""
+        self.label = clean_line(label) or "nobody yet"
+        if self.is_attached:
+            self.retitle()
+
+    def take(self, talk: Kept) -> None:
+        """Show another conversation."""
+        self.talk, self.chosen = talk, None
+        self._notes.clear()
+        self.transcript.follow()
+        self.refresh_turns()
+
+    @property
+    def meta(self) -> Row:
+        """How the answer on its way goes."""
+        return R("quiet", self._job.words()) if self._job is not None and self._job.loading is None else []
+
+    def line_changed(self) -> None:
+        """Show how it goes in the title."""
+        self.retitle()
+
+    def signed(self, job: Job, answer: Answer) -> str:
+        """Return who has answered; for a run in training, at which step."""
+        return job.question.by if answer.step is None else f"{job.question.by} @{answer.step}"
+
+    def came(self, job: Job, answer: Answer) -> None:
+        """Show where the answers differ, in the other column too."""
+        if answer.calls:
+            self._notes.append(
+                Block("", "it calls tools: type what they answer, several apart by a line of ---", "note")
+            )
+        if self.other is not None:
+            self.other.refresh_turns()
+
+    def beside(self, place: int) -> str | None:
+        """Return what the other side says at the same place, where both have said something and not the same."""
+        if self.other is None or place >= len(self.other.talk.turns):
+            return None
+        mine, theirs = self.talk.turns[place], self.other.talk.turns[place]
+        if not (mine.is_answer and theirs.is_answer):
+            return None
+        said, others = (clean(split(turn.content)[1]) for turn in (mine, theirs))
+        return None if said.split() == others.split() else others
+
+    def nothing(self) -> list[Row]:
+        """Return what to do first."""
+        return [R("quiet", "  Ask both below. "), R("accent", "  w", "quiet", " chooses who answers here")]

@@ -1,0 +1,176 @@
+"""The Export screen: a tuned model as files for other programs, with what it takes shown before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical
+from textual.events import DescendantFocus, Resize
+from textual.screen import Screen
+
+from tuitune.tui.keys import Entry, KeysLine
+from tuitune.tui.kit.pane import DrawnPane, Pane
+from tuitune.tui.optiondraft import OptionDraft
+from tuitune.tui.panes.export_plan import EarlierPane, PlanPane
+from tuitune.tui.panes.export_setup import ExportSetup
+from tuitune.tui.panes.jobs import JobsPane
+from tuitune.tui.panes.options import OptionsPane
+from tuitune.tui.screens.export_actions import ExportActions, words_of
+from tuitune.tui.status import Status, Tabs
+
+if TYPE_CHECKING:
+    from tuitune.tui.app import TuiTune
+
+TABS = (
+    ("setup", "1", "Export"), ("options", "2", "Settings"), ("takes", "3", "Takes"), ("made", "4", "Made before"),
+    ("jobs", "5", "Work"),
+)  # fmt: skip
+_SECTIONS = (
+    ("Form", ("export_format", "export_dtype", "export_gguf_type", "export_size", "export_device")),
+    ("Few bits", ("export_quantization_bit", "export_quantization_method", "export_quantization_dataset",
+                  "export_quantization_nsamples", "export_quantization_maxlen")),
+    ("Beside it", ("export_model_card", "export_ollama", "template", "default_system")),
+    ("Hub", ("export_hub_model_id", "export_hub_private")),
+)  # fmt: skip
+_IDLE = "s starts; what runs goes on without this screen, and shows here"
+_KEYS = (
+    ("s", "start", "Start", "export.start", "write what is asked for"),
+    ("w", "what", "Which model", "export.what", "choose the run, checkpoint, adapter or model"),
+    ("f", "form", "Form", "export.form", "choose the form: merged, quantised, GGUF"),
+    ("a", "adapter", "Adapter", "export.adapter", "merge a further adapter"),
+    ("x", "cancel", "Cancel", "export.cancel", "end the export in progress; asks"),
+    ("z,f2", "zoom", "Zoom", "export.zoom", "this pane alone, or all of them again"),
+    ("escape", "back", "Back", "export.back", "back to where you came from"),
+)
+
+
+class ExportScreen(ExportActions, Screen[None]):
+    """What is asked for, what it takes, what is at work and what was made; below 100 columns one at a time."""
+
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-middle"), (46, "-tall")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(digit, f"pane('{name}')", f"{label} pane", show=False, id=f"export.to_{name}", tooltip=label)
+            for name, digit, label in TABS
+        ),
+        *(Binding(key, action, title, show=False, id=name, tooltip=tooltip)
+          for key, action, title, name, tooltip in _KEYS),
+    ]  # fmt: skip
+    if TYPE_CHECKING:
+        app: TuiTune
+
+    def __init__(self, subject: str | None = None) -> None:
+        super().__init__()
+        self.tab, self.zoomed = "setup", False
+        self.options = OptionDraft("export", "export", _SECTIONS)
+        self.wanted = subject
+
+    def compose(self) -> ComposeResult:
+        """Lay out the panes; where they stand is told by the style sheet."""
+        yield Status(self.app.draft)
+        yield Tabs(TABS)
+        with Container(id="export"):
+            with Vertical(classes="asked"):
+                yield ExportSetup(self.options, classes="setup place")
+                yield OptionsPane(self.options, digit="2", classes="options place")
+            with Vertical(classes="done"):
+                yield PlanPane(classes="takes place")
+                yield EarlierPane(classes="made place")
+                yield JobsPane(("export", "push"), words=words_of, empty=_IDLE, digit="5", classes="jobs place")
+        yield KeysLine(id="keys")
+
+    def on_mount(self) -> None:
+        """Find out what it is about."""
+        self.place_panes()
+        self.query_one(ExportSetup).focus_first()
+        self.options.subscribe(self.follow)
+        self.look_for_subject()
+        self.app.note_focus()
+
+    @property
+    def keys(self) -> list[Entry]:
+        """The keys worth knowing here."""
+        first: Entry = ("x", "cancel", "screen.cancel") if self.at_work else ("s", "start", "screen.start")
+        return [
+            first, ("w", "which model", "screen.what"), ("f", "form", "screen.form"),
+            ("a", "adapter", "screen.adapter"), ("esc", "back", "screen.back"), ("f1", "help", "help_here"),
+            ("z", "zoom", "screen.zoom"),
+        ]  # fmt: skip
+
+    def on_export_setup_changed(self, message: ExportSetup.Changed) -> None:
+        """Find out what is asked for now."""
+        message.stop()
+        self.follow()
+
+    def on_jobs_pane_changed(self, message: JobsPane.Changed) -> None:
+        """Show what has begun, and what has come out."""
+        message.stop()
+        self.job_changed(message.job)
+
+    def on_jobs_pane_told(self, message: JobsPane.Told) -> None:
+        """The pane itself shows how far it is."""
+        message.stop()
+
+    # -- where things stand ------------------------------------------------------------------------------------
+
+    @property
+    def narrow(self) -> bool:
+        """Whether there is room for one pane only."""
+        return self.size.width < 100
+
+    def on_resize(self, event: Resize) -> None:
+        """Choose what fits."""
+        self.place_panes()
+        self.call_after_refresh(self._redraw)
+
+    def _redraw(self) -> None:
+        for pane in self.query("Pane, DrawnPane"):
+            if isinstance(pane, Pane):
+                pane.retitle()
+            elif isinstance(pane, DrawnPane):
+                pane.redraw()
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        """Bring the pane with the keys to the front where not all of them show."""
+        for name, _, _ in TABS:
+            pane = self.pane(name)
+            if name != self.tab and (event.widget is pane or pane in event.widget.ancestors):
+                self.tab = name
+                self.place_panes()
+        self.app.note_focus()
+
+    def pane(self, name: str) -> Pane | DrawnPane:
+        """Return a pane by the name of its tab."""
+        found = self.query_one(f".{name}.place")
+        assert isinstance(found, Pane | DrawnPane)
+        return found
+
+    def place_panes(self) -> None:
+        """Tell the style sheet what shows where."""
+        self.set_class(self.narrow or self.zoomed, "-one")
+        for name, _, _ in TABS:
+            self.pane(name).set_class(name == self.tab, "-active")
+        left = self.tab in ("setup", "options")
+        self.query_one(".asked").set_class(left, "-active")
+        self.query_one(".done").set_class(not left, "-active")
+        self.query_one(Tabs).show(self.tab)
+
+    def action_pane(self, name: str) -> None:
+        """Go to a pane."""
+        self.tab = name
+        self.place_panes()
+        self.call_after_refresh(lambda: self.pane(name).focus_first())
+
+    def on_tabs_chosen(self, message: Tabs.Chosen) -> None:
+        """Go to the tab that was clicked."""
+        self.action_pane(message.name)
+
+    def action_zoom(self) -> None:
+        """Show the pane with the keys alone, or all of them again."""
+        if self.narrow:
+            self.app.say("one pane shows at a time here; 1 to 5 change it")
+            return
+        self.zoomed = not self.zoomed
+        self.place_panes()

@@ -1,0 +1,153 @@
+"""What the keys of the Export screen do, and how it follows what is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tuitune.errors import RecipeError
+from tuitune.run.job import Job
+from tuitune.tui.evaluating import recipe_values
+from tuitune.tui.exporting import Plan, plan
+from tuitune.tui.panes.export_plan import EarlierPane, PlanPane
+from tuitune.tui.panes.export_setup import ExportSetup
+from tuitune.tui.panes.jobs import JobsPane
+from tuitune.tui.panes.options import OptionsPane
+from tuitune.tui.subjects import default_subject, named
+
+if TYPE_CHECKING:
+    from tuitune.tui.screens.export import ExportScreen
+
+
+class ExportActions:
+    """The actions; a part of the screen."""
+
+    wanted: str | None  # the subject that the screen was opened for
+
+    @property
+    def _screen(self) -> ExportScreen:
+        return self  # type: ignore[return-value]
+
+    @property
+    def setup(self) -> ExportSetup:
+        """The pane where it is said what is asked for."""
+        return self._screen.query_one(ExportSetup)
+
+    @property
+    def at_work(self) -> bool:
+        """Whether an export is in progress."""
+        panes = self._screen.query(JobsPane)
+        return bool(panes) and bool(panes.first().running)
+
+    # -- following ---------------------------------------------------------------------------------------------
+
+    def look_for_subject(self) -> None:
+        """Find out in a thread what the screen is about."""
+        app, wanted = self._screen.app, self.wanted
+
+        def looked(found: str | None) -> None:
+            if self._screen.is_attached:
+                self.setup.set_subject(found)
+
+        app.in_thread("export-subject", lambda: wanted if wanted is not None else default_subject(app), looked)
+
+    def follow(self) -> None:
+        """Find out in a thread what would happen now."""
+        screen, setup = self._screen, self.setup
+        setup.show()
+        asked, preset = setup.asked, setup.preset
+        try:
+            settings = screen.options.settings()
+        except RecipeError as error:
+            self._know(Plan(trouble=tuple(str(each) for each in error.problems)), "")
+            return
+        slug = preset.slug if preset is not None else "export"
+
+        def look() -> tuple[Plan, str]:
+            found = recipe_values(asked.subject) if asked.subject is not None else {}
+            return plan(asked, settings, slug), _first(found.get("dataset"))
+
+        screen.app.in_thread("export-plan", look, lambda found: self._know(*found))
+
+    def _know(self, found: Plan, dataset: str) -> None:
+        screen = self._screen
+        if screen.is_attached:
+            self.setup.dataset = dataset or self.setup.dataset
+            self.setup.know(found)
+            screen.query_one(PlanPane).know(found)
+            screen.query_one(EarlierPane).know(found)
+
+    def job_changed(self, job: Job) -> None:
+        """Show what came out of a job that has ended."""
+        screen = self._screen
+        screen.app.note_focus()
+        status = screen.query_one(JobsPane).status(job)
+        if status == "done":
+            screen.app.say(f"{job.title} is done: {_path_of(job)}")
+        if status != "running":
+            self.follow()
+
+    # -- keys --------------------------------------------------------------------------------------------------
+
+    def action_start(self) -> None:
+        """Write what is asked for."""
+        screen, setup = self._screen, self.setup
+        if setup.asked.subject is None:
+            setup.choose_subject()
+            return
+        if screen.options.wrong:
+            wrong = screen.options.wrong[0]
+            screen.app.say(f"the settings are not ready: {wrong}", "error")
+            screen.action_pane("options")
+            screen.query_one(OptionsPane).go_to(wrong.key)
+            return
+        found = setup.plan
+        if found.trouble or not found.argv:
+            screen.app.say(found.trouble[0] if found.trouble else "looking; a moment", "warning")
+            return
+        if any(job.argv[2:3] == found.argv[2:3] for job in screen.query_one(JobsPane).running):
+            screen.app.say(f"{found.argv[2]} is being written already", "warning")
+            return
+        form = found.order.form_words if found.order is not None else ""
+        screen.query_one(JobsPane).begin("export", f"export {named(setup.asked.subject)}: {form}", found.argv)
+        if screen.narrow:
+            screen.action_pane("jobs")
+
+    def action_what(self) -> None:
+        """Choose what is exported."""
+        self.setup.choose_subject()
+
+    def action_form(self) -> None:
+        """Choose the form."""
+        self.setup.choose_form()
+
+    def action_adapter(self) -> None:
+        """Choose a further adapter."""
+        self.setup.choose_adapter()
+
+    def action_cancel(self) -> None:
+        """End the export in progress, after a question."""
+        self._screen.query_one(JobsPane).action_cancel()
+
+    def action_back(self) -> None:
+        """End the zoom, else leave."""
+        screen = self._screen
+        if screen.zoomed and not screen.narrow:
+            screen.action_zoom()
+        else:
+            screen.app.pop_screen()
+
+
+def words_of(job: Job) -> list[str]:
+    """Return what came of a job, in sentences."""
+    found = (job.result or {}).get("sentences", ())
+    return [str(each) for each in found] if isinstance(found, list | tuple) else []
+
+
+def _path_of(job: Job) -> str:
+    found = (job.result or {}).get("path")
+    return found if isinstance(found, str) else ""
+
+
+def _first(dataset: object) -> str:
+    names = dataset.split(",") if isinstance(dataset, str) else dataset if isinstance(dataset, list | tuple) else ()
+    return str(names[0]).strip() if names else ""

@@ -1,0 +1,147 @@
+"""Who answers in the two columns of a comparison: words that name them, and what is in memory for them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tuitune.chat.base import Answer, Chat, Options, Turn
+from tuitune.chat.live import LiveChat
+from tuitune.chat.loading import Note, Progress
+from tuitune.chat.local import LocalChat
+from tuitune.chat.several import Several
+from tuitune.chat.weights import Weights
+from tuitune.errors import Stopped, TuiTuneError, UsageError
+from tuitune.face import whom
+from tuitune.face.host import prepare_for
+from tuitune.face.whom import Meant
+from tuitune.tui.partners import free, worded
+from tuitune.tui.subjects import named
+
+BASE = whom.BASE
+
+
+@dataclass
+class _Held:
+    weights: Weights
+    chat: LocalChat
+
+
+class Sides:
+    """Finds and loads two partners; weights of one model are in memory once.
+
+    words: who answers left and right, as a command names them; "base" is what the other side was before training. The
+    names of partners for `partner` are "0" and "1".
+    """
+
+    def __init__(self, left: str, right: str) -> None:
+        self.words = [left, right]
+        self._several = Several()
+        self._held: list[_Held | None] = [None, None]
+        self._lock = threading.Lock()
+        self._round = 0
+
+    def label(self, place: int) -> str:
+        """Return what a side is called."""
+        word, other = self.words[place], self.words[1 - place]
+        return f"{named(other)} before" if word == BASE else named(word)
+
+    def choose(self, place: int, word: str) -> None:
+        """Let another one answer on a side. Raises UsageError where both would be the base of the other."""
+        if word == BASE and self.words[1 - place] == BASE:
+            raise UsageError("the other side is what this one was before training", "choose somebody else for it first")
+        self.words[place] = word
+
+    def swap(self) -> None:
+        """Let left answer right; what is in memory stays."""
+        with self._lock:
+            self.words.reverse()
+            self._held.reverse()
+
+    def apart(self) -> bool:
+        """Whether the two can answer at the same time. Looks at the disk."""
+        try:
+            left, right = self._meant(0), self._meant(1)
+        except TuiTuneError:  # which of them and why is said when it is asked
+            return False
+        if isinstance(left, LiveChat) or isinstance(right, LiveChat):
+            return type(left) is not type(right) or getattr(left, "run", 0) != getattr(right, "run", 1)
+        return left.model != right.model
+
+    def partner(self, kind: str, *, progress: Progress, note: Note) -> Chat:
+        """Return who answers on a side, loaded; blocks, and raises TuiTuneError."""
+        place = int(kind)
+        with self._lock:
+            who = self._meant(place)
+            if isinstance(who, LiveChat):
+                self._drop(place)
+                return who
+            held = self._held[place]
+            if held is None or held.weights != who:
+                self._drop(place)
+                held = self._held[place] = _Held(who, self._load(who, progress, note))
+            return _Worded(held.chat)
+
+    def release(self) -> None:
+        """Give the memory back, and give up loading."""
+        self._round += 1
+        self._held = [None, None]
+        self._several = Several()
+
+    def free(self) -> None:
+        """Give the memory back at once; may take a moment."""
+        self.release()
+        free()
+
+    def _meant(self, place: int) -> Meant:
+        word, other = self.words[place], self.words[1 - place]
+        return whom.whom(word, whom.whom(other) if word == BASE else None)
+
+    def _drop(self, place: int) -> None:
+        held, self._held[place] = self._held[place], None
+        if held is not None:
+            self._several.drop(held.chat)
+            del held
+            free()
+
+    def _load(self, who: Weights, progress: Progress, note: Note) -> LocalChat:
+        mine, several = self._round, self._several
+
+        def watched(stage: str, done: int, total: int | None) -> None:
+            if self._round != mine:
+                raise Stopped("loading was given up: its memory is needed", "ask again later")
+            progress(stage, done, total)
+
+        prepare_for(who.device, who.threads)
+        try:
+            found = several.add(who, progress=watched, note=note)
+        except (MemoryError, RuntimeError) as error:
+            raise worded(error, training=False) from error
+        watched("load", 1, 1)
+        return found
+
+
+class _Worded:
+    """A loaded model whose failures are told in words."""
+
+    def __init__(self, chat: LocalChat) -> None:
+        self._chat = chat
+        self.title, self.judge = chat.title, chat.judge
+
+    def reply(
+        self,
+        turns: Sequence[Turn],
+        *,
+        system: str | None = None,
+        tools: str = "",
+        sampling: Options,
+        on_text: Callable[[str], None] = lambda text: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Answer:
+        try:
+            return self._chat.reply(
+                turns, system=system, tools=tools, sampling=sampling, on_text=on_text, stop=stop
+            )  # fmt: skip
+        except (MemoryError, RuntimeError) as error:
+            raise worded(error, training=False) from error
