@@ -126,3 +126,27 @@ def test_an_answer_that_never_ends_can_be_given_up() -> None:
     run = plant("live")
     with Engine(run, answer=silent), pytest.raises(Stopped):
         LiveChat(run).reply([Turn("user", "go")], sampling={}, stop=stop)
+
+
+def test_calls_and_thoughts_of_live_weights_are_told_apart() -> None:
+    call = '<tool_call>\n{"name": "weather", "arguments": {"city": "Rome"}}\n</tool_call>'
+    text = f"<think>\nhm\n</think>\n\nI look.\n{call}"
+    heard: list[Generate] = []
+
+    def answer(session: Session, command: Command) -> bool:
+        if isinstance(command, Generate):
+            heard.append(command)
+            session.emit(events.ReplyStarted(command.id, 4, 70, "qwen" if command.tools else ""))
+            session.run.reply(command.id).write_text(text)
+            session.emit(events.ReplyFinished(command.id, 4, 9, 0.5, "end"))
+            session.done(command)
+        return True
+
+    run = plant("live")
+    with Engine(run, answer=answer):
+        done = LiveChat(run).reply([Turn("user", "go")], tools='[{"name": "weather"}]', sampling={})
+        plain = LiveChat(run, base=True).reply([Turn("user", "go")], sampling={})
+    assert (done.thoughts, done.said, done.calls) == ("hm", "I look.", (("weather", {"city": "Rome"}),))
+    assert (done.prompt_tokens, done.role) == (70, "function")
+    assert (plain.role, plain.calls) == ("assistant", ())
+    assert [(command.tools, command.base) for command in heard] == [('[{"name": "weather"}]', False), ("", True)]

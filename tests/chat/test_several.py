@@ -78,6 +78,7 @@ def logits(chat: LocalChat, base: bool = False) -> torch.Tensor:
         return found
 
 
+@pytest.mark.filterwarnings("ignore")  # peft warns of tied weights and of position ids
 def test_each_is_as_if_it_were_alone(root: Path, adapters: dict[str, Path]) -> None:
     kinds = [(), *((path,) for path in adapters.values())]
     notes: list[str] = []

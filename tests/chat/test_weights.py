@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tuitune.chat.weights import adapter_folder, base_of, newest, of_run, run_of
-from tuitune.errors import ModelError, RunError
-from tuitune.recipe import Recipe
+from tuitune.chat.weights import adapter_folder, base_of, newest, of_infer, of_run, run_of
+from tuitune.errors import ModelError, RunError, UsageError
+from tuitune.recipe import Document, Recipe
 from tuitune.run import RunDir, manifest
 
 VALUES = {"model_name_or_path": "smollm2-135m", "dataset": "identity", "name": "A", "author": "B"}
@@ -80,3 +80,30 @@ def test_an_adapter_says_where_it_belongs(run: RunDir, tmp_path: Path) -> None:
     assert base_of(folder) == "org/name"
     with pytest.raises(ModelError, match="is no adapter"):
         adapter_folder(tmp_path)
+
+
+def test_rollouts_say_nothing_of_how_long_answers_in_a_chat_may_be(run: RunDir) -> None:
+    sealed(run, "final", 3)
+    long = of_run(run, Recipe.of({**VALUES, "max_new_tokens": 7}))
+    assert long.options["max_new_tokens"] == 7
+    online = {**VALUES, "stage": "grpo", "reward_functions": "length", "max_new_tokens": 7}
+    assert "max_new_tokens" not in of_run(run, Recipe.of(online)).options
+
+
+def test_a_recipe_for_inference_names_model_adapters_and_how_to_ask(run: RunDir, tmp_path: Path) -> None:
+    folder = sealed(run, "final", 3)
+    text = f"model_name_or_path: org/model\nadapter_name_or_path: {folder}\ntemplate: qwen3\ninfer_backend: hf\n"
+    more = "infer_dtype: bfloat16\ntrust_remote_code: true\ntemperature: 0.5\n"
+    recipe = Document.parse(text + more, None).recipe("serve")
+    weights = of_infer(recipe)
+    assert (weights.model, weights.adapters, weights.template) == ("org/model", (folder,), "qwen3")
+    assert (weights.dtype, weights.trust_remote_code, weights.options["temperature"]) == ("bfloat16", True, 0.5)
+
+
+def test_another_engine_is_refused_with_what_to_do() -> None:
+    for engine in ("vllm", "sglang"):
+        text = f"model_name_or_path: org/model\ninfer_backend: {engine}\n"
+        recipe = Document.parse(text, None).recipe("serve")
+        with pytest.raises(UsageError, match=f"infer_backend: {engine}") as caught:
+            of_infer(recipe)
+        assert "tuitune serve" in caught.value.hint

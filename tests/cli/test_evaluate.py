@@ -84,14 +84,15 @@ def test_an_adapter_alone_a_model_alone_and_a_recipe_can_be_measured(run: RunDir
     assert code == 0, out
     assert [model["key"] for model in lines(out)[-1]["models"]] == ["model"]
     recipe = f"model_name_or_path: {root / 'tiny'}\nadapter_name_or_path: {adapter}\ntemplate: chatml\n"
-    recipe += f"finetuning_type: lora\neval_dataset: rows\ndataset_dir: {root / 'data'}\nsave_dir: {root / 'saves'}\n"
+    recipe += f"finetuning_type: lora\ndo_predict: true\neval_dataset: rows\ndataset_dir: {root / 'data'}\n"
+    recipe += f"save_dir: {root / 'saves'}\n"
     (root / "eval.yaml").write_text(recipe + "max_new_tokens: 4\ncutoff_len: 96\nthreads: 1\n")
     code, out, _ = call("evaluate", "eval.yaml", "--rows", "3", "--json")
     assert code == 0, out
     result = lines(out)[-1]
     assert Path(result["path"]).parent == root / "saves"
     assert [model["key"] for model in result["models"]] == ["tuned", "base"]
-    assert result["data"]["kind"] == "held_out"
+    assert result["data"]["kind"] == "given"
 
 
 def test_what_cannot_be_measured_is_refused_in_words(run: RunDir, root: Path, call: Call) -> None:

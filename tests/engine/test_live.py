@@ -65,6 +65,21 @@ def test_three_questions_in_the_middle_of_a_run_change_nothing(root: Path) -> No
         assert asked.reply(identifier).is_file()
 
 
+def test_tools_are_offered_to_the_live_weights_too(root: Path) -> None:
+    it = start(root)
+    inbox = Inbox(it.inbox)
+    tools = '[{"name": "weather", "description": "of a city", "parameters": {"type": "object"}}]'
+    greedy = {"do_sample": False, "max_new_tokens": 2}
+    plan: list[Callable[[], object]] = [
+        lambda: inbox.send(Generate(WHO, options=greedy)),
+        lambda: inbox.send(Generate(WHO, None, greedy, tools=tools)),
+    ]
+    run(it, on_session=at_parts(it, {3: plan}))
+    plain, told = journal(it, events.ReplyStarted)
+    assert (plain.tool_form, told.tool_form) == ("", "default")  # the tiny template has no place for tools
+    assert told.prompt_tokens > plain.prompt_tokens + 20
+
+
 def test_a_reply_comes_from_the_weights_of_that_moment(root: Path) -> None:
     """Greedy at step 0 equals the untouched model; greedy at the end equals the saved adapter."""
     from peft import PeftModel

@@ -161,10 +161,32 @@ def test_a_model_that_needs_padding_gives_the_same(tmp_path: Path) -> None:
     padded.model.load_state_dict(flat.model.state_dict())
     padded.path = PaddedPath(Head(HeadTap.on(padded.model), None), torch.device("cpu"), 0)
     a, _ = run(tmp_path, flat)
+    assert flat.path.name == "flat"
     b, _ = run(tmp_path, padded)
     assert [item.answers["tuned"].text for item in a.items] == [item.answers["tuned"].text for item in b.items]
     for one, other in zip(a.items, b.items, strict=True):
         assert one.answers["tuned"].scores["share"] == pytest.approx(other.answers["tuned"].scores["share"], abs=1e-6)
+
+
+def test_what_prompts_begin_with_goes_through_the_model_once_and_one_position_through_the_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted(tmp_path / "mmlu", MMLU)
+    partner = Partner()
+    plain, seen = partner.path.read, []
+
+    def read(model: Any, groups: Any) -> Any:
+        reading = plain(model, groups)
+        alone = sum(len(row["input_ids"]) - 1 for group in groups for row in group)
+        seen.append((reading.tokens, alone, len(reading.rows), sum(map(len, groups))))
+        return reading
+
+    monkeypatch.setattr(partner.path, "read", read)
+    run(tmp_path, partner, batch_size=16)
+    assert len(seen) == 2  # a batch for each subject
+    for tokens, alone, positions, questions in seen:
+        assert tokens < 0.75 * alone
+        assert positions == questions
 
 
 def test_examples_that_do_not_fit_are_left_out_and_said(tmp_path: Path) -> None:

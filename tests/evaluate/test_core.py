@@ -16,6 +16,7 @@ from tests.evaluate.given import measured, root_of, trained
 from tests.tiny import tiny_tokenizer
 from tuitune.data import build
 from tuitune.errors import DataError, Stopped, TrainingError, UsageError
+from tuitune.evaluate.statistics import wilson
 from tuitune.recipe import load
 from tuitune.run import events
 from tuitune.run.directory import RunDir
@@ -226,7 +227,8 @@ def test_metrics_of_the_users_own_see_the_row_and_faults_are_named(run: RunDir, 
     file.write_text(
         "def metric_length(prediction, prompt, reference):\n    return len(prediction)\n\n"
         "def metric_words(instruction, **row):\n    return len(instruction.split())\n"
-        "metric_words.better = 'less'\n"
+        "metric_words.better = 'less'\n\n"
+        "def metric_long(prediction):\n    return len(prediction) > 3\n"
     )
     notes: list[str] = []
     found = measured(run.path, metrics=(str(file),), note=notes.append)
@@ -234,6 +236,10 @@ def test_metrics_of_the_users_own_see_the_row_and_faults_are_named(run: RunDir, 
     items = predictions(found.path)
     lengths = [len(item.answers["tuned"].text or "") for item in items]
     assert value(found, "length") == pytest.approx(sum(lengths) / len(lengths))
+    long = found.metric("long")
+    assert long is not None
+    low, high = wilson(sum(length > 3 for length in lengths), len(lengths))
+    assert (long.values["tuned"].low, long.values["tuned"].high) == pytest.approx((100 * low, 100 * high))
     assert items[0].answers["base"].scores["words"] == len(items[0].prompt.split())
     file.write_text("def metric_bad(prediction, reference):\n    assert prediction == reference, 'no'\n    return 1\n")
     with pytest.raises(TrainingError, match=r"metric_bad in .*mine.py, line 2, at row rows.json:\d+: AssertionError"):
@@ -253,3 +259,12 @@ def test_texts_are_measured_by_loss_alone(root: Path) -> None:
     assert value(found, "loss") == pytest.approx(journal(run, events.EvalLogged)[-1].loss, rel=1e-6)
     assert found.metric("exact_match") is None
     assert any("texts without prompts" in note for note in notes)
+
+
+def test_rows_that_were_learnt_from_are_never_called_held_back(run: RunDir) -> None:
+    for more in ({"data": "rows"}, {"settings": ("val_size=0", "eval_dataset=rows")}):
+        settings = more.pop("settings", ())
+        found = measured(run.path, *settings, **more, rows=5, answers=False, base=False)
+        assert found.data is not None
+        assert found.data.kind == "trained_on"
+        assert "learnt from" in found.data.words

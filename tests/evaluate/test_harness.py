@@ -12,7 +12,7 @@ import pytest
 
 from tests.evaluate.test_choice import Partner, recipe
 from tuitune.errors import DataError, UsageError
-from tuitune.evaluate.harness import Harness
+from tuitune.evaluate.harness import Harness, _paired, _series
 from tuitune.evaluate.scores import Around, Scores
 
 ROWS = [
@@ -85,14 +85,26 @@ def test_a_task_of_ones_own_gives_the_harness_own_figures(tmp_path: Path) -> Non
     assert partner.path.name == "flat"  # the model's attention is ours by now
     ours = run(f"{path}", partner, n_shot=0, batch_size=2)
     [series] = ours.series
-    assert (series.key, list(series.values), series.error) == ("acc", [theirs["acc,none"]], theirs["acc_stderr,none"])
-    assert series.better == "more"
+    assert (series.key, series.better, series.error) == ("acc", "more", None)
+    assert sum(series.values) / 4 == theirs["acc,none"]
+    assert list(series.ids) == [f"tiny_choice:{n}" for n in range(4)]
     assert [item.id for item in ours.items] == [f"tiny_choice:{n}" for n in range(4)]
     assert [item.reference for item in ours.items] == ["ice", "plum", "Paris", "five"]
     for item, row in zip(ours.items, ROWS, strict=True):
         reply = item.answers["tuned"]
         assert item.prompt == f"{row['question']}\nAnswer:"
         assert reply.scores["acc"] == float(reply.text == item.reference)
+
+
+def test_a_figure_that_is_no_mean_keeps_its_standard_error() -> None:
+    values = {"alias": "t", "sample_len": 2, "ppl,none": 7.5, "ppl_stderr,none": 0.5, "f1,strict": 0.5}
+    values["f1_stderr,strict"] = "N/A"
+    samples = [{"doc_id": n, "ppl": 1.0, "f1": float(n), "filter": kind} for n in (0, 1) for kind in ("none", "strict")]
+    ppl, f1 = (_paired(each, "t", samples, *about) for each, about in _series("t ", values, {"ppl": False}))
+    assert (ppl.key, list(ppl.values), list(ppl.ids), ppl.error, ppl.better) == ("t ppl", [7.5], [""], 0.5, "less")
+    assert (f1.key, list(f1.values), list(f1.ids)) == ("t f1 (strict)", [0.0, 1.0], ["t:0:strict", "t:1:strict"])
+    [alone] = [each for each, (metric, _) in _series("", values, {}) if metric == "f1"]
+    assert alone.error != alone.error  # nobody knows it
 
 
 @needs_it

@@ -28,9 +28,9 @@ def value(found: Evaluation, key: str, model: str = "tuned") -> float:
     "recipe",
     [
         PAIRS,
-        {**PAIRS, "pref_loss": "ipo", "pref_beta": 0.5},
+        pytest.param({**PAIRS, "pref_loss": "ipo", "pref_beta": 0.5}, marks=pytest.mark.slow),
         {**PAIRS, "pref_loss": "kto_pair", "ld_alpha": 0.5},
-        {**PAIRS, "stage": "simpo"},
+        pytest.param({**PAIRS, "stage": "simpo"}, marks=pytest.mark.slow),
         {"stage": "kto", "dataset": "votes", "pref_ftx": 0.1},
     ],
     ids=["sigmoid", "ipo", "kto_pair", "simpo", "kto"],

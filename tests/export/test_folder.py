@@ -74,9 +74,13 @@ def test_a_folder_of_another_machine_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_what_is_in_the_way_is_kept(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="exists already"), made_whole(tmp_path / "out", 10):
-        (tmp_path / "out").mkdir()
-        (tmp_path / "out" / "mine").write_text("kept")
+    def work() -> None:
+        with made_whole(tmp_path / "out", 10):
+            (tmp_path / "out").mkdir()
+            (tmp_path / "out" / "mine").write_text("kept")
+
+    with pytest.raises(UsageError, match="exists already"):
+        work()
     assert (tmp_path / "out" / "mine").read_text() == "kept"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 

@@ -23,6 +23,7 @@ from tuitune.tui.panes.chat import ChatPane
 from tuitune.tui.panes.loss import LossPane
 from tuitune.tui.panes.recipe import RecipePane
 from tuitune.tui.picker import Picker
+from tuitune.tui.screens.runs import RunsScreen
 from tuitune.tui.screens.yaml import YamlScreen
 from tuitune.tui.settings import Settings
 from tuitune.tui.workbench import Workbench
@@ -359,9 +360,10 @@ def test_presets_and_runs_can_be_picked() -> None:
             await pilot.press(*"quick", "enter")
             await until(pilot, lambda: app.draft.values["lora_rank"] == 8)
             await pilot.press("f4")
-            await until(pilot, lambda: isinstance(app.screen, Picker))
-            assert "past" in screen_text(app)
+            await until(pilot, lambda: "past" in screen_text(app))
+            assert isinstance(app.screen, RunsScreen)
             await pilot.press("enter")
+            await until(pilot, lambda: isinstance(app.screen, Workbench))
             await until(pilot, lambda: app.control.run is not None)
             await until(pilot, lambda: "finished" in screen_text(app))
 

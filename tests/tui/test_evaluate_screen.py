@@ -34,7 +34,7 @@ from tuitune.tui.panes.eval_setup import SetupPane
 from tuitune.tui.panes.eval_table import bar, columns, metric_row
 from tuitune.tui.panes.jobs import JobsPane
 from tuitune.tui.picker import Picker
-from tuitune.tui.screens.evaluate import EvaluateScreen
+from tuitune.tui.screens.evaluate import TABS, EvaluateScreen
 from tuitune.tui.workbench import Workbench
 
 Opened = tuple[TuiTune, Pilot[Leave], EvaluateScreen]
@@ -562,16 +562,39 @@ def test_every_key_has_an_id_and_all_can_be_done_by_mouse(run: RunDir) -> None:
     go(work)
 
 
-def test_cancelling_asks(run: RunDir, at_work: Callable[[], None]) -> None:
+def test_cancelling_asks_and_what_left_nothing_is_not_missed(run: RunDir, at_work: Callable[[], None]) -> None:
+    evaluated(run, "20261122-050000-a", figures=metrics()[:1])
+    [live] = (run.path / "evaluations").glob("20261123*")
+
     async def work() -> None:
         async with on_screen(run) as (app, pilot, screen):
             await pilot.press("s")
             await until(pilot, lambda: bool(screen.query_one(JobsPane).running))
+            await until(pilot, lambda: screen.found is not None and screen.found.evaluation.path == live)
             await pilot.press("x")
             await until(pilot, lambda: isinstance(app.screen, Ask))
+            (live / "results.json").unlink()  # as the command does where nothing was measured yet
             await pilot.press("x")
             await until(pilot, lambda: not screen.query_one(JobsPane).running)
             await until(pilot, lambda: "cancelled" in screen_text(app))
+            await until(pilot, lambda: screen.found is not None and screen.found.evaluation.path != live)
+            assert "cannot be read" not in said(app)
 
     go(work)
     at_work()
+
+
+def test_no_size_breaks_it(run: RunDir) -> None:
+    evaluated(run)
+
+    async def work() -> None:
+        async with on_screen(run) as (app, pilot, screen):
+            await until(pilot, lambda: len(listed(screen)) == 4)
+            sizes = ((1, 1), (5, 2), (20, 5), (44, 12), (99, 31), (100, 33), (136, 47), (250, 90))
+            for n, size in enumerate((*sizes, *reversed(sizes[:4]), WIDE)):
+                screen.action_pane(TABS[n % len(TABS)][0])
+                await pilot.resize_terminal(*size)
+                await pilot.pause()
+            assert "5 Answers" in screen_text(app)
+
+    go(work)

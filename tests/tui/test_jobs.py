@@ -200,6 +200,18 @@ def test_only_jobs_of_the_kinds_of_a_screen_are_listed(program: Callable[[str], 
     assert jobs.status(jobs.jobs[0]) == "done"
 
 
+def test_what_is_kept_of_a_cancelled_one_is_said(program: Callable[[str], None]) -> None:
+    program("tell(kind='error', message='cancelled; rows are kept', hint='go on: --resume', problems=[], stopped=True)")
+
+    async def work(pilot: Pilot[None], app: Desk, own: JobsPane) -> None:
+        own.begin("evaluate", "evaluate a", ["evaluate", "a"])
+        await until(pilot, lambda: "rows are kept" in screen_text(app))
+        assert "evaluate a cancelled" in screen_text(app)
+        assert "go on: --resume" in screen_text(app)
+
+    on_desk(work)
+
+
 def test_a_process_that_went_without_a_word_is_lost(program: Callable[[str], None]) -> None:
     program("import os; os.kill(os.getpid(), 9)")
 

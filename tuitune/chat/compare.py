@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from tuitune.chat.base import Chat, Options, Turn
+from tuitune.chat.base import Options, Turn
 from tuitune.chat.conversation import Conversation, stamp
 from tuitune.chat.kept import Kept
 from tuitune.chat.saved import Saved, read, written
@@ -188,12 +188,6 @@ def earlier(most: int = 100) -> list[Path]:
 def seeded(sampling: Options) -> Options:
     """Return how both draw: with the seed that was given, or one for the two of them."""
     return sampling if "seed" in sampling else {**sampling, "seed": secrets.randbelow(2**31)}
-
-
-def take_turns(left: Chat, right: Chat) -> bool:
-    """Whether two stand on the same weights, or are asked through the same run, so that one has to wait."""
-    mine, yours = (getattr(each, "turn", None) or getattr(each, "run", None) for each in (left, right))
-    return mine is not None and mine == yours
 
 
 def common_words(left: str, right: str) -> int:

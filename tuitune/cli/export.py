@@ -72,7 +72,7 @@ def _values(done: Exported) -> dict[str, object]:
 
 
 def _sentences(done: Exported) -> Iterator[str]:
-    yield f"{done.path}: {words.size(done.size)}, {done.form}, {done.number}"
+    yield f"{done.path}: {words.size(done.size)}, {done.form_words}"
     exact = [check for check in done.checks if check.largest <= _ALIKE]
     if exact:
         most = max(check.difference for check in exact)

@@ -132,7 +132,15 @@ def of_likelihood(items: Sequence[Item], models: Sequence[Model]) -> list[Figure
     return [figure for figure in figures.values() if figure.samples]
 
 
-def of_answers(items: Sequence[Item], models: Sequence[Model], own: Mapping[str, Better]) -> list[Figure]:
+@dataclass(frozen=True)
+class Further:
+    """A score of answers beside likeness: which way it is better, and whether it says yes or no."""
+
+    better: Better = "more"
+    share: bool = False
+
+
+def of_answers(items: Sequence[Item], models: Sequence[Model], own: Mapping[str, Further]) -> list[Figure]:
     """Return how like the answers are to the data's, further scores by name, and how many answers were cut off."""
     together, each_row = f"sacrebleu, over all answers together; {_BOOTSTRAP}", f"rouge-score, F, mean; {_BOOTSTRAP}"
     figures = [
@@ -140,12 +148,15 @@ def of_answers(items: Sequence[Item], models: Sequence[Model], own: Mapping[str,
         Figure(DATA, BLEU, "BLEU-4", "%", "more", together),
         *(Figure(DATA, key, key.upper(), "%", "more", each_row) for key in ROUGES),
     ]
-    figures += [Figure(DATA, name, name, "", better, f"mean over rows; {_BOOTSTRAP}") for name, better in own.items()]
+    for name, each in own.items():
+        how = f"share of rows; {_WILSON}" if each.share else f"mean over rows; {_BOOTSTRAP}"
+        figures.append(Figure(DATA, name, name, "%" if each.share else "", each.better, how))
     cut_off = Figure(DATA, "cut_off", "cut off", "%", "", f"share of answers that did not end by themselves; {_WILSON}")
     for model in models:
         answered = [item for item in items if item.answers.get(model.key) and item.answers[model.key].text is not None]
         for figure in figures:
-            _answered(figure, answered, model.key)
+            share = figure.key == EXACT or (figure.key in own and own[figure.key].share)
+            _answered(figure, answered, model.key, share)
         if answered:
             ended = [float(item.answers[model.key].ended is False) for item in answered]
             cut_off.samples[model.key] = statistics.mean([item.id for item in answered], ended, scale=100.0, share=True)
@@ -154,7 +165,7 @@ def of_answers(items: Sequence[Item], models: Sequence[Model], own: Mapping[str,
     return [figure for figure in figures if figure.samples]
 
 
-def _answered(figure: Figure, items: Sequence[Item], model: str) -> None:
+def _answered(figure: Figure, items: Sequence[Item], model: str, share: bool) -> None:
     rows = {item.id: item.answers[model].scores for item in items}
     known = {name: row[figure.key] for name, row in rows.items() if row.get(figure.key, np.nan) == row.get(figure.key)}
     if not known:
@@ -164,7 +175,7 @@ def _answered(figure: Figure, items: Sequence[Item], model: str) -> None:
         counts = [bleu_counts(item.answers[model].text or "", item.reference) for item in chosen]
         figure.samples[model] = Sample(list(known), np.asarray(counts, dtype=np.float64), bleu_of)
         return
-    share = figure.key == EXACT  # ROUGE is in percent row by row
+    # ROUGE is in percent row by row, what says yes or no is 1 or 0.
     figure.samples[model] = statistics.mean(
         list(known), list(known.values()), scale=100.0 if share else 1.0, share=share
     )

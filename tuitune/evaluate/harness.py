@@ -1,8 +1,8 @@
 """Tasks of the lm-evaluation-harness (EleutherAI, arXiv 2405.14782), asked of a model that is in memory.
 
 `task: lm_eval:hellaswag` is one of its own tasks, whose data it fetches; `task: lm_eval:folder/task.yaml` a file in its
-form, for which nothing is fetched. The figures and their standard errors are the harness's; questions are asked without
-a chat template, as it does.
+form, for which nothing is fetched. The figures are the harness's, and so are their standard errors where a figure is no
+mean over questions; questions are asked without a chat template, as it does.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,18 +71,15 @@ class Harness:
     def _scores(self, found: Mapping[str, Any], model: str) -> Scores:
         results: Mapping[str, Mapping[str, Any]] = found["results"]
         better: Mapping[str, Mapping[str, Any]] = found.get("higher_is_better", {})
+        samples: Mapping[str, Sequence[Mapping[str, Any]]] = found.get("samples", {})
         series = [
-            each
+            _paired(each, task, samples.get(task, ()), *about)
             for task, values in results.items()
-            for each in _series(f"{task} " if len(results) > 1 else "", values, better.get(task, {}))
+            for each, about in _series(f"{task} " if len(results) > 1 else "", values, better.get(task, {}))
         ]
         if not series:
             raise DataError(f"{self.name} has given no figures")
-        items = [
-            _item(self.name, task, sample, model)
-            for task, samples in found.get("samples", {}).items()
-            for sample in samples
-        ]
+        items = [_item(self.name, task, each, model) for task, several in samples.items() for each in several]
         return Scores(series, items)
 
 
@@ -197,8 +195,10 @@ def _free() -> None:
 # What comes out
 
 
-def _series(prefix: str, values: Mapping[str, Any], better: Mapping[str, Any]) -> Iterator[Series]:
-    """Yield the figures among a task's results, which stand as `acc,none` beside `acc_stderr,none`."""
+def _series(
+    prefix: str, values: Mapping[str, Any], better: Mapping[str, Any]
+) -> Iterator[tuple[Series, tuple[str, str]]]:
+    """Yield the figures among a task's results, which stand as `acc,none` beside `acc_stderr,none`, and both words."""
     for key, value in values.items():
         metric, _, kind = key.partition(",")
         if not isinstance(value, int | float) or isinstance(value, bool) or not kind or metric.endswith("_stderr"):
@@ -206,19 +206,35 @@ def _series(prefix: str, values: Mapping[str, Any], better: Mapping[str, Any]) -
         error = values.get(f"{metric}_stderr,{kind}")
         name = prefix + metric + ("" if kind == "none" else f" ({kind})")
         wanted = better.get(metric)
-        yield Series(
+        made = Series(
             name, name, [float(value)], [""], error=float(error) if isinstance(error, int | float) else math.nan,
             better="" if wanted is None else "more" if wanted else "less",
         )  # fmt: skip
+        yield made, (metric, kind)
+
+
+def _paired(series: Series, task: str, samples: Sequence[Mapping[str, Any]], metric: str, kind: str) -> Series:
+    """Return a figure question by question where it is the mean of what the harness says of each; else as it is.
+
+    Two models are then compared on the same questions, and an interval stays within what is possible.
+    """
+    own = [each for each in samples if each.get("filter", "none") == kind and isinstance(each.get(metric), int | float)]
+    values = [float(each[metric]) for each in own]
+    if not values or not math.isclose(sum(values) / len(values), series.values[0], rel_tol=1e-9, abs_tol=1e-12):
+        return series
+    return replace(series, values=values, ids=[_id(task, each) for each in own], error=None)
 
 
 def _item(group: str, task: str, sample: Mapping[str, Any], model: str) -> Item:
     scores = {name: float(sample[name]) for name in sample.get("metrics", ())
               if isinstance(sample.get(name), int | float)}  # fmt: skip
-    kind = sample.get("filter", "none")
-    name = f"{task}:{sample.get('doc_id')}" + ("" if kind == "none" else f":{kind}")
     prompt, said, wanted = _texts(sample)
-    return Item(group, name, task, prompt, wanted, {model: Reply(said, scores)})
+    return Item(group, _id(task, sample), task, prompt, wanted, {model: Reply(said, scores)})
+
+
+def _id(task: str, sample: Mapping[str, Any]) -> str:
+    kind = sample.get("filter", "none")
+    return f"{task}:{sample.get('doc_id')}" + ("" if kind == "none" else f":{kind}")
 
 
 def _texts(sample: Mapping[str, Any]) -> tuple[str, str | None, str]:

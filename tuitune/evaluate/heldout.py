@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tuitune.evaluate.scores import Around
     from tuitune.recipe import Recipe
 
+Kind = Literal["held_out", "trained_on", "given"]
 _ENOUGH = 200  # rows that were learnt from: they tell little, so a sample does
 _BUILT_IN = " (built in)"
 _ALONE: dict[str, object] = {
@@ -35,7 +37,7 @@ class Choice:
 
     recipe: Recipe
     name: str
-    kind: Literal["held_out", "trained_on", "given"]
+    kind: Kind
     split: bool
     why: str = ""
     hint: str = ""
@@ -60,16 +62,22 @@ def choose(request: Request) -> Choice:
     """Return which rows are to be measured. Raises DataError in words where there are none."""
     recipe = request.recipe
     if request.data is not None:
-        learnt = request.run is not None and request.data in recipe.dataset
-        why = "the run has learnt from this data set: good figures on it say little" if learnt else ""
-        kind: Literal["trained_on", "given"] = "trained_on" if learnt else "given"
-        return Choice(_only(recipe, (request.data,)), Path(request.data).name, kind, False, why)
+        return _named(request, (request.data,), "given")
     if recipe.eval_dataset:
-        names = recipe.eval_dataset
-        return Choice(_only(recipe, names), ", ".join(names), "held_out", False)
+        return _named(request, recipe.eval_dataset, "given" if request.run is None else "held_out")
     if recipe.val_size:
         return Choice(recipe, ", ".join(recipe.dataset), "held_out", True)
     return _learnt(request)
+
+
+def _named(request: Request, names: Sequence[str], kind: Kind) -> Choice:
+    recipe = _only(request.recipe, tuple(names))
+    shown = ", ".join(Path(name).name for name in names)
+    learnt = [name for name in names if name in request.recipe.dataset] if request.run is not None else []
+    if not learnt:
+        return Choice(recipe, shown, kind, False)
+    why = f"the run has learnt from {', '.join(learnt)}: good figures on its rows say little"
+    return Choice(recipe, shown, "trained_on", False, why, "name other rows with --data")
 
 
 def _learnt(request: Request) -> Choice:

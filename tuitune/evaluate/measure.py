@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from tuitune.data.options import KINDS
 from tuitune.evaluate import answers, heldout, likelihood, rewards
+from tuitune.evaluate.figures import Further
 from tuitune.evaluate.texts import Written, written
-from tuitune.run.evaluation import DATA, Better, Item, Reply
+from tuitune.run.evaluation import DATA, Item, Reply
 from tuitune.stages.likeness import missing, one
 from tuitune.stages.preference import Preference
 from tuitune.stages.reference_sums import plain
@@ -185,10 +186,10 @@ class HeldOut:
     # What is said of answers that are there: anew after a resume, for a function may have been mended
 
     @property
-    def further(self) -> dict[str, Better]:
-        """The names of further scores of answers, and which way they are better."""
-        found: dict[str, Better] = {metric.name: metric.better for metric in self.own}
-        return found | dict.fromkeys(rewards.names_of(self._rewards) if self._rewards else (), "more")
+    def further(self) -> dict[str, Further]:
+        """What there is to say of answers beside how like the data's they are, by name."""
+        found = {metric.name: Further(metric.better, metric.is_share) for metric in self.own}
+        return found | dict.fromkeys(rewards.names_of(self._rewards) if self._rewards else (), Further())
 
     def judge_answers(self, partner: Partner) -> None:
         """Call the user's metrics and the recipe's rewards on every answer of this model."""

@@ -30,6 +30,7 @@ class OwnMetric:
         self.name = str(function.__name__).removeprefix(BEGIN)
         self.better: Better = "less" if getattr(function, "better", "more") == "less" else "more"
         self._function, self._file, self._line = function, file, first_line(function)
+        self._kinds: set[bool] = set()  # whether what it returned was True or False
         self._wanted = wanted(function, self._where())
 
     def __call__(self, row: str, said: str, prompt: str, reference: str, columns: Mapping[str, Any]) -> float:
@@ -64,7 +65,13 @@ class OwnMetric:
             )
         if not math.isfinite(value):
             raise TrainingError(f"{self._where()} returned {value} for row {row}", "return None where there is nothing")
+        self._kinds.add(isinstance(value, bool))
         return float(value)
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it only ever says True or False: then its mean is a share of rows."""
+        return self._kinds == {True}
 
     def _where(self) -> str:
         return f"{BEGIN}{self.name} ({self._file}, line {self._line})"

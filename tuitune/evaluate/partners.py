@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -94,6 +95,7 @@ def opened(models: Sequence[Named], around: Around) -> Iterator[Partner]:
     for place, named in enumerate(models):
         if place and not _on_one_base(models[place - 1].weights, named.weights):
             _drop(several, before)
+            gc.collect()  # models hold themselves in circles: now, before there is a second one
         around.progress(f"load {named.key}", 0, None)
         chat = several.add(named.weights, progress=around.progress, note=around.note)
         _drop(several, before)
@@ -112,11 +114,8 @@ def _lent(named: Named, chat: LocalChat) -> Iterator[Partner]:
 
 
 def _drop(several: Several, chats: list[LocalChat]) -> None:
-    import gc
-
     while chats:
         several.drop(chats.pop())
-    gc.collect()
 
 
 def in_order(models: Sequence[Named]) -> list[Named]:

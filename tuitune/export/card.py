@@ -108,12 +108,24 @@ def _index(about: About, found: Evaluation | None) -> list[dict[str, Any]]:
             for metric in found.metrics
             if metric.group == group and key in metric.values and math.isfinite(metric.values[key].value)
         ]
-        name = cardfacts.data_name(found.data.name) if group == DATA and found.data else cardfacts.line(group)
+        name = _rows_of(found) if group == DATA else cardfacts.line(group)
         if metrics:
             results.append(
-                {"task": {"type": "text-generation"}, "dataset": {"name": name, "type": name}, "metrics": metrics}
+                {
+                    "task": {"type": "text-generation"},
+                    "dataset": {"name": name, "type": name.split(",")[0]},
+                    "metrics": metrics,
+                }
             )
     return [{"name": cardfacts.line(about.out.name), "results": results}] if results else []
+
+
+def _rows_of(found: Evaluation) -> str:
+    """Return what the figures are of, for a place with no room for a warning."""
+    if found.data is None:
+        return DATA
+    name = cardfacts.data_name(found.data.name)
+    return f"{name}, rows that it was trained on" if found.data.kind == "trained_on" else name
 
 
 # The text
@@ -184,7 +196,11 @@ def _evaluated(found: Evaluation | None) -> str:
         for metric in found.metrics
     ]
     data = found.data
-    words = [f"{data.rows} of {data.of} rows of {code(cardfacts.data_name(data.name))} ({data.kind})."] if data else []
+    how = {"held_out": ", held out of the training", "trained_on": "", "given": ""}
+    rows_of = (
+        f"{data.rows} of {data.of} rows of {code(cardfacts.data_name(data.name))}{how[data.kind]}." if data else ""
+    )
+    words = [rows_of] if data else []
     if data is not None and data.kind == "trained_on":
         words.append("**The model was trained on these rows: the figures say how well it learned them, not more.**")
     words.append("Between brackets: 95 % intervals. A difference is called better or worse where its own excludes 0.")

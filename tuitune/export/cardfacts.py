@@ -121,9 +121,8 @@ def _settings(recipe: Recipe) -> list[tuple[str, str]]:
 
 def _is_told(field: Field, values: dict[str, object]) -> bool:
     told = field.kind in _FIGURES or field.name in _NAMES or (field.kind == "settings" and _figures(values[field.name]))
-    return (
-        told and field.purpose == "train" and field.group not in _GROUPS and not field.inert and field.applies(values)
-    )
+    counts = field.purpose == "train" and (field.group not in _GROUPS or field.name == "seed")
+    return told and counts and not field.inert and field.applies(values)
 
 
 def _figures(value: object) -> bool:
@@ -167,5 +166,5 @@ def _spread(points: Sequence[Point]) -> list[Point]:
 def _versions(folder: Path) -> tuple[tuple[str, str], ...]:
     try:
         return tuple(sorted(read_manifest(folder).versions.items()))
-    except TuiTuneError:
+    except (OSError, TuiTuneError):
         return ()

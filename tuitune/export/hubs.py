@@ -76,6 +76,7 @@ class HuggingFace:
         from huggingface_hub.hf_api import RepoFile
 
         _need_token()
+        self._api.whoami()  # else a wrong token looks like a repository that is not there
         try:
             info = self._api.repo_info(repo)
             tree = [each for each in self._api.list_repo_tree(repo, recursive=True) if isinstance(each, RepoFile)]
@@ -105,7 +106,7 @@ class HuggingFace:
         """Say in words what went wrong, and what helps."""
         from huggingface_hub import errors
 
-        status = getattr(getattr(error, "response", None), "status_code", None)
+        status = _status(error)
         if isinstance(error, errors.HFValidationError):
             return f"{repo!r} cannot be a name on the hub", "it must look like organisation/name"
         if status == 401:
@@ -116,6 +117,8 @@ class HuggingFace:
             return f"{self.name} does not let this token see or make {repo}", _LOGIN
         if status == 413:
             return f"{self.name} refuses files so large", "write smaller files: export_size"
+        if "xet" in str(error).lower():
+            return f"{self.name} does not take files by Xet: {said(error)}", "set HF_HUB_DISABLE_XET=1 for this hub"
         return f"cannot push to {self.name}: {type(error).__name__}: {said(error)}", "check the network"
 
 
@@ -184,6 +187,16 @@ def state(path: Path, stored: Stored | None) -> State:
 def said(error: Exception) -> str:
     """Return what an error says, without a token that may stand in it."""
     return _TOKENS.sub("***", clean_line(str(error)))[:300]
+
+
+def _status(error: BaseException | None) -> int | None:
+    """Return the HTTP status that an error is about, or the one that led to it."""
+    while error is not None:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if status is not None:
+            return int(status)
+        error = error.__cause__
+    return None
 
 
 def _digest(path: Path, made: Any) -> str:

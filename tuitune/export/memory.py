@@ -15,17 +15,31 @@ from tuitune.fit.shapes import ModelShape
 from tuitune.fit.sizes import shape_of
 
 _REST = 600 << 20  # Python, torch, and the logits of the check
+SCALES = 0.4  # bits of a weight that scales take
+_GGUF_BITS = {"F16": 16, "BF16": 16, "Q8_0": 8.5, "Q4_0": 4.5}
 _SHARE = 1.1  # what lies beside the weights: adapters, buffers, what one layer's merging takes
 Note = Callable[[str], None]
 
 
+def shape_of_source(order: Order, folder: Path | None = None) -> ModelShape | None:
+    """Return the sizes of the model, None where nobody knows before it is fetched."""
+    if folder is not None:
+        return ModelShape.read(folder)
+    weights = order.weights
+    return shape_of(resolve(weights.model, revision=weights.revision, cache_dir=weights.cache_dir))
+
+
 def parameters_of(order: Order, folder: Path | None = None) -> int | None:
     """Return the weights of the model, None where nobody knows before it is fetched."""
-    if folder is not None:
-        return ModelShape.read(folder).parameters
-    weights = order.weights
-    shape = shape_of(resolve(weights.model, revision=weights.revision, cache_dir=weights.cache_dir))
+    shape = shape_of_source(order, folder)
     return None if shape is None else shape.parameters
+
+
+def embedded_in(shape: ModelShape | None) -> int:
+    """Return how many of the weights are embedding and head, which quantising leaves as they are."""
+    if shape is None or not (shape.vocab_size and shape.hidden_size):
+        return 0
+    return shape.vocab_size * shape.hidden_size * (1 if shape.tied else 2)
 
 
 def needed(order: Order, parameters: int) -> int:
@@ -33,22 +47,26 @@ def needed(order: Order, parameters: int) -> int:
     return int(4 * parameters * _SHARE * (3 if order.shared else 1)) + _REST
 
 
-def on_disk(order: Order, parameters: int) -> int:
+def on_disk(order: Order, parameters: int, embedded: int = 0) -> int:
     """Return the bytes that lie on the disk at the most, what is written on the way to the result counted in."""
     if order.form == "gguf":
-        return 8 * parameters  # the merged weights in fp32, and at most as much again
+        return 4 * parameters + result_size(order, parameters)  # the merged weights in fp32 come first
     whole = BYTES[order.dtype] * parameters
-    return whole if order.quantised is None else whole + result_size(order, parameters)
+    return whole if order.quantised is None else whole + result_size(order, parameters, embedded)
 
 
-def result_size(order: Order, parameters: int) -> int:
-    """Return about how large the result is, in bytes."""
+def result_size(order: Order, parameters: int, embedded: int = 0) -> int:
+    """Return about how large the result is, in bytes; embedded: weights that quantising leaves as they are."""
     if order.form == "gguf":
-        bits = {"F16": 16, "BF16": 16, "Q8_0": 8.5, "Q4_0": 4.5}[order.gguf_type]
-        return int(parameters * bits / 8)
+        return int(parameters * _GGUF_BITS[order.gguf_type] / 8)
     if order.quantised is None:
         return BYTES[order.dtype] * parameters
-    return int(parameters * (order.quantised.bits + 0.6) / 8)  # embeddings and head come on top
+    return size_in(order.quantised.bits + SCALES, parameters, embedded, BYTES[order.dtype])
+
+
+def size_in(bits: float, parameters: int, embedded: int, each: int = 2) -> int:
+    """Return the bytes of weights of so many bits beside embeddings of `each` bytes."""
+    return int((parameters - embedded) * bits / 8) + embedded * each
 
 
 def refuse_large(order: Order, folder: Path) -> None:

@@ -57,6 +57,11 @@ class Exported:
     file: str | None = None
     address: str | None = None
 
+    @property
+    def form_words(self) -> str:
+        """The form in a few words."""
+        return f"GGUF {self.number}" if self.form == "gguf" else f"{self.form}, {self.number}"
+
 
 @dataclass
 class _Work:
@@ -127,8 +132,8 @@ class _Work:
         whole = logits(model, ids)
         size = rounded(model, dtype)
         self.checks.append(hold(logits(model, ids), whole, _FORMAT, f"the model in {dtype}"))
-        truth = logits(model)
-        with made_whole(order.out, on_disk(order, size // BYTES[dtype])) as folder:
+        truth, embedded = logits(model), _embedded(model)
+        with made_whole(order.out, on_disk(order, size // BYTES[dtype], embedded)) as folder:
             first = folder / _SCRATCH if order.form == "gguf" or order.quantised else folder
             self._write(model, tokenizer, first, dtype, size)
             del model  # two copies need not fit
@@ -240,6 +245,11 @@ class _Work:
         return Exported(
             order.out, order.form, order.number, size, order.dtype, difference, tuple(self.checks), self.file, address
         )
+
+
+def _embedded(model: Any) -> int:
+    ends = {id(end.weight): end.weight for end in (model.get_input_embeddings(), model.get_output_embeddings()) if end}
+    return sum(int(weight.numel()) for weight in ends.values())
 
 
 def export(

@@ -16,7 +16,7 @@ from tuitune.face.meant import base_of, of_name, of_recipe
 from tuitune.models.shaping import Shaping
 from tuitune.recipe import Document, Recipe
 from tuitune.run import RunDir, index
-from tuitune.run.evaluations import evaluations_in, read, root_of
+from tuitune.run.evaluations import FOLDER, evaluations_in, read, root_of
 from tuitune.run.packing import record, restore
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _RECIPES = (".yaml", ".yml", ".json")
 _OF_WEIGHTS = ("template", "device", "threads", "trust_remote_code", "split_special_tokens")
+_ITSELF = ("do_predict", "do_eval")  # of LLaMA-Factory's recipes: what this command is
 Note = Callable[[str], None]
 
 
@@ -76,7 +77,9 @@ def request_of(words: Words, note: Note, *, resume: bool = False) -> Request:
 
 
 def _root(subject: Subject) -> Path:
-    given = subject.recipe.save_dir
+    given, output = subject.recipe.save_dir, subject.recipe.output_dir
+    if given is None and subject.run is None and output is not None:
+        given = f"{output}/{FOLDER}"
     return root_of(subject.run, None if given is None else Path(given).expanduser().absolute())
 
 
@@ -131,6 +134,8 @@ def subject_of(what: str, settings: Sequence[str] = (), *, model: str | None = N
 
 def _with(document: Document, settings: Sequence[str]) -> Recipe:
     before = set(document.keys())
+    for key in _ITSELF:
+        document.remove(key)
     for setting in settings:
         document.override(setting)
     fix_places(document, settings)

@@ -183,11 +183,12 @@ class Ledger:
         return max(last, self._base + now - self._origin)
 
     def _steps(self, data: bytes, start: int, stop: int) -> None:
-        if data.find(_STEP, start, stop) < 0:
+        count = data.count(_STEP, start, stop)
+        if not count:
             return
         found: Sequence[tuple[bytes, ...]] = self._pattern.findall(data, start, stop)
-        if len(found) == data.count(_STEP, start, stop):
-            times, steps, values, tokens = map(_floats, zip(*found, strict=True))
+        if len(found) == count:
+            times, steps, values, tokens = (_floats(found, n) for n in range(4))
             if self.figure != "loss":  # it stands behind the tokens
                 values, tokens = tokens, values
         else:
@@ -239,11 +240,11 @@ def _pattern(figure: str) -> re.Pattern[bytes]:
     return re.compile(line + rb'(?:[^\n]*"metrics":\{(?:[^\n]*?(?<!\\)' + name + rb":([^,}\n]+))?)?")
 
 
-def _floats(column: Sequence[bytes]) -> array[float]:
+def _floats(found: Sequence[tuple[bytes, ...]], column: int) -> array[float]:
     try:
-        return array("d", map(float, column))
+        return array("d", [float(row[column]) for row in found])
     except ValueError:
-        return array("d", [_float(text) for text in column])
+        return array("d", [_float(row[column]) for row in found])
 
 
 def _float(text: bytes) -> float:

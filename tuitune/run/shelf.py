@@ -12,12 +12,11 @@ from typing import Literal
 import orjson
 
 from tuitune.errors import RunError
-from tuitune.run import manifest, places
+from tuitune.run import index, manifest, places
 from tuitune.run.directory import RunDir
 from tuitune.run.facts import Facts, skimmed, whole
 from tuitune.run.files import write_atomic
 from tuitune.run.imported import Imported
-from tuitune.run.index import all_runs
 from tuitune.run.ledger import Ledger
 from tuitune.run.overview import RunSummary, status_of
 from tuitune.run.packing import pack, record, restore
@@ -95,7 +94,7 @@ class Shelf:
 
     def entries(self) -> list[Entry]:
         """Return every run, the one last active first."""
-        found = [entry for run in all_runs() if (entry := self._entry(run)) is not None]
+        found = [entry for run in index.all_runs() if (entry := self._entry(run)) is not None]
         for gone in self._known.keys() - {entry.path for entry in found}:
             del self._known[gone]
             self._ledgers.pop(gone, None)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tuitune.errors import RecipeError, TuiTuneError
 from tuitune.export.history import Done, commands, known, told
+from tuitune.export.memory import SCALES, size_in
 from tuitune.export.order import Order
 from tuitune.export.outline import Outline, outline
 from tuitune.face.exporting import order_of
@@ -30,6 +31,13 @@ class Preset:
     bits: float
     calibrated: bool = False
 
+    def size(self, made: Outline) -> int | None:
+        """Return about how many bytes the model takes in this form."""
+        if made.parameters is None:
+            return None
+        whole = "export_quantization_bit" in self.values
+        return size_in(self.bits, made.parameters, made.embedded if whole else 0)
+
 
 def _gguf(kind: str, good: str, bits: float) -> Preset:
     values = {"export_format": "gguf", "export_gguf_type": kind}
@@ -38,7 +46,7 @@ def _gguf(kind: str, good: str, bits: float) -> Preset:
 
 def _bits(slug: str, name: str, good: str, bits: int, method: str) -> Preset:
     values = {"export_quantization_bit": bits, "export_quantization_method": method}
-    return Preset(slug, name, good, values, bits + 0.6, method != "bnb")
+    return Preset(slug, name, good, values, bits + SCALES, method != "bnb")
 
 
 PRESETS = (
@@ -49,8 +57,8 @@ PRESETS = (
     _gguf("Q4_0", "Ollama and llama.cpp, small", 4.5),
     _gguf("F16", "llama.cpp, to quantise further there", 16),
     _gguf("BF16", "llama.cpp, as exact as bfloat16", 16),
-    _bits("bnb4", "4-bit bitsandbytes", "transformers with little memory", 4, "bnb"),
-    _bits("bnb8", "8-bit bitsandbytes", "transformers, nearer to the whole", 8, "bnb"),
+    _bits("bnb4", "4-bit bitsandbytes", "transformers, little memory", 4, "bnb"),
+    _bits("bnb8", "8-bit bitsandbytes", "transformers, nearly exact", 8, "bnb"),
     _bits("gptq4", "4-bit GPTQ", "vLLM and SGLang; needs texts", 4, "gptq"),
     _bits("awq4", "4-bit AWQ", "vLLM and SGLang; needs texts", 4, "awq"),
 )

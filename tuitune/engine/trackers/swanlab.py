@@ -26,9 +26,10 @@ class SwanLab:
         project = recipe.swanlab_project or recipe.project or os.environ.get("SWANLAB_PROJECT") or PROJECT
         folder = opening.place(recipe.swanlab_logdir)
         mode = _mode(opening)
-        online = mode in (None, "online")
+        online = mode == "online"
         self._run: Any = swanlab.init(
-            project=_NOT_PLAIN.sub("-", project), workspace=recipe.swanlab_workspace, name=recipe.swanlab_run_name or opening.title,
+            project=_NOT_PLAIN.sub("-", project), workspace=recipe.swanlab_workspace,
+            name=recipe.swanlab_run_name or opening.title,
             config=dict(opening.config), mode=mode, log_dir=str(folder),
             # It goes on with a run only in its cloud; on this machine every attempt is a run of its own.
             id=opening.id if online else None, resume="allow" if online and opening.id else None,
@@ -49,6 +50,6 @@ class SwanLab:
 
 def _mode(opening: Opening) -> Any:
     """Return swanlab's word for the mode; its environment variable counts where the recipe does not say."""
-    if "swanlab_mode" not in opening.recipe.asked and os.environ.get("SWANLAB_MODE"):
-        return None
-    return {"cloud": "online"}.get(opening.recipe.swanlab_mode, opening.recipe.swanlab_mode)
+    own: str = opening.recipe.swanlab_mode
+    word = own if "swanlab_mode" in opening.recipe.asked else os.environ.get("SWANLAB_MODE") or own
+    return {"cloud": "online"}.get(word, word)

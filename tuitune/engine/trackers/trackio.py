@@ -28,7 +28,8 @@ class Trackio:
             space_id=opening.recipe.trackio_space_id, embed=False,
         )  # fmt: skip
         space = trackio.context_vars.current_space_id.get()
-        self.where = f"https://huggingface.co/spaces/{space}" if space else f"trackio show --project {shlex.quote(project)}"
+        show = f"trackio show --project {shlex.quote(project)}"
+        self.where = f"https://huggingface.co/spaces/{space}" if space else show
 
     def log(self, step: int, figures: Mapping[str, float], t: float) -> None:
         """Send the figures of a step."""

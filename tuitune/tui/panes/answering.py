@@ -72,6 +72,10 @@ class Answering(Pane):
     def line_changed(self) -> None:
         """Something stands differently beside the prompt."""
 
+    def name_of(self, by: str) -> str:
+        """Return what stands in the margin beside an answer of somebody."""
+        return by
+
     def signed(self, job: Job, answer: Answer) -> str:
         """Return who has answered."""
         live = job.question.kind == LIVE and answer.step is not None
@@ -148,7 +152,7 @@ class Answering(Pane):
     def _show_job(self, job: Job) -> None:
         self.transcript.status = self._loading(job)
         self.transcript.thoughts, self.transcript.opened = job.thoughts, self.opened
-        self.transcript.writing = None if job.loading is not None else (job.question.by, self._growing)
+        self.transcript.writing = None if job.loading is not None else (self.name_of(job.question.by), self._growing)
         self.transcript.redraw()
 
     def _loading(self, job: Job) -> Row:
@@ -243,13 +247,12 @@ class Answering(Pane):
 
     def _block(self, place: int) -> Block:
         chosen = place == self.chosen
-        block = block_of(
-            self.talk.turns[place], opened=self.opened, chosen=chosen, counts=self.counts or chosen
-        )  # fmt: skip
-        beside = self.beside(place)
+        turn = self.talk.turns[place]
+        block = block_of(turn, opened=self.opened, chosen=chosen, counts=self.counts or chosen)
+        beside = self.compared_with(place)
         return block if beside is None else replace(block, beside=beside)
 
-    def beside(self, place: int) -> str | None:
+    def compared_with(self, place: int) -> str | None:
         """Return another answer that the one at `place` is compared with, None for none."""
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from textual.widget import Widget
 
@@ -13,7 +14,10 @@ from tuitune.text import clean, clean_line
 from tuitune.tui.kit.rows import R, Row
 from tuitune.tui.panes.answering import Answering
 from tuitune.tui.panes.job import Job
-from tuitune.tui.panes.turns import Block
+from tuitune.tui.panes.turns import Block, Transcript
+
+_ASKS_TOOLS = "it calls tools: type what they answer, several answers apart by a line of ---"
+_EDGE = 5  # cells for "you" and "tool"
 
 
 class Column(Answering):
@@ -42,6 +46,7 @@ Every turn is on disk at once, in `comparisons/` of TuiTune's home.
         super().__init__(classes=classes)
         self.place = place
         self.other: Column | None = None
+        self.transcript = Transcript(_EDGE)
         self.rename("")
 
     @property
@@ -75,6 +80,19 @@ Every turn is on disk at once, in `comparisons/` of TuiTune's home.
         """Show how it goes in the title."""
         self.retitle()
 
+    def name_of(self, by: str) -> str:
+        """Return nothing: who answers stands in the title."""
+        return ""
+
+    def _block(self, place: int) -> Block:
+        """Return a turn as a block; an answer of somebody who is not in the title says whose it is."""
+        block = super()._block(place)
+        turn = self.talk.turns[place]
+        if not turn.is_answer:
+            return block
+        others = clean_line(turn.by) if turn.by not in ("", self.label) else ""
+        return replace(block, who="", remark=", ".join(word for word in (others, block.remark) if word))
+
     def signed(self, job: Job, answer: Answer) -> str:
         """Return who has answered; for a run in training, at which step."""
         return job.question.by if answer.step is None else f"{job.question.by} @{answer.step}"
@@ -82,13 +100,11 @@ Every turn is on disk at once, in `comparisons/` of TuiTune's home.
     def came(self, job: Job, answer: Answer) -> None:
         """Show where the answers differ, in the other column too."""
         if answer.calls:
-            self._notes.append(
-                Block("", "it calls tools: type what they answer, several apart by a line of ---", "note")
-            )
+            self._notes.append(Block("", _ASKS_TOOLS, "note"))
         if self.other is not None:
             self.other.refresh_turns()
 
-    def beside(self, place: int) -> str | None:
+    def compared_with(self, place: int) -> str | None:
         """Return what the other side says at the same place, where both have said something and not the same."""
         if self.other is None or place >= len(self.other.talk.turns):
             return None

@@ -34,8 +34,10 @@ _KEYS = (
     ("right", "older(-1)", "Newer", "newer", "the evaluation after"),
     ("y", "copy", "Copy", "copy", "copy the table"),
 )
-_STATES = {"running": ("accent", "at work"), "interrupted": ("warn", "interrupted"), "done": ("quiet", "")}
+_STATES = {"running": ("accent", "at work"), "interrupted": ("warn", "interrupted: r goes on"), "done": ("quiet", "")}
 _INDENT = 11  # cells before a difference that has a line of its own
+_ROOMY = 22  # rows of the body from which on notes take several lines
+_NOTES = 3
 _DETAILS = 12  # rows of the body from which on the chosen figure is explained
 
 
@@ -159,7 +161,7 @@ axis, so that you see whether they overlap. The last column is the difference be
             return [R(role, line) for role, text in self._empty for line in (wrapped(clean(text), width) or [""])]
         found = self.found.evaluation
         above = self._above(found, width, height)
-        below = self._below(found, width) if height >= _DETAILS else []
+        below = self._below(found, width, 3 if height >= _ROOMY else 1) if height >= _DETAILS else []
         room = max(1, height - len(above) - 1 - (len(below) + 1 if below else 0))
         if room < min(3, len(self._lines)):
             below, room = [], max(1, height - len(above) - 1)
@@ -190,16 +192,18 @@ axis, so that you see whether they overlap. The last column is the difference be
                 rows.append(metric_row(line.metric, shape, subject, width, here=here))
         return rows
 
-    def _below(self, found: Evaluation, width: int) -> list[Row]:
-        """Return the chosen figure in words, and the notes of the evaluation."""
+    def _below(self, found: Evaluation, width: int, most: int) -> list[Row]:
+        """Return the chosen figure in words, and the notes of the evaluation, `most` rows of each."""
         rows: list[Row] = []
         metric = self.metric
         if metric is not None:
             about = f"{metric.title}: {metric.how}" if metric.how else metric.title
             rows += [R("quiet", line) for line in wrapped(clean(about), width)][:2]
             rows += list(_told(metric, width))
-        notes = [R("warn", "▲ ", "quiet", clean_line(note)) for note in found.notes[:3]]
-        return [*rows, *notes]
+        for note in found.notes[:_NOTES]:
+            lines = wrapped(clean_line(note), width - 2) if most > 1 else [clean_line(note)]
+            rows += [R("warn", "  " if n else "▲ ", "quiet", line) for n, line in enumerate(lines[:most])]
+        return rows
 
     # -- what keys and the mouse do ----------------------------------------------------------------------------
 

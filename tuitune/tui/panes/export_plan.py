@@ -17,6 +17,7 @@ from tuitune.tui.kit.rows import R, Row, slim, split
 from tuitune.tui.kit.units import lasting
 from tuitune.tui.kit.wrapping import wrapped
 from tuitune.tui.panes.listing import ListPane, list_keys
+from tuitune.tui.subjects import named
 
 if TYPE_CHECKING:
     from tuitune.tui.app import TuiTune
@@ -56,36 +57,40 @@ refuse the export stands in red. **y** copies the command that does the same.
         self.redraw()
 
     def body(self, width: int, height: int) -> list[Row]:
-        """Return the plan; the command and the words on checking where there is room."""
-        plan = self.plan
-        if plan is None:
-            return [R("quiet", "looking")]
-        rows = [*self._head(plan, width), *(_sizes(plan.outline, width) if plan.outline is not None else [])]
-        for text in plan.trouble:
-            rows += [R("error", line) for line in wrapped(clean(text), width)]
-        if not plan.trouble:
-            rows += [[], [*R("accent", "s", "quiet", " writes it")]]
-        for text, role in ((_BOUNDS, "quiet"), (clean(plan.command) if plan.argv else "", "faint")):
-            told = [R(role, line) for line in wrapped(text, min(width, 100))] if text else []
-            if told and len(rows) + len(told) + 1 <= height:
-                rows += [[], *told]
-        return rows
-
-    def _head(self, plan: Plan, width: int) -> Iterator[Row]:
-        order = plan.order
-        if order is None:
-            return
-        yield R("strong b", clean_line(order.weights.title))
-        if order.weights.adapters:
-            yield R("quiet", f"merged into {clean_line(order.weights.model)}")
-        yield []
-        yield _fact("as", order.form_words)
-        yield _fact("to", clean_line(str(order.out)))
+        """Return the plan, with the command and the words on checking where there is room."""
+        return [R("quiet", "looking")] if self.plan is None else plan_rows(self.plan, width, height)
 
     def action_copy(self) -> None:
         """Copy the command."""
         if self.plan is not None and self.plan.argv:
             self.app.copy(self.plan.command)
+
+
+def plan_rows(plan: Plan, width: int, height: int, *, brief: bool = False) -> list[Row]:
+    """Return a plan; brief: without what stands elsewhere."""
+    rows = [] if brief else list(_head(plan, width))
+    rows += _sizes(plan.outline, width) if plan.outline is not None else []
+    for text in plan.trouble:
+        rows += [R("error", line) for line in wrapped(clean(text), width)]
+    if not plan.trouble:
+        rows += [[], R("accent", "s", "quiet", " writes it")]
+    for text, role in ((_BOUNDS, "quiet"), (clean(plan.command) if plan.argv else "", "faint")):
+        told = [R(role, line) for line in wrapped(text, min(width, 100))] if text else []
+        if told and len(rows) + len(told) + 1 <= height:
+            rows += [[], *told]
+    return rows[:height]
+
+
+def _head(plan: Plan, width: int) -> Iterator[Row]:
+    order = plan.order
+    if order is None:
+        return
+    yield R("strong b", clean_line(order.weights.title.replace(order.weights.model, named(order.weights.model))))
+    if order.weights.adapters:
+        yield R("quiet", f"merged into {named(order.weights.model)}")
+    yield []
+    yield _fact("as", order.form_words)
+    yield _fact("to", clean_line(str(order.out)))
 
 
 def _fact(name: str, text: str) -> Row:

@@ -15,6 +15,7 @@ from tuitune.tui.asking import Picker, PickItem, TextAsk
 from tuitune.tui.exporting import FORM_KEYS, PRESETS, Asked, Plan, Preset, preset_of
 from tuitune.tui.kit.rows import R, Row, cells, cut, split
 from tuitune.tui.optiondraft import OptionDraft
+from tuitune.tui.panes.export_plan import plan_rows
 from tuitune.tui.panes.listing import ListPane, list_keys
 from tuitune.tui.subjects import ask_subject, named
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _NAMES = 9  # cells
 _STEP = 0.1
+_LEAST = 4  # rows that say anything about what it takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +110,13 @@ With several adapters each has a weight: 0.5 puts half of what it changes into t
         adapters = order.weights.adapters if order is not None else ()
         for path in adapters:
             share = asked.shares.get(str(path), 1.0)
-            name = f"{path.parent.name}/{path.name}" if path.parent.name != "runs" else path.name
-            lines.append(Line("adapter", "adapter", clean_line(name), f"× {share:g}", str(path)))
+            lines.append(Line("adapter", "adapter", named(str(path)), f"× {share:g}", str(path)))
         if order is None or adapters:
             lines.append(Line("add", "", "+ another adapter"))
         preset = self.preset
         size = self.plan.outline.size if self.plan.outline is not None else None
         lines.append(Line("form", "as", preset.name if preset else self._other(), _about(size)))
-        lines.append(Line("out", "to", clean_line(self._out()), "" if asked.out else "found"))
+        lines.append(Line("out", "to", clean_line(self._out()), "" if asked.out else "a new one"))
         repo = self.options.value("export_hub_model_id")
         lines.append(Line("repo", "push to", clean_line(str(repo)) if repo else "nowhere", "" if repo else "the hub"))
         return lines
@@ -126,6 +127,13 @@ With several adapters each has a weight: 0.5 puts half of what it changes into t
     def _out(self) -> str:
         argv = self.plan.argv
         return _short(argv[2]) if len(argv) > 2 else "a folder of its own"
+
+    def body(self, width: int, height: int) -> list[Row]:
+        """Return the lines; where this pane shows alone, what it takes below them."""
+        rows = super().body(width, height)
+        room = height - len(rows) - 1
+        alone = self.screen.has_class("-one") and room >= _LEAST
+        return [*rows, [], *plan_rows(self.plan, width, room, brief=True)] if alone else rows
 
     def nothing(self) -> str:
         """Return what is said while there is nothing."""
@@ -187,10 +195,10 @@ With several adapters each has a weight: 0.5 puts half of what it changes into t
 
     def choose_form(self) -> None:
         """Let the user choose among the forms, with about what each takes."""
-        count = self.plan.outline.parameters if self.plan.outline is not None else None
+        made = self.plan.outline
         items = [
             PickItem(
-                each.slug, each.name, f"{_about(int(count * each.bits / 8)) if count else ''}  {each.good}".strip()
+                each.slug, each.name, f"{_about(each.size(made)) if made is not None else ''}  {each.good}".strip()
             )
             for each in PRESETS
         ]

@@ -86,8 +86,11 @@ def _error(job: Job, status: Status, width: int) -> list[Row]:
     if status == "lost":
         text = "its process is gone: killed, out of memory, or the machine was restarted; enter shows its last words"
         return [R("quiet", f"  {line}") for line in wrapped(text, width - 2)]
-    if job.error is None or status == "cancelled":
+    if job.error is None:
         return []
+    if status == "cancelled":
+        found = [("quiet", job.error.get(name)) for name in ("message", "hint") if job.error.get(name) != "cancelled"]
+        return [R(role, f"  {line}") for role, text in found if text for line in wrapped(clean(str(text)), width - 2)]
     found = [("error", job.error.get("message")), *(("error", each) for each in job.error.get("problems") or ()),
              ("quiet", job.error.get("hint"))]  # fmt: skip
     return [R(role, f"  {line}") for role, text in found if text for line in wrapped(clean(str(text)), width - 2)]

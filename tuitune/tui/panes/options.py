@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
+from textual.events import Resize
 
 from tuitune.text import clean
 from tuitune.tui.kit.rows import R, Row
@@ -13,6 +14,7 @@ from tuitune.tui.optiondraft import OptionDraft
 from tuitune.tui.panes.form_actions import FormActions
 from tuitune.tui.panes.recipe import RecipePane
 
+_SOME = 17  # rows from which on the help has three
 _ELSEWHERE = ("recipe.all",)  # keys of the recipe that mean nothing here
 
 
@@ -48,7 +50,8 @@ While you edit: enter, up and down keep the value, esc leaves it as it was. An e
     DEFAULT_CSS = """
     OptionsPane .split { height: 1fr; layout: vertical; }
     OptionsPane FieldHelp { height: 2; }
-    OptionsPane.-roomy FieldHelp { height: 5; padding-top: 1; }
+    OptionsPane.-some FieldHelp { height: 4; padding-top: 1; }
+    OptionsPane.-roomy FieldHelp { height: 6; padding-top: 1; }
     OptionsPane.-tight FieldHelp { height: 1; }
     OptionsPane.-beside .split { layout: horizontal; }
     OptionsPane.-beside FieldHelp { height: 1fr; width: 34%; max-width: 60; padding: 0 0 0 2; }
@@ -70,6 +73,11 @@ While you edit: enter, up and down keep the value, esc leaves it as it was. An e
         if wrong:
             return R("error b", f"{wrong} problem{'s' * (wrong > 1)}")
         return R("accent", "•", "quiet", f" {count} set") if count else []
+
+    def on_resize(self, event: Resize) -> None:
+        """Choose the room of the help, too."""
+        super().on_resize(event)
+        self.set_class(event.size.height >= _SOME, "-some")
 
     def _changed(self) -> None:
         super()._changed()

@@ -53,24 +53,24 @@ def bar_of(who: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def drawn(block: Block, width: int) -> tuple[Row, ...]:
-    """Return a block as rows of at most `width` cells; kept, since turns do not change."""
-    measure = _measure(width)
+def drawn(block: Block, width: int, edge: int = MARGIN) -> tuple[Row, ...]:
+    """Return a block as rows of at most `width` cells, the names in `edge` of them; kept: turns do not change."""
+    measure = _measure(width, edge)
     if block.kind in ("note", "error"):
         role = "error" if block.kind == "error" else "quiet"
         rows = [row for line in block.text.split("\n") for row in wrapped([(line, role)], measure - 3)]
-        return tuple(_said("", row, " ", role, measure, lead="▲ " if block.kind == "error" and i == 0 else "  ")
+        return tuple(_said(edge, "", row, " ", role, measure, lead="▲ " if block.kind == "error" and i == 0 else "  ")
                      for i, row in enumerate(rows))  # fmt: skip
     if block.kind in ("you", "tool"):
         rows = wrapped([(block.text.expandtabs(4), "ink")], measure - 3)
         bar = "▌" if block.chosen else " "
-        return tuple(_said(block.who if i == 0 else "", row, bar, "accent" if block.chosen else "quiet", measure,
+        return tuple(_said(edge, block.who if i == 0 else "", row, bar, "accent" if block.chosen else "quiet", measure,
                            chosen=block.chosen) for i, row in enumerate(rows))  # fmt: skip
     rows = [*thought_rows(block.thoughts, measure - 3, opened=block.opened), *_answer_rows(block, measure - 3)] or [[]]
     if block.remark:
         rows.append(R("quiet", f"({block.remark})"))
     bar = "accent" if block.chosen else bar_of(block.who)
-    return tuple(_said(block.who if i == 0 else "", row, "▌", bar, measure, chosen=block.chosen)
+    return tuple(_said(edge, block.who if i == 0 else "", row, "▌", bar, measure, chosen=block.chosen)
                  for i, row in enumerate(rows))  # fmt: skip
 
 
@@ -133,28 +133,32 @@ def _behind(text: str, count: int) -> int | None:
     return None
 
 
-def growing(who: str, text: Growing, width: int, thoughts: str = "", *, opened: bool = False) -> list[Row]:
+def growing(
+    who: str, text: Growing, width: int, thoughts: str = "", *, opened: bool = False, edge: int = MARGIN
+) -> list[Row]:
     """Return the answer that is being written."""
-    measure = _measure(width)
+    measure = _measure(width, edge)
     before = thought_rows(thoughts, measure - 3, opened=opened, thinking=not text.text)
     rows = [*(before if thoughts else []), *text.rows(measure - 3)] or [[]]
     out: list[Row] = []
     for i, row in enumerate(rows):
         cursor = R("accent", "▍") if i == len(rows) - 1 else []
         said = fit([*R("strong", " "), *row, *cursor], measure, "ink on lift")
-        name = cut(who, MARGIN - 1) if i == 0 else ""
-        margin = name + " " * (MARGIN - cells(name))
+        name = cut(who, edge - 1) if i == 0 else ""
+        margin = name + " " * (edge - cells(name))
         out.append([(margin, "accent b"), ("▌", "accent on lift"), *grounded(said, "lift")])
     return out
 
 
-def _measure(width: int) -> int:
-    return max(12, min(width - MARGIN - 1, _MEASURE))
+def _measure(width: int, edge: int) -> int:
+    return max(12, min(width - edge - 1, _MEASURE))
 
 
-def _said(who: str, row: Row, bar: str, role: str, measure: int, lead: str = " ", *, chosen: bool = False) -> Row:
-    name = cut(who, MARGIN - 1)
-    margin = name + " " * (MARGIN - cells(name))
+def _said(
+    edge: int, who: str, row: Row, bar: str, role: str, measure: int, lead: str = " ", *, chosen: bool = False
+) -> Row:
+    name = cut(who, edge - 1)
+    margin = name + " " * (edge - cells(name))
     return [(margin, "accent b" if chosen else "quiet"), (bar, role), *fit([(lead, role), *row], measure)]
 
 
@@ -178,8 +182,9 @@ class Transcript(Drawn, can_focus=True):
             super().__init__()
             self.text = text
 
-    def __init__(self) -> None:
+    def __init__(self, edge: int = MARGIN) -> None:
         super().__init__()
+        self._edge = edge
         self.blocks: list[Block] = []
         self.writing: tuple[str, Growing] | None = None
         self.thoughts, self.opened = "", False  # of the answer that is being written
@@ -251,16 +256,23 @@ class Transcript(Drawn, can_focus=True):
         shown = rows[len(rows) - self._up - height : len(rows) - self._up]
         if self._up:
             shown[-1] = R(
-                "quiet", " " * (MARGIN + 2), "quiet", f"{self._up + 1} more ↓  ", "accent", "end", "quiet", " follows"
+                "quiet",
+                " " * (self._edge + 2),
+                "quiet",
+                f"{self._up + 1} more ↓  ",
+                "accent",
+                "end",
+                "quiet",
+                " follows",
             )
         return shown
 
     def _all(self, width: int, height: int) -> list[Row]:
-        groups = [list(drawn(block, width)) for block in self.blocks]
+        groups = [list(drawn(block, width, self._edge)) for block in self.blocks]
         if self.writing is not None:
-            groups.append(growing(*self.writing, width, self.thoughts, opened=self.opened))
+            groups.append(growing(*self.writing, width, self.thoughts, opened=self.opened, edge=self._edge))
         if self.status:
-            groups.append([[(" " * (MARGIN + 2), "quiet"), *self.status]])
+            groups.append([[(" " * (self._edge + 2), "quiet"), *self.status]])
         if not groups:
             return self.empty
         total = sum(map(len, groups)) + len(groups) - 1

@@ -16,7 +16,7 @@ from tuitune.text import clean, clean_line
 from tuitune.tui.asking import Picker, PickItem, TextAsk
 from tuitune.tui.panes.answering import in_words
 from tuitune.tui.panes.chatforms import EditAsk, Sampling, SamplingAsk, SystemAsk
-from tuitune.tui.panes.job import Job
+from tuitune.tui.panes.job import Job, Loading
 from tuitune.tui.sides import BASE
 from tuitune.tui.subjects import subjects
 
@@ -93,6 +93,8 @@ class CompareActions:
         assert sides is not None
         threads = [threading.Thread(target=column.work, args=(job, sides), daemon=True) for column, job in jobs]
         apart = len(threads) > 1 and sides.apart()
+        for _, job in jobs[1:]:
+            job.loading = None if apart else Loading("its turn comes next")
         for thread in threads:
             thread.start()
             if not apart:

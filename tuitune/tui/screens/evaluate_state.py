@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuitune.errors import RecipeError, RunError
+from tuitune.run.evaluations import RESULTS
 from tuitune.run.job import Job
 from tuitune.tui.evaluating import Found, begun_in, history, load, recipe_values, with_lines
 from tuitune.tui.panes.eval_answers import AnswersOfRow
@@ -196,7 +197,14 @@ class EvaluateState:
         if status == "done":
             self._me.app.say(f"{job.title} is done")
         if ended is job or (place is not None and place in self.folders):
-            self.open(place)
+            self._open_or_next(place)
+
+    def _open_or_next(self, place: Path | None) -> None:
+        """Show what a job has left; one that was cancelled early leaves nothing, so what was there before shows."""
+        if place is not None and not (place / RESULTS).is_file():
+            self.folders = [each for each in self.folders if each != place]
+            place = self.folders[0] if self.folders else None
+        self.open(place)
 
     def job_told(self, job: Job) -> None:
         """Show the figures that have become final, and now and then the rows."""

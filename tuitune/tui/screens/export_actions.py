@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tuitune.errors import RecipeError
@@ -17,11 +18,14 @@ from tuitune.tui.subjects import default_subject, named
 if TYPE_CHECKING:
     from tuitune.tui.screens.export import ExportScreen
 
+_OF_RUN = ("template", "default_system")  # what counts where the settings say nothing
+
 
 class ExportActions:
     """The actions; a part of the screen."""
 
     wanted: str | None  # the subject that the screen was opened for
+    fresh = ""  # the folder of an export that was just made
 
     @property
     def _screen(self) -> ExportScreen:
@@ -58,23 +62,28 @@ class ExportActions:
         try:
             settings = screen.options.settings()
         except RecipeError as error:
-            self._know(Plan(trouble=tuple(str(each) for each in error.problems)), "")
+            self._know(Plan(trouble=tuple(str(each) for each in error.problems)), {})
             return
         slug = preset.slug if preset is not None else "export"
 
-        def look() -> tuple[Plan, str]:
-            found = recipe_values(asked.subject) if asked.subject is not None else {}
-            return plan(asked, settings, slug), _first(found.get("dataset"))
+        def look() -> tuple[Plan, dict[str, object]]:
+            values = recipe_values(asked.subject) if asked.subject is not None else {}
+            return plan(asked, settings, slug), values
 
         screen.app.in_thread("export-plan", look, lambda found: self._know(*found))
 
-    def _know(self, found: Plan, dataset: str) -> None:
+    def _know(self, found: Plan, values: Mapping[str, object]) -> None:
         screen = self._screen
         if screen.is_attached:
-            self.setup.dataset = dataset or self.setup.dataset
+            self.setup.dataset = _first(values.get("dataset"))
+            screen.options.about({key: values[key] for key in _OF_RUN if key in values})
             self.setup.know(found)
             screen.query_one(PlanPane).know(found)
-            screen.query_one(EarlierPane).know(found)
+            earlier = screen.query_one(EarlierPane)
+            earlier.know(found)
+            if self.fresh and found.earlier and found.earlier[0].done.path == self.fresh:
+                self.fresh = ""
+                earlier.open_newest()
 
     def job_changed(self, job: Job) -> None:
         """Show what came out of a job that has ended."""
@@ -82,6 +91,7 @@ class ExportActions:
         screen.app.note_focus()
         status = screen.query_one(JobsPane).status(job)
         if status == "done":
+            self.fresh = _path_of(job)
             screen.app.say(f"{job.title} is done: {_path_of(job)}")
         if status != "running":
             self.follow()

@@ -1,0 +1,192 @@
+"""`tuitune chat`: any turn anew, tools, files, two partners, servers, recipes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Call
+from tests.cli.test_chat import Parrot, say
+from tests.engine.given import model_folder
+from tuitune.chat.base import Answer, Options, Turn
+from tuitune.chat.conversation import Conversation
+from tuitune.chat.kept import Kept
+from tuitune.chat.tools import Call as ToolCall
+from tuitune.cli.main import main
+from tuitune.cli.talk import Talk
+
+TOOLS = '[{"name": "weather", "description": "of a city", "parameters": {"type": "object"}}]'
+
+
+class Counter(Parrot):
+    """Says the how-manieth answer it is, and what it was asked."""
+
+    def __init__(self, title: str = "a counter") -> None:
+        super().__init__()
+        self.title = title
+        self.tools: list[str] = []
+
+    def reply(
+        self, turns: Sequence[Turn], *, system: str | None = None, tools: str = "", sampling: Options,
+        on_text: Callable[[str], None] = lambda text: None, stop: Callable[[], bool] = lambda: False,
+    ) -> Answer:  # fmt: skip
+        self.asked.append((list(turns), system, sampling))
+        self.tools.append(tools)
+        text = f"{self.title} {len(self.asked)}: {turns[-1].content}"
+        if tools and turns[-1].role == "user":
+            return Answer("", 2, 0.1, "end", calls=(ToolCall("weather", {"city": turns[-1].content}),))
+        on_text(text)
+        return Answer(text, 4, 0.5, "end", said=text)
+
+
+def talked(text: str, monkeypatch: pytest.MonkeyPatch, partner: Parrot) -> tuple[int, Kept]:
+    say(monkeypatch, text)
+    kept = Kept()
+    return Talk(partner, kept, {}).run(), kept
+
+
+def contents(talk: Kept) -> list[str]:
+    return [turn.content for turn in talk.turns]
+
+
+def test_a_line_that_ends_in_a_backslash_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, talk = talked("one\\\n  two\\\n\nthree\\\n", monkeypatch, Parrot())
+    assert contents(talk)[::2] == ["one\n  two", "three"]
+
+
+def test_any_turn_is_changed_or_answered_again(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lines = "a\nb\nc\n/again 2\n/undo\n/edit 3 B\n/edit 2 changed\n/again\n/turns\n"
+    code, talk = talked(lines, monkeypatch, Counter())
+    assert code == 0
+    assert contents(talk) == ["a", "changed", "B", "a counter 6: B"]
+    assert "  3 user: B\n  4 a counter: a counter 6: B\n" in capfd.readouterr().out
+    assert talk.path is not None
+    assert Conversation.load(talk.path).turns == talk.turns
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("/again", "no question yet"), ("/again 7", "no turn 7"), ("/edit x", "number of a turn"),
+        ("/undo", "nothing was taken away"), ("/set warmth 3", "no 'warmth'"), ("/set top_p 3", "cannot be"),
+        ("/tools none.json", "cannot be read"), ("/load none.json", "cannot be read"), ("/save", "name of a file"),
+    ],
+)  # fmt: skip
+def test_what_a_command_cannot_do_is_said(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], line: str, words: str
+) -> None:
+    code, talk = talked(f"{line}\nafter\n", monkeypatch, Parrot())
+    assert code == 1
+    assert words in capfd.readouterr().err
+    assert contents(talk) == ["after", "after"]
+
+
+def test_tools_are_called_and_their_results_typed(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "tools.json").write_text(TOOLS)
+    partner = Counter()
+    _, talk = talked("/tools tools.json\nRome\nsun\n/tools none\nthanks\n", monkeypatch, partner)
+    assert [turn.role for turn in talk.turns] == ["user", "function", "observation", "assistant", "user", "assistant"]
+    out = capfd.readouterr().out
+    assert 'tools: weather\n-> weather(city="Rome")\na counter 2: sun\ntools: none\n' in out
+    assert [bool(tools) for tools in partner.tools] == [True, True, False]
+
+
+def test_a_conversation_goes_to_a_file_and_on_from_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    talked("/system S\na\n/save talk.json\n", monkeypatch, Parrot())
+    assert [each["role"] for each in json.loads((tmp_path / "talk.json").read_text())["messages"]] == [
+        "system", "user", "assistant",
+    ]  # fmt: skip
+    partner = Counter()
+    _, talk = talked("/load talk.json\nb\n", monkeypatch, partner)
+    assert contents(talk)[:3] == ["a", "a", "b"]
+    assert partner.asked[0][1] == "S"
+    monkeypatch.setattr("tuitune.cli.chat.load", lambda chosen, stream: partner)
+    assert main(["chat", "--load", "talk.json", "--once", "more", "--tools", "none.json"]) == 1
+    assert main(["chat", "--load", "talk.json", "--once", "more"]) == 0
+    assert [turn.content for turn in partner.asked[-1][0]] == ["a", "a", "more"]
+
+
+def test_how_replies_are_drawn_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    partner = Counter()
+    talked("/set temperature 0\n/set max_new_tokens 9\na\n", monkeypatch, partner)
+    assert partner.asked[0][2] == {"temperature": 0.0, "max_new_tokens": 9}
+
+
+def test_two_answer_the_same_with_the_same_seed(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], home: Path
+) -> None:
+    both = [Counter("left one"), Counter("right one")]
+    monkeypatch.setattr("tuitune.cli.chat._loaded", lambda people, stream: both)
+    assert main(["chat", "smollm2-135m", "--compare", "smollm2-135m", "--once", "Who?"]) == 0
+    out = capfd.readouterr().out
+    assert out.index("[left: left one]") < out.index("left one 1: Who?") < out.index("right one 1: Who?")
+    assert "they differ from the first word on" in out
+    assert "4 tokens, 8/s" in out
+    assert not (home / "comparisons").exists()
+    seeds = [each.asked[0][2]["seed"] for each in both]
+    assert seeds[0] == seeds[1]
+    say(monkeypatch, "a\n/edit 1 A\n/again\n/undo\n/save both.json\n/turns\n")
+    assert main(["chat", "smollm2-135m", "--compare", "smollm2-135m", "--seed", "3"]) == 0
+    assert [[turn.content for turn in turns] for turns, _, _ in both[1].asked[1:]] == [["a"], ["A"], ["A"]]
+    assert both[0].asked[-1][2] == {"seed": 3}
+    assert set(json.loads(Path("both.json").read_text())) == {"left", "right"}
+    assert len(list((home / "comparisons").iterdir())) == 1
+
+
+def test_one_that_fails_does_not_cost_the_other_its_answer(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tuitune.cli.chat._loaded", lambda people, stream: [Parrot(), Counter()])
+    assert main(["chat", "smollm2-135m", "--compare", "smollm2-135m", "--once", "fail"]) == 1
+    out, err = capfd.readouterr()
+    assert "a counter 1: fail" in out
+    assert "the parrot is gone" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--server", "http://x", "--run", "y"),
+        ("recipe.yaml", "--run", "y"),
+        ("smollm2-135m", "--model", "y"),
+        ("smollm2-135m", "a=1"),
+        ("--compare", "base", "--server", "http://x"),
+        ("--server", "nonsense", "--once", "x"),
+        ("nothing-of-this-name", "--once", "x"),
+    ],
+)
+def test_what_contradicts_itself_is_exit_2(call: Call, arguments: tuple[str, ...]) -> None:
+    assert call("chat", *arguments)[0] == 2
+
+
+def test_a_recipe_of_llamafactory_is_asked_as_it_says(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model_folder(tmp_path, initializer_range=0.3)
+    text = "model_name_or_path: ./tiny\ntemplate: default\ninfer_backend: huggingface\ntrust_remote_code: true\n"
+    (tmp_path / "infer.yaml").write_text(text)
+    asked = ("--once", "the river", "--temperature", "0", "--max-new-tokens", "6")
+    assert main(["chat", "infer.yaml", "infer_dtype=float32", *asked]) == 0
+    ours = capfd.readouterr().out
+    assert main(["chat", "--model", "./tiny", *asked]) == 0
+    assert capfd.readouterr().out != ours  # without the recipe's template it reads another prompt
+    assert main(["chat", "infer.yaml", "infer_backend=vllm", *asked]) == 2
+    assert "tuitune serve" in capfd.readouterr().err
+
+
+def test_scoring_with_what_scores_nothing_says_so_before_it_reads(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tuitune.cli.chat.load", lambda chosen, stream: Parrot())
+    say(monkeypatch, "")
+    assert main(["chat", "--score"]) == 2
+    assert "no reward model" in capfd.readouterr().err

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tuitune.face.clone import cloned, free_name
+from tuitune.run import RunDir, places
+from tuitune.run.origin import Origin
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUITUNE_HOME", str(tmp_path / "home"))
+
+
+def test_a_clone_has_no_place_of_the_old_run_and_finds_its_data_again(tmp_path: Path) -> None:
+    (tmp_path / "there" / "data").mkdir(parents=True)
+    text = ("# why\nmodel_name_or_path: smollm2-135m\nstage: sft\ndataset: identity\ndataset_dir: data\ntemplate: chatml\n"
+            "output_dir: /somewhere\noverwrite_output_dir: true\n")  # fmt: skip
+    run = RunDir.create(places.runs() / "one", text)
+    Origin(str(tmp_path / "there")).keep(run)
+    document, notes = cloned(run)
+    values = document.values()
+    assert "output_dir" not in values
+    assert "overwrite_output_dir" not in values
+    assert values["dataset_dir"] == str(tmp_path / "there" / "data")
+    assert document.text().startswith("# why\n")
+    assert any("output_dir is left out" in note for note in notes)
+    assert any("dataset_dir is an absolute path" in note for note in notes)
+    assert run.recipe.read_text() == text
+
+
+def test_names_go_on_counting(tmp_path: Path) -> None:
+    one = RunDir.create(places.runs() / "one", "")
+    assert free_name(one) == "one-2"
+    two = RunDir.create(places.runs() / "one-2", "")
+    assert free_name(one) == free_name(two) == "one-3"
