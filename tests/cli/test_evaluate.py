@@ -101,6 +101,8 @@ def test_what_cannot_be_measured_is_refused_in_words(run: RunDir, root: Path, ca
         ([str(run.path), "--data", "nowhere.json"], "nowhere.json"),
         ([str(run.path), "--metric", "nowhere.py"], "cannot be read"),
         ([str(run.path), "lora_rnk=3"], "lora_rnk"),
+        ([str(run.path), "learning_rate=1e-3"], "only training reads it"),
+        ([str(run.path), "export_dir=x"], "has no effect here"),
         ([str(run.path), "--resume"], "no interrupted evaluation"),
         (["nobody"], "nobody"),
     ):

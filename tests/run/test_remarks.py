@@ -53,7 +53,7 @@ def test_notes_cannot_write_to_the_terminal_and_have_an_end(run: RunDir) -> None
 def test_those_who_edit_at_once_lose_nothing(run: RunDir) -> None:
     def work(number: int) -> None:
         for n in range(5):
-            edit(run, lambda before: before.tagged([f"t{number}-{n}"]))
+            edit(run, lambda before, tag=f"t{number}-{n}": before.tagged([tag]))  # type: ignore[misc]
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:

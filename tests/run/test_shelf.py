@@ -24,8 +24,9 @@ def evaluated(*losses: float) -> list[events.Event]:
 
 
 def test_an_entry_says_what_the_journal_comes_to() -> None:
-    plant("done", [*story(), *evaluated(0.9, 0.5, 0.7), finished()], recipe="model_name_or_path: x\ndataset: a, b # c\n",
-          status="finished", step=3, total_steps=3)  # fmt: skip
+    found = [*story(), *evaluated(0.9, 0.5, 0.7), finished()]
+    recipe = "model_name_or_path: x\ndataset: a, b # c\n"
+    plant("done", found, recipe=recipe, status="finished", step=3, total_steps=3)
     (entry,) = Shelf().entries()
     facts = entry.facts
     assert (entry.status, entry.step, entry.total_steps, entry.data) == ("finished", 3, 3, "a,b")

@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ from textual.pilot import Pilot
 from tests.tui.evaluated import BASE, TUNED, a_run, data_items, evaluated, metrics, questions
 from tests.tui.given import rows_text, screen_text
 from tests.tui.test_app import MIDDLE, SMALL, WIDE, go, home, made, opened, said, until  # noqa: F401
+from tuitune.evaluate.statistics import wilson
 from tuitune.run import RunDir
 from tuitune.run import job as room
-from tuitune.run.evaluation import DATA, Item, Reply
+from tuitune.run.evaluation import DATA, Evaluation, Item, Reply
 from tuitune.run.evaluations import line_of
 from tuitune.run.job import Job
 from tuitune.tui.app import TuiTune
@@ -96,13 +98,13 @@ def test_the_table_has_values_intervals_and_what_is_clear(run: RunDir) -> None:
         async with on_screen(run, WIDE) as (app, pilot, _):
             await until(pilot, lambda: "✓ better" in screen_text(app))
             lines = screen_text(app).split("\n")
-            loss = next(line for line in lines if " loss    ↓" in line)
+            loss = next(line for line in lines if " loss     ↓" in line)
             assert "0.550 0.210 to 0.930" in loss
             assert "2.950 2.600 to 3.400" in loss
             assert "-2.400 ✓ better" in loss
-            rouge = next(line for line in lines if "ROUGE-L ↑" in line)
+            rouge = next(line for line in lines if "ROUGE-L  ↑" in line)
             assert "+55.00 ~ unclear" in rouge
-            assert "90.0%" in next(line for line in lines if "average ↑" in line)
+            assert "90.0%" in next(line for line in lines if "average  ↑" in line)
             assert "tuned is better than base in loss." in screen_text(app)
             assert "▲ the run held no rows back" in screen_text(app)
             await pilot.press("3", "down")
@@ -228,8 +230,13 @@ def test_a_figure_leads_to_its_rows(run: RunDir) -> None:
             await until(pilot, lambda: screen.query_one(PredictionsPane).order.score == "rouge-l")
             assert listed(screen)[0] == "identity.json:2"  # the first of those with the lowest score
             assert app.focused is screen.query_one(PredictionsPane).list
-            await pilot.press("escape", "b")
-            await until(pilot, lambda: "virology" in screen_text(app))
+            await pilot.press("escape")
+            await until(pilot, lambda: "virology ↑" in screen_text(app))
+            await pilot.press("b")
+            await until(pilot, lambda: "2 subjects: b shows them" in screen_text(app))
+            assert "virology ↑" not in screen_text(app)
+            await pilot.press("b")
+            await until(pilot, lambda: "virology ↑" in screen_text(app))
             await pilot.press("end", "enter")
             await until(pilot, lambda: len(listed(screen)) == 20)
             assert screen.query_one(PredictionsPane).which.group == "virology"
@@ -239,19 +246,22 @@ def test_a_figure_leads_to_its_rows(run: RunDir) -> None:
 
 def test_by_subject_is_the_share_of_right_answers() -> None:
     items = questions()
-    found = by_subject(items, [TUNED, BASE])["mmlu_test"]
+    whole = Evaluation(Path(), "a", "a", 0.0, "done", (TUNED, BASE))
+    found = by_subject(items, whole)["mmlu_test"]
     assert [metric.key for metric in found] == ["anatomy", "virology"]
     for metric in found:
         own = [item for item in items if item.group == metric.key]
         for key, value in metric.values.items():
-            assert value.value == pytest.approx(100 * sum(i.answers[key].scores["right"] for i in own) / len(own))
+            right = round(sum(item.answers[key].scores["right"] for item in own))
+            assert value.value == pytest.approx(100 * right / len(own))
             assert value.n == len(own)
-            assert value.low is not None
-            assert value.high is not None
-            assert value.low <= value.value <= value.high
+            assert (value.low, value.high) == pytest.approx(tuple(100 * end for end in wilson(right, len(own))))
         expected = metric.values["tuned"].value - metric.values["base"].value
         assert metric.differences["tuned"].value == pytest.approx(expected)
-    assert by_subject(data_items(), [TUNED, BASE]) == {}
+    assert by_subject(data_items(), whole) == {}
+    # What the evaluation itself says of a subject stands.
+    own = replace(metrics()[2], key="anatomy")
+    assert by_subject(items, replace(whole, metrics=(own,)))["mmlu_test"][0] is own
 
 
 def test_many_rows_build_only_what_is_seen(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -550,7 +560,7 @@ def test_every_key_has_an_id_and_all_can_be_done_by_mouse(run: RunDir) -> None:
             await pilot.click(rows.list, offset=(8, 3))
             await until(pilot, lambda: rows.list.at == 2)
             results = screen.query_one(ResultsPane)
-            y = next(n for n, line in enumerate(screen_text(app).split("\n")) if "ROUGE-L ↑" in line)
+            y = next(n for n, line in enumerate(screen_text(app).split("\n")) if "ROUGE-L  ↑" in line)
             await pilot.click(offset=(50, y))
             await until(pilot, lambda: results.metric is not None and results.metric.key == "rouge-l")
             setup = screen.query_one(SetupPane)

@@ -22,14 +22,19 @@ from tuitune.tui.app import TuiTune
 from tuitune.tui.asking import Ask, Picker, TextAsk
 from tuitune.tui.draft import Draft
 from tuitune.tui.leave import Leave
+from tuitune.tui.panes.chat import ChatPane
 from tuitune.tui.panes.runs_differs import DiffersPane
+from tuitune.tui.panes.runs_list import RunsPane
 from tuitune.tui.panes.runs_overlay import OverlayPane
 from tuitune.tui.screens.runs import RunsScreen
 from tuitune.tui.settings import Settings
 from tuitune.tui.workbench import Workbench
 
 WIDE, MIDDLE, SMALL = (160, 50), (120, 40), (80, 24)
-RECIPE = "model_name_or_path: smollm2-135m\nstage: sft\nfinetuning_type: lora\nlora_rank: {rank}\ndataset: {data}\ntemplate: chatml\n"  # noqa: E501
+RECIPE = (
+    "model_name_or_path: smollm2-135m\nstage: sft\nfinetuning_type: lora\nlora_rank: {rank}\n"
+    "dataset: {data}\ntemplate: chatml\n"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -66,9 +71,9 @@ async def opened(
     draft.use_preset("quickstart")
     app = TuiTune(draft, Settings.load(), busy=True)
     async with app.run_test(size=size, notifications=True) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, Workbench))
+        await until(pilot, lambda: bool(app.screen.query(ChatPane)))
         app.show_screen("runs", subject)
-        await until(pilot, lambda: isinstance(app.screen, RunsScreen) and app.screen.runs_pane._known)
+        await until(pilot, lambda: any(pane._known for pane in app.screen.query(RunsPane)))
         yield app, pilot
 
 
@@ -368,7 +373,7 @@ def test_a_live_run_is_followed_and_not_deleted() -> None:
                         journal.append(events.StepLogged(step, loss=step / 100, t=time.time() + step))
                 await until(pilot, lambda: "0.390" in screen_text(app))
                 await pilot.press("d")
-                await until(pilot, lambda: "in use" in said(app))
+                await until(pilot, lambda: "is training" in said(app))
                 assert run.is_run()
                 await pilot.press("X")
                 await until(pilot, lambda: isinstance(app.screen, Ask))

@@ -158,7 +158,7 @@ def test_data(name: str, size: tuple[int, int], found: Callable[[], Look], keys:
         ("evaluate-160x50", (160, 50), ["3"]),
         ("evaluate-120x40", (120, 40), ["3", "down"]),
         ("evaluate-rows-120x40", (120, 40), ["4", "down"]),
-        ("evaluate-80x24", (80, 24), ["3", "b"]),
+        ("evaluate-80x24", (80, 24), ["3", "end"]),
     ],
 )
 def test_evaluate(name: str, size: tuple[int, int], keys: list[str]) -> None:

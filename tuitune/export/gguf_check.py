@@ -74,7 +74,7 @@ def _same_facts(reader: GGUFReader, arch: str, config: Mapping[str, Any]) -> Non
     asked = {key: config[name] for key, name in _FACTS.items()}
     asked |= {"attention.head_count_kv": heads, "attention.key_length": head_dim(config)}
     asked |= {"rope.freq_base": rope["rope_theta"]}
-    if rope.get("rope_type") in ("linear", "yarn"):
+    if rope.get("rope_type") in ("linear", "yarn") and rope_factors(config) is None:
         asked |= {"rope.scaling.type": rope["rope_type"], "rope.scaling.factor": rope["factor"]}
     for key, wanted in asked.items():
         field = reader.get_field(f"{arch}.{key}")

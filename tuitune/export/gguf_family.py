@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tuitune.errors import ModelError
 from tuitune.export.gguf_vocab import NotOurs
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ def family(config: Mapping[str, Any]) -> Family:
         raise NotOurs(f"its rotary positions are of the kind {rope['rope_type']}")
     if rope.get("partial_rotary_factor", 1) != 1:
         raise NotOurs("only a part of each head is rotated")
+    if not FAMILIES[kind].paired and (_unusual(rope) or rope.get("rope_type") == "llama3"):
+        raise ModelError(
+            f"llama.cpp cannot compute the rotary positions of this model ({rope['rope_type']}) in its family {kind}",
+            "a GGUF file of it would answer otherwise; write safetensors",
+        )
     return FAMILIES[kind]
 
 
@@ -97,48 +103,62 @@ def describe(writer: Any, config: Mapping[str, Any], rows: int) -> None:
     writer.add_vocab_size(rows)
     if family(config).paired:
         writer.add_rope_dimension_count(head_dim(config))
-    _describe_rope(writer, rope_of(config))
+    _describe_rope(writer, config)
 
 
-def _describe_rope(writer: Any, rope: Mapping[str, Any]) -> None:
+def _describe_rope(writer: Any, config: Mapping[str, Any]) -> None:
     from gguf import RopeScalingType
 
-    writer.add_rope_freq_base(rope["rope_theta"])
+    rope = rope_of(config)
     kind = rope.get("rope_type")
-    if kind not in ("linear", "yarn"):
-        return
-    writer.add_rope_scaling_type(RopeScalingType(kind))
-    writer.add_rope_scaling_factor(rope["factor"])
-    if kind == "linear":
-        return
-    writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
-    if rope.get("attention_factor") is not None:  # llama.cpp multiplies it by YaRN's own (arXiv 2309.00071, eq. 22),
-        # and overwrites the key of YaRN's name
-        writer.add_rope_scaling_attn_factors(rope["attention_factor"] / (0.1 * math.log(rope["factor"]) + 1))
-    for key, add in (
-        ("beta_fast", writer.add_rope_scaling_yarn_beta_fast), ("beta_slow", writer.add_rope_scaling_yarn_beta_slow)
-    ):  # fmt: skip
-        if rope.get(key) is not None:
-            add(rope[key])
+    writer.add_rope_freq_base(rope["rope_theta"])
+    told = kind == "linear" or (kind == "yarn" and not _unusual(rope))
+    if told:
+        writer.add_rope_scaling_type(RopeScalingType(kind))
+        writer.add_rope_scaling_factor(rope["factor"])
+    if kind == "yarn":
+        _, scale = _slowed(config)
+        if told:
+            writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+            scale /= 0.1 * math.log(rope["factor"]) + 1  # llama.cpp multiplies by this (arXiv 2309.00071, eq. 22)
+        if abs(scale - 1) > 1e-6:
+            writer.add_rope_scaling_attn_factors(scale)  # the key that has YaRN in its name is overwritten there
+
+
+def _unusual(rope: Mapping[str, Any]) -> bool:
+    """Tell whether YaRN has other limits than llama.cpp, which reads them for a few families only."""
+    usual = {"beta_fast": 32, "beta_slow": 1, "truncate": True}
+    return rope.get("rope_type") == "yarn" and any(rope.get(key) not in (None, told) for key, told in usual.items())
+
+
+def _slowed(config: Mapping[str, Any]) -> tuple[Any, float]:
+    """Return the frequencies of the rotary positions, (head_dim / 2,), and by what queries and keys are multiplied.
+
+    As transformers computes them.
+    """
+    import torch
+    from transformers import AutoConfig
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    rule = ROPE_INIT_FUNCTIONS[rope_of(config)["rope_type"]]
+    frequencies, scale = rule(AutoConfig.for_model(**config), torch.device("cpu"))
+    return frequencies.double().numpy(), float(scale)
 
 
 def rope_factors(config: Mapping[str, Any]) -> Array | None:
     """Return by how much each frequency is slowed down, (head_dim / 2,) in fp32, where GGUF keeps that as a tensor.
 
-    Llama 3.1's rule; computed by transformers' own function of it. None for the other rules.
+    So it does for Llama 3.1's rule, and so an unusual YaRN can be said exactly. None for the other rules.
     """
     rope = rope_of(config)
-    if rope.get("rope_type") != "llama3":
+    if rope.get("rope_type") != "llama3" and not _unusual(rope):
         return None
     import numpy as np
-    import torch
-    from transformers import AutoConfig
-    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-    slowed, _ = ROPE_INIT_FUNCTIONS["llama3"](AutoConfig.for_model(**config), torch.device("cpu"))
+    slowed, _ = _slowed(config)
     size = head_dim(config)
     plain = 1.0 / rope["rope_theta"] ** (np.arange(0, size, 2, dtype=np.float64) / size)
-    factors: Array = (plain / slowed.double().numpy()).astype(np.float32)
+    factors: Array = (plain / slowed).astype(np.float32)
     return factors
 
 

@@ -14,7 +14,7 @@ from tuitune.errors import RecipeError, RunError, UsageError
 from tuitune.face.asking import fix_places
 from tuitune.face.meant import base_of, of_name, of_recipe
 from tuitune.models.shaping import Shaping
-from tuitune.recipe import Document, Recipe
+from tuitune.recipe import FIELDS, Document, Problem, Recipe
 from tuitune.run import RunDir, index
 from tuitune.run.evaluations import FOLDER, evaluations_in, read, root_of
 from tuitune.run.packing import record, restore
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 _RECIPES = (".yaml", ".yml", ".json")
 _OF_WEIGHTS = ("template", "device", "threads", "trust_remote_code", "split_special_tokens")
 _ITSELF = ("do_predict", "do_eval")  # of LLaMA-Factory's recipes: what this command is
+_OF_TRAINING = (
+    "lora", "oft", "freeze", "adapter", "loss", "optimizer", "galore", "apollo", "badam", "muon", "schedule",
+    "precision", "logging", "trackers", "saving", "evaluation",
+)  # fmt: skip
 Note = Callable[[str], None]
 
 
@@ -133,16 +137,21 @@ def subject_of(what: str, settings: Sequence[str] = (), *, model: str | None = N
 
 
 def _with(document: Document, settings: Sequence[str]) -> Recipe:
-    before = set(document.keys())
+    """Return the recipe with the settings in it. Raises RecipeError, also for settings that change nothing here."""
     for key in _ITSELF:
         document.remove(key)
     for setting in settings:
         document.override(setting)
     fix_places(document, settings)
     own = {setting.partition("=")[0].strip() for setting in settings}
-    wrong = [each for each in document.problems("evaluate") if each.key in own and "has no effect here" in each.reason]
-    if wrong and not any(each.key in before for each in wrong):
-        raise RecipeError([replace(each, level="error") for each in wrong], "the command line")
+    idle = [
+        Problem(key, document.values().get(key), "has no effect on an evaluation: only training reads it")
+        for key in sorted(own & FIELDS.keys()) if FIELDS[key].group in _OF_TRAINING
+    ]  # fmt: skip
+    idle += [replace(each, level="error") for each in document.problems("evaluate")
+             if each.key in own and "has no effect here" in each.reason]  # fmt: skip
+    if idle:
+        raise RecipeError(idle, "the command line")
     return document.recipe("evaluate")
 
 
@@ -158,11 +167,11 @@ def _run_of(what: str, path: Path) -> RunDir | None:
 def _of_recipe(recipe: Recipe) -> Weights:
     """Return the weights that a recipe names for use: its model with its adapters."""
     adapters = tuple(weights.adapter_folder(recipe.locate(name)) for name in recipe.adapter_name_or_path)
-    found = of_recipe(recipe)
+    found = _as_asked(of_recipe(recipe), recipe)
     if not adapters:
         return found
     title = f"{found.model} with {', '.join(path.name for path in adapters)}"
-    return replace(found, adapters=adapters, title=title, shaping=Shaping.beside(adapters[-1]))
+    return replace(found, adapters=adapters, title=title, shaping=Shaping.beside(adapters[-1]) or found.shaping)
 
 
 def _as_asked(found: Weights, recipe: Recipe) -> Weights:
@@ -170,6 +179,8 @@ def _as_asked(found: Weights, recipe: Recipe) -> Weights:
     update = {key: getattr(recipe, key) for key in _OF_WEIGHTS if key in recipe.asked}
     if "default_system" in recipe.asked:
         update["system"] = recipe.default_system
+    if Shaping.of(recipe):
+        update["shaping"] = Shaping.of(recipe)
     return replace(found, **update)
 
 

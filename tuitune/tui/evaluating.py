@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,16 @@ _KEPT = 60  # evaluations of a run that can be looked at again
 
 @dataclass(frozen=True)
 class Found:
-    """An evaluation with its rows. subjects: for each benchmark the share of right answers by subject."""
+    """An evaluation with its rows. subjects: for each benchmark that has several its figures by subject."""
 
     evaluation: Evaluation
     items: Sequence[Item] = ()
-    subjects: Mapping[str, Sequence[Metric]] | None = None
+    subjects: Mapping[str, Sequence[Metric]] = field(default_factory=dict)
+
+    def main(self, group: str) -> list[Metric]:
+        """Return the figures of a group that are not those of single subjects."""
+        single = {metric.key for metric in self.subjects.get(group, ())}
+        return [each for each in self.evaluation.metrics if each.group == group and each.key not in single]
 
     @property
     def subject(self) -> Model | None:
@@ -36,7 +41,7 @@ class Found:
 def load(folder: Path) -> Found:
     """Read an evaluation. For a thread: thousands of rows take a while. Raises RunError."""
     found, items = evaluations.read(folder), evaluations.predictions(folder)
-    return Found(found, items, by_subject(items, found.models))
+    return Found(found, items, by_subject(items, found))
 
 
 def history(subject: str) -> list[Path]:
@@ -67,17 +72,21 @@ def recipe_values(subject: str) -> dict[str, object]:
 # By subject
 
 
-def by_subject(items: Sequence[Item], models: Sequence[Model]) -> dict[str, list[Metric]]:
-    """Return for each benchmark with several subjects the share of right answers to each, with intervals."""
+def by_subject(items: Sequence[Item], found: Evaluation) -> dict[str, list[Metric]]:
+    """Return for each benchmark with several subjects their figures: the evaluation's own, else the share of right."""
     tasks: dict[str, dict[str, list[Item]]] = {}
     for item in items:
         if item.task != DATA and item.group:
             tasks.setdefault(item.task, {}).setdefault(item.group, []).append(item)
-    return {
-        task: [metric for name in sorted(groups) if (metric := _share(task, name, groups[name], models)) is not None]
-        for task, groups in tasks.items()
-        if len(groups) > 1
-    }
+    told: dict[str, list[Metric]] = {}
+    for task, groups in tasks.items():
+        known = (
+            (found.metric(name, task) or _share(task, name, groups[name], found.models)) for name in sorted(groups)
+        )
+        metrics = [metric for metric in known if metric is not None]
+        if len(metrics) > 1:
+            told[task] = metrics
+    return told
 
 
 def _share(task: str, subject: str, items: Sequence[Item], models: Sequence[Model]) -> Metric | None:
@@ -91,7 +100,8 @@ def _share(task: str, subject: str, items: Sequence[Item], models: Sequence[Mode
         pairs = [(item.id, reply.scores[score]) for item in items
                  if (reply := item.answers.get(model.key)) is not None and score in reply.scores]  # fmt: skip
         if pairs:
-            samples[model.key] = mean([name for name, _ in pairs], [value for _, value in pairs], scale=100.0)
+            ids, right = zip(*pairs, strict=True)
+            samples[model.key] = mean(ids, right, scale=100.0, share=True)
     values: dict[str, Estimate] = {key: estimate(sample, _SEED) for key, sample in samples.items()}
     against = next((model.key for model in models if model.role == "base" and model.key in samples), None)
     differences: dict[str, Difference] = {}

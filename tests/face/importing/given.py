@@ -111,7 +111,9 @@ def plain(root: Path, name: str = "output") -> Path:
     put(folder, "checkpoint-300/trainer_state.json", state(max_steps=400))
     put(folder, "checkpoint-300/model.safetensors", "weights")
     put(folder, "checkpoint-300/config.json", {"_name_or_path": "org/base", "model_type": "llama"})
-    card = ("---\nbase_model: org/base\n---\nThis model is a fine-tuned version of [base](https://x) on the identity and "
-            "the alpaca datasets.\n\n- learning_rate: 5e-05\n- train_batch_size: 4\n- seed: 7\n- optimizer: Use X\n")  # fmt: skip
+    card = (
+        "---\nbase_model: org/base\n---\nThis model is a fine-tuned version of [base](https://x) on the identity "
+        "and the alpaca datasets.\n\n- learning_rate: 5e-05\n- train_batch_size: 4\n- seed: 7\n- optimizer: Use X\n"
+    )
     put(folder, "README.md", card)
     return folder

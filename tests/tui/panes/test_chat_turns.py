@@ -136,7 +136,7 @@ def test_a_chosen_turn_is_in_sight_and_tells_its_tokens() -> None:
 
 def test_thoughts_are_folded_while_they_come_and_afterwards() -> None:
     async def go() -> None:
-        pieces = ("<thi", "nk>\nfirst I", " think hard\n</thi", "nk>\n\nThe **an", "swer.")
+        pieces = ("<thi", "nk>\nfirst I", " think hard\n</thi", "nk>\n\nThe an", "swer.")
         speaker = Speaker(*pieces, held=True)
         app, pane = table(Fake(speaker))
         async with app.run_test(size=(100, 24)) as pilot:

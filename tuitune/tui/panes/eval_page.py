@@ -99,6 +99,9 @@ def _compared(
         first = next((each.text for other, each in blocks if other.role == "base"), None)
     if not first:
         return _plain(reply.text), ""
+    if item.task != DATA:  # a letter of a choice, or a number: right or wrong
+        same = reply.text.strip() == first.strip()
+        return _plain(reply.text), f"✓ as the {against}" if same else f"not as the {against}"
     parts = differences(_shown(first), _shown(reply.text))
     if parts is None:
         return _plain(reply.text), "too long to compare word by word"

@@ -38,6 +38,7 @@ _STATES = {"running": ("accent", "at work"), "interrupted": ("warn", "interrupte
 _INDENT = 11  # cells before a difference that has a line of its own
 _ROOMY = 22  # rows of the body from which on notes take several lines
 _NOTES = 3
+_FEW = 8  # subjects that show without being asked for
 _DETAILS = 12  # rows of the body from which on the chosen figure is explained
 
 
@@ -90,7 +91,7 @@ axis, so that you see whether they overlap. The last column is the difference be
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
-        self.by_subject = False
+        self.by_subject: bool | None = None  # None: where they are few
         self.found: Found | None = None
         self._place = (0, 0)  # which evaluation of how many
         self._empty: Sequence[tuple[str, str]] = ()
@@ -128,7 +129,7 @@ axis, so that you see whether they overlap. The last column is the difference be
         """Show benchmarks by subject, or not; return whether there are any."""
         if self.found is None or not self.found.subjects:
             return False
-        self.by_subject = not self.by_subject
+        self.by_subject = not self._subjects_show
         self._fill()
         self.redraw()
         return True
@@ -142,16 +143,23 @@ axis, so that you see whether they overlap. The last column is the difference be
         self._lines = list(self._listed()) if self.found is not None else []
         self._at = min(self._at, max(0, len(self._lines) - 1))
 
+    @property
+    def _subjects_show(self) -> bool:
+        count = sum(map(len, self.found.subjects.values())) if self.found is not None else 0
+        return count <= _FEW if self.by_subject is None else self.by_subject
+
     def _listed(self) -> Iterator[Line]:
         assert self.found is not None
-        groups: dict[str, list[Metric]] = {}
-        for metric in self.found.evaluation.metrics:
-            groups.setdefault(metric.group, []).append(metric)
-        for group, metrics in groups.items():
+        groups = list(dict.fromkeys(metric.group for metric in self.found.evaluation.metrics))
+        for group in groups:
             if len(groups) > 1:
                 yield Line(of_task(group))
-            subjects = self.found.subjects or {}
-            yield from (Line(metric=each) for each in [*metrics, *(subjects.get(group, ()) if self.by_subject else ())])
+            yield from (Line(metric=each) for each in self.found.main(group))
+            subjects = self.found.subjects.get(group, ())
+            if self._subjects_show:
+                yield from (Line(metric=each) for each in subjects)
+            elif subjects:
+                yield Line(f"{len(subjects)} subjects: b shows them")
 
     # -- drawing -----------------------------------------------------------------------------------------------
 

@@ -1,0 +1,167 @@
+"""What stands around the weights: shards, records, generation, memory, cards and pushing in their order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoModelForCausalLM
+
+from tests.engine.given import model_folder
+from tests.export.conftest import write
+from tests.methods.cycle import train
+from tests.tiny import tiny_model
+from tuitune.chat import weights
+from tuitune.chat.weights import Weights
+from tuitune.errors import ModelError, UsageError
+from tuitune.export import memory
+from tuitune.export.history import Done, commands, known, remember
+from tuitune.export.order import Order, Quantised
+from tuitune.export.outline import outline
+from tuitune.models import valued
+from tuitune.recipe import Recipe, load
+
+
+def whole(root: Path) -> Weights:
+    return Weights(str(root / "tiny"), title="tiny")
+
+
+def asked(**values: object) -> Recipe:
+    return Recipe.of({"model_name_or_path": "x", "dataset": "rows", **values})
+
+
+def test_the_record_has_sources_hashes_and_checks_and_no_path_of_this_machine(root: Path) -> None:
+    made = train(root, "run", max_steps=2)
+    done = write(weights.of_run(made, load(made.recipe)), root / "out")
+    text = (root / "out" / "export.json").read_text()
+    told = json.loads(text)
+    for name, listed in told["files"].items():
+        data = (root / "out" / name).read_bytes()
+        assert listed == {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    assert {"model.safetensors", "config.json", "tokenizer.json"} <= set(told["files"])
+    assert told["adapters"][0]["sha256"] == hashlib.sha256(
+        (made.final / "adapter_model.safetensors").read_bytes()).hexdigest()  # fmt: skip
+    assert (told["model"], told["adapters"][0]["name"], told["number"]) == ("tiny", "run/final", "bfloat16")
+    assert str(root) not in text
+    assert [check["what"] for check in told["checks"]] == [check.what for check in done.checks]
+    assert {"torch", "transformers", "peft"} <= set(told["versions"])
+
+
+def test_large_weights_come_in_files_with_an_index(root: Path) -> None:
+    write(whole(root), root / "out", dtype="float32", shard=200_000)
+    index = json.loads((root / "out" / "model.safetensors.index.json").read_text())["weight_map"]
+    files = sorted(set(index.values()))
+    assert len(files) > 2
+    assert all((root / "out" / name).stat().st_size < 250_000 for name in files)
+    model = AutoModelForCausalLM.from_pretrained(root / "out")
+    plain = tiny_model(num_hidden_layers=4).state_dict()
+    assert all((tensor == plain[name]).all() for name, tensor in model.state_dict().items())
+
+
+def test_sampling_that_was_asked_for_is_written_and_what_does_not_fit_is_mended(root: Path) -> None:
+    (root / "tiny" / "generation_config.json").write_text(json.dumps({"do_sample": False, "temperature": 0.6}))
+    notes: list[str] = []
+    write(whole(root), root / "out", generation=(("top_k", 7),), note=notes.append)
+    config = json.loads((root / "out" / "generation_config.json").read_text())
+    assert (config["top_k"], config["temperature"], config["do_sample"]) == (7, 0.6, True)
+    assert any("do_sample" in note for note in notes)
+
+
+def test_too_little_memory_is_said_before_anything_is_loaded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tuitune.fit.machine import Memory
+
+    monkeypatch.setattr("tuitune.export.memory.machine.memory", lambda: Memory(10**9, 10**8, None))
+    monkeypatch.setattr("tuitune.export.memory.psutil.swap_memory", lambda: types.SimpleNamespace(free=0))
+    monkeypatch.setattr("tuitune.export.pipeline.load_whole", None)
+    with pytest.raises(ModelError, match=r"needs 0.6 GB of memory, 0.1 GB are free"):
+        write(whole(root), root / "out")
+
+
+def test_what_is_needed_follows_the_order(root: Path) -> None:
+    order = Order(whole(root), root / "out", dtype="bfloat16")
+    count = memory.parameters_of(order)
+    assert count == sum(p.numel() for p in tiny_model(num_hidden_layers=4).parameters())
+    assert memory.needed(order, 10**9) == int(4.4e9) + (600 << 20)
+    shared = Order(Weights("x", (root, root)), root / "out", shares=(0.5, 0.5))
+    assert memory.needed(shared, 10**9) == int(13.2e9) + (600 << 20)
+    assert memory.on_disk(order, 10**9) == 2 * 10**9
+    assert memory.result_size(Order(whole(root), root / "o", quantised=Quantised(4, "bnb")), 10**9, 10**8) == int(
+        9e8 * 4.4 / 8 + 2e8
+    )
+    made = outline(Order(whole(root), root / "tiny", form="gguf"))
+    assert made.exists
+    assert made.problems == [f"{root / 'tiny'} exists already"]
+    assert made.files[0][0] == "tiny-Q8_0.gguf"
+
+
+def test_every_key_of_the_recipe_arrives(root: Path) -> None:
+    recipe = asked(
+        export_format="safetensors", infer_dtype="float16", export_size=2, export_device="auto", top_k=5,
+        export_quantization_bit=4, export_quantization_method="bnb", quantization_type="fp4",
+        double_quantization=False, export_model_card=False, export_ollama=False, export_hub_model_id="a/b",
+        export_hub_private=False,
+    )  # fmt: skip
+    order = Order.of(whole(root), root / "out", recipe)
+    assert (order.dtype, order.shard, order.device, order.generation) == ("float16", 2 * 10**9, "auto", (("top_k", 5),))
+    assert order.quantised == Quantised(4, "bnb", type="fp4", double=False)
+    assert (order.card, order.ollama, order.repo, order.private) == (False, False, "a/b", False)
+    order = Order.of(
+        whole(root), root / "out", asked(export_format="gguf", export_gguf_type="Q4_0", export_dtype="float16")
+    )
+    assert (order.form_words, order.quantised) == ("GGUF Q4_0", None)
+
+
+def test_pushing_comes_last_and_its_failure_leaves_the_files(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    fake: Any = types.ModuleType("tuitune.export.push")
+    fake.check_name = seen.append
+
+    def push(out: Path, repo: str, **more: Any) -> str:
+        seen.append((sorted(path.name for path in out.iterdir())[:2], repo, more["private"]))
+        raise ModelError("no network")
+
+    fake.push = push
+    monkeypatch.setitem(sys.modules, "tuitune.export.push", fake)
+    with pytest.raises(ModelError, match="no network"):
+        write(whole(root), root / "out", repo="me/it", private=False)
+    assert seen == ["me/it", (["chat_template.jinja", "config.json"], "me/it", False)]
+    assert (root / "out" / "export.json").is_file()
+
+
+def test_a_reward_model_is_no_gguf(tmp_path: Path) -> None:
+    model_folder(tmp_path)
+    (tmp_path / "tiny" / valued.FILE).write_bytes(b"x")
+    with pytest.raises(ModelError, match="no place for the value head"):
+        write(Weights(str(tmp_path / "tiny")), tmp_path / "out", form="gguf")
+
+
+def test_exports_are_remembered_while_they_lie_there(root: Path) -> None:
+    write(whole(root), root / "one", subject="it")
+    write(whole(root), root / "two", subject="it", ollama=False)
+    assert [Path(done.path).name for done in known()] == ["two", "one"]
+    (root / "two" / "export.json").unlink()
+    remember(Done("/nowhere", "it", "", "gguf", "Q8_0", 1))
+    [left] = known()
+    assert (Path(left.path).name, left.subject, left.form) == ("one", "it", "safetensors")
+    assert left.size == sum(path.stat().st_size for path in (root / "one").iterdir())
+    assert list(commands(root / "one")) == [f"tuitune chat --model {root / 'one'}", f"vllm serve {root / 'one'}"]
+
+
+def test_progress_is_told_in_every_stage(root: Path) -> None:
+    seen: list[tuple[str, int, int | None]] = []
+    made = train(root, "run", max_steps=2)
+    write(weights.of_run(made, load(made.recipe)), root / "out", quantised=Quantised(8, "bnb"),
+          progress=lambda *told: seen.append(told))  # fmt: skip
+    assert list(dict.fromkeys(stage for stage, _, _ in seen)) == ["load", "merge", "write", "check", "quantise", "hash"]
+    assert all(done <= total for _, done, total in seen if total is not None)
+
+
+def test_a_name_for_the_hub_is_judged_first(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tuitune.export.pipeline.prepare", None)
+    with pytest.raises(UsageError):
+        write(whole(root), root / "out", repo="no name at all")

@@ -1,0 +1,283 @@
+"""The Compare screen: two columns, one prompt."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.tui.given import screen_text
+from tests.tui.panes.chatting import Speaker
+from tests.tui.test_app import MIDDLE, SMALL, go, home, made, opened, recipe, until  # noqa: F401
+from tuitune.chat.compare import Comparison, earlier
+from tuitune.errors import ModelError, TuiTuneError
+from tuitune.tui.app import TuiTune
+from tuitune.tui.asking import Picker, TextAsk
+from tuitune.tui.panes.chatforms import EditAsk
+from tuitune.tui.screens.compare import CompareScreen
+from tuitune.tui.sides import Sides
+
+EVIL = "a\x1b]0;PWN\x07[@click=app.quit]b\u202e"
+
+
+class Given(Sides):
+    """Sides whose partners a test gives; each answer takes the next one."""
+
+    def __init__(self, left: list[Any], right: list[Any], *, apart: bool = False) -> None:
+        super().__init__("tuned", "base")
+        self.given, self.is_apart = [list(left), list(right)], apart
+
+    def apart(self) -> bool:
+        return self.is_apart
+
+    def partner(self, kind: str, **more: Any) -> Any:
+        found = self.given[int(kind)].pop(0)
+        if isinstance(found, TuiTuneError):
+            raise found
+        return found
+
+
+@contextlib.asynccontextmanager
+async def comparing(sides: Sides, size: tuple[int, int] = MIDDLE) -> AsyncIterator[tuple[Pilot[Any], CompareScreen]]:
+    app = made()
+    async with opened(app, size) as pilot:
+        screen = CompareScreen("tuned")
+        app.push_screen(screen)
+        await until(pilot, lambda: screen.sides is not None)
+        screen.sides = sides
+        screen.name_columns()
+        await until(pilot, lambda: screen.prompt.has_focus)
+        yield pilot, screen
+
+
+async def ask(pilot: Pilot[Any], screen: CompareScreen, text: str) -> None:
+    screen.prompt.focus()
+    screen.prompt.fill(text)
+    await pilot.press("enter")
+    await until(pilot, lambda: not screen.busy)
+
+
+def both(screen: CompareScreen) -> list[list[str]]:
+    return [[turn.content for turn in column.talk.turns] for column in screen.columns]
+
+
+def test_both_answer_beside_each_other_with_one_seed() -> None:
+    left, right = Speaker("I am Nova, ", "made by Iris."), Speaker("I am a model, ", "made by nobody.")
+
+    async def work() -> None:
+        async with comparing(Given([left], [right])) as (pilot, screen):
+            await ask(pilot, screen, "Who are you?")
+            text = screen_text(pilot.app)
+            assert "1 tuned" in text
+            assert "2 tuned before" in text
+            assert "▌ I am ◆Nova, made by Iris." in text
+            assert "▌ I am ◆a model, made by nobody." in text
+            assert text.count("(2 tokens, 4/s)") == 2
+            assert both(screen) == [["Who are you?", "I am Nova, made by Iris."],
+                                    ["Who are you?", "I am a model, made by nobody."]]  # fmt: skip
+
+    go(work)
+    [(_, _, one)], [(_, _, other)] = left.asked, right.asked
+    assert one["seed"] == other["seed"]
+    [folder] = earlier()
+    assert [side.turns[0].content for side in Comparison.peek(folder)] == ["Who are you?"] * 2
+
+
+def test_where_only_one_fits_tabs_lead_to_the_other() -> None:
+    async def work() -> None:
+        async with comparing(Given([Speaker("left says")], [Speaker("right says")]), SMALL) as (pilot, screen):
+            await ask(pilot, screen, "Who?")
+            assert "left says" in screen_text(pilot.app)
+            assert "right says" not in screen_text(pilot.app)
+            await pilot.press("escape", "2")
+            await until(pilot, lambda: "right says" in screen_text(pilot.app))
+            assert "left says" not in screen_text(pilot.app)
+            assert "1 tuned   2 tuned before" in screen_text(pilot.app)
+            await pilot.press("tab")
+            await until(pilot, lambda: "left says" in screen_text(pilot.app))
+
+    go(work)
+
+
+def test_one_waits_for_its_turn_and_esc_ends_both() -> None:
+    left, right = Speaker("one", "two", held=True), Speaker("x", held=True)
+
+    async def work() -> None:
+        async with comparing(Given([left], [right])) as (pilot, screen):
+            screen.prompt.fill("Who?")
+            await pilot.press("enter")
+            left.go.release()
+            await until(pilot, left.said.is_set)
+            await until(pilot, lambda: "its turn comes next" in screen_text(pilot.app))
+            assert right.asked == []
+            await pilot.press("escape")
+            await until(pilot, lambda: not screen.busy)
+            assert both(screen) == [["Who?", "one"], ["Who?"]]
+            assert "(stopped" in screen_text(pilot.app)
+
+    go(work)
+
+
+def test_what_shares_nothing_answers_at_the_same_time() -> None:
+    left, right = Speaker("one", held=True), Speaker("two", held=True)
+
+    async def work() -> None:
+        async with comparing(Given([left], [right], apart=True)) as (pilot, screen):
+            screen.prompt.fill("Who?")
+            await pilot.press("enter")
+            right.go.release(1)
+            await until(pilot, lambda: not screen.columns[1].busy)
+            assert screen.columns[0].busy
+            left.go.release(1)
+            await until(pilot, lambda: not screen.busy)
+            assert both(screen) == [["Who?", "one"], ["Who?", "two"]]
+
+    go(work)
+
+
+def test_a_failure_of_one_leaves_the_others_answer_and_can_be_tried_again() -> None:
+    async def work() -> None:
+        sides = Given([ModelError("no room"), Speaker("now")], [Speaker("fine"), Speaker("again")])
+        async with comparing(sides) as (pilot, screen):
+            await ask(pilot, screen, "Who?")
+            assert "no room" in screen_text(pilot.app)
+            assert both(screen) == [["Who?"], ["Who?", "fine"]]
+            await pilot.press("escape", "r")
+            await until(pilot, lambda: not screen.busy and len(screen.columns[0].talk.turns) == 2)
+            assert both(screen) == [["Who?", "now"], ["Who?", "again"]]
+
+    go(work)
+
+
+def test_any_turn_is_edited_or_answered_again_in_both() -> None:
+    async def work() -> None:
+        speakers = [[Speaker(f"{side} {n}") for n in range(4)] for side in ("left", "right")]
+        async with comparing(Given(*speakers)) as (pilot, screen):
+            await ask(pilot, screen, "a")
+            await ask(pilot, screen, "b")
+            await pilot.press("escape", "K", "K", "K", "K", "e")
+            assert isinstance(pilot.app.screen, EditAsk)
+            pilot.app.screen.query_one("Prompt").fill("A")  # type: ignore[attr-defined]
+            await pilot.press("enter")
+            await until(pilot, lambda: not screen.busy and both(screen) == [["A", "left 2"], ["A", "right 2"]])
+            await pilot.press("u")
+            assert both(screen) == [["a", "left 0", "b", "left 1"], ["a", "right 0", "b", "right 1"]]
+            await pilot.press("2", "K", "e")  # an answer, of this column only
+            pilot.app.screen.query_one("Prompt").fill("mine")  # type: ignore[attr-defined]
+            await pilot.press("enter")
+            await until(pilot, lambda: both(screen)[1][3] == "mine")
+            assert both(screen)[0] == ["a", "left 0", "b", "left 1"]
+            await pilot.press("K", "K", "R")
+            await until(pilot, lambda: not screen.busy and both(screen) == [["a", "left 3"], ["a", "right 3"]])
+            await pilot.press("x")
+            assert both(screen) == [[], []]
+
+    go(work)
+
+
+def test_who_answers_is_chosen_by_key_and_sides_change() -> None:
+    async def work() -> None:
+        async with comparing(Given([Speaker("one")], [Speaker("two")])) as (pilot, screen):
+            await ask(pilot, screen, "Who?")
+            await pilot.press("escape", "X")
+            assert screen.sides is not None
+            assert screen.sides.words == ["base", "tuned"]
+            assert both(screen) == [["Who?", "two"], ["Who?", "one"]]
+            await pilot.press("2", "w")
+            await until(pilot, lambda: isinstance(pilot.app.screen, Picker))
+            assert "Who answers right?" in screen_text(pilot.app)
+            assert "before training" not in screen_text(pilot.app)  # the left one is that already
+            await pilot.press(*"smollm2-135m", "enter")
+            await until(pilot, lambda: "2 smollm2-135m" in screen_text(pilot.app))
+            assert screen.sides.words == ["base", "smollm2-135m"]
+
+    go(work)
+
+
+def test_a_comparison_is_saved_and_gone_on_with(home: Path) -> None:  # noqa: F811
+    async def work() -> None:
+        async with comparing(Given([Speaker("one"), Speaker("more")], [Speaker("two"), Speaker("other")])) as (
+            pilot, screen,
+        ):  # fmt: skip
+            await ask(pilot, screen, "Who?")
+            await pilot.press("escape", "S")
+            assert isinstance(pilot.app.screen, TextAsk)
+            await pilot.press(*"both.json", "enter")
+            assert json.loads(Path("both.json").read_text())["right"]["name"] == "base"
+            await pilot.press("n")
+            assert both(screen) == [[], []]
+            await pilot.press("o")
+            await until(pilot, lambda: isinstance(pilot.app.screen, Picker))
+            await pilot.press("enter")
+            await until(pilot, lambda: both(screen) == [["Who?", "one"], ["Who?", "two"]])
+            await ask(pilot, screen, "And?")
+            assert both(screen)[0] == ["Who?", "one", "And?", "more"]
+            await pilot.press("escape", "O", *"both.json", "enter")
+            await until(pilot, lambda: both(screen) == [["Who?", "one"], ["Who?", "two"]])
+            assert screen.sides is not None
+            assert screen.sides.words == ["tuned", "base"]
+
+    go(work)
+
+
+def test_foreign_text_cannot_act() -> None:
+    async def work() -> None:
+        async with comparing(Given([Speaker(EVIL)], [ModelError(EVIL)])) as (pilot, screen):
+            await ask(pilot, screen, EVIL)
+            assert "\x1b" not in screen_text(pilot.app)
+            assert "\u202e" not in screen_text(pilot.app)
+            assert "[@click=app.quit]b" in screen_text(pilot.app)
+
+    go(work)
+
+
+def test_leaving_gives_the_memory_back_and_keeps_what_was_written() -> None:
+    freed: list[bool] = []
+
+    class Watched(Given):
+        def release(self) -> None:
+            freed.append(True)
+
+    async def work() -> None:
+        left = Speaker("half", "rest", held=True)
+        async with comparing(Watched([left], [Speaker("x")])) as (pilot, screen):
+            screen.prompt.fill("Who?")
+            await pilot.press("enter")
+            left.go.release()
+            await until(pilot, left.said.is_set)
+            pilot.app.pop_screen()
+            await until(pilot, lambda: bool(freed))
+
+    go(work)
+    [folder] = earlier()
+    assert [turn.content for turn in Comparison.peek(folder)[0].turns] == ["Who?", "half"]
+
+
+@pytest.mark.parametrize(("word", "other"), [("base", "tuned"), ("tuned", "base")])
+def test_both_cannot_be_what_the_other_was(word: str, other: str) -> None:
+    sides = Sides(word, other)
+    place = 0 if word != "base" else 1
+    with pytest.raises(TuiTuneError, match="before training"):
+        sides.choose(place, "base")
+    assert sides.words == [word, other]
+
+
+def test_opened_by_its_name_it_finds_whom_to_compare() -> None:
+    async def work() -> None:
+        app: TuiTune = made()
+        async with opened(app) as pilot:
+            app.show_screen("compare")
+            await until(pilot, lambda: isinstance(app.screen, CompareScreen) and app.screen.sides is not None)
+            assert isinstance(app.screen, CompareScreen)
+            assert app.screen.sides is not None
+            assert app.screen.sides.words == ["smollm2-135m"] * 2  # nothing is trained yet
+            assert "w chooses who answers here" in screen_text(app)
+            await pilot.press("escape", "f1")
+            await until(pilot, lambda: "Two models answer the same question" in screen_text(app))
+
+    go(work)
