@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,11 +24,8 @@ class Served:
     """A server in a process of its own; `lines` are what it has told."""
 
     def __init__(self, root: Path, *words: str, **environ: str) -> None:
-        import os
-
         self.home = root / "home"
-        more = {"env": {**os.environ, **environ}} if environ else {}
-        self.process = start(root, "serve", *words, "--port", "0", "--json", preexec_fn=hear_all, **more)
+        self.process = start(root, "serve", *words, "--port", "0", "--json", preexec_fn=hear_all, env=environ)
         self.text = ""
         self.lines: list[dict[str, Any]] = []
         assert self.process.stdout is not None
@@ -39,7 +36,7 @@ class Served:
     def _read(self, stream: IO[str]) -> None:
         for line in stream:
             self.text += line
-            self.lines.append(json.loads(line))
+            self.lines.append(json.loads(line))  # a line that is no JSON ends the test: nothing comes any more
 
     def told(self, kind: str) -> list[dict[str, Any]]:
         """Return the lines of a kind."""
@@ -65,6 +62,21 @@ class Served:
 
 
 @pytest.fixture
+def serve() -> Iterator[Callable[..., Served]]:
+    """Start servers, and leave none behind."""
+    begun: list[Served] = []
+
+    def work(root: Path, *words: str, **environ: str) -> Served:
+        begun.append(Served(root, *words, **environ))
+        return begun[-1]
+
+    yield work
+    for server in begun:
+        server.process.kill()
+        server.process.wait()
+
+
+@pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     model_folder(tmp_path)
     return tmp_path
@@ -74,12 +86,12 @@ def client(url: str, token: str) -> httpx.Client:
     return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
 
 
-def stream(http: httpx.Client, into: list[str]) -> threading.Thread:
+def stream(http: httpx.Client, into: list[str], model: str = "tiny") -> threading.Thread:
     """Ask for a long answer in a thread; what comes goes into the list, at the end "end" or "cut"."""
 
     def work() -> None:
         try:
-            with http.stream("POST", "/v1/chat/completions", json=LONG) as answer:
+            with http.stream("POST", "/v1/chat/completions", json={**LONG, "model": model}) as answer:
                 into.extend(line for line in answer.iter_lines() if line)
             into.append("end")
         except httpx.HTTPError:
@@ -91,8 +103,8 @@ def stream(http: httpx.Client, into: list[str]) -> threading.Thread:
     return thread
 
 
-def test_a_server_shows_its_token_once_and_ends_when_answers_are_done(tiny: Path) -> None:
-    server = Served(tiny, "tiny")
+def test_a_server_shows_its_token_once_and_ends_when_answers_are_done(tiny: Path, serve: Callable[..., Served]) -> None:
+    server = serve(tiny, "tiny")
     url, place = server.ready["url"], Path(server.ready["token_file"])
     assert server.ready["models"] == ["tiny"]
     assert url.startswith("http://127.0.0.1:")
@@ -122,18 +134,18 @@ def test_a_server_shows_its_token_once_and_ends_when_answers_are_done(tiny: Path
     assert b"wrong-token-of-a-stranger" not in everything
 
 
-def test_a_second_signal_ends_at_once_and_the_token_of_the_environment_is_taken(tiny: Path) -> None:
-    server = Served(tiny, "one=tiny", "temperature=0.5", TUITUNE_API_KEY="a-chosen-token", MAX_CONCURRENT="3")
+def test_a_second_signal_ends_at_once_and_the_token_of_the_environment_is_taken(
+    tiny: Path, serve: Callable[..., Served]
+) -> None:
+    server = serve(tiny, "one=tiny", "temperature=0.5", TUITUNE_API_KEY="a-chosen-token", MAX_CONCURRENT="3")
     assert server.ready["token_file"] is None
     assert server.ready["token_from"] == "TUITUNE_API_KEY"
-    LONG["model"] = "one"
     came: list[str] = []
     with client(server.ready["url"], "a-chosen-token") as http:
-        thread = stream(http, came)
+        thread = stream(http, came, "one")
         server.process.send_signal(signal.SIGTERM)
         server.process.send_signal(signal.SIGTERM)
         thread.join(60)
-    LONG["model"] = "tiny"
     assert server.end() == 0
     assert came[-1] in ("cut", "end")
     assert b"a-chosen-token" not in server.everything()
@@ -170,5 +182,3 @@ def no_keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("API_KEY", "TUITUNE_API_KEY", "API_HOST", "API_PORT", "API_MODEL_NAME", "MAX_CONCURRENT"):
         monkeypatch.delenv(name, raising=False)
     yield
-
-

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import orjson
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from tokenizers import Tokenizer, decoders, models, normalizers, trainers
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from tests.tiny import tiny_tokenizer
+from tests.tiny import CORPUS, tiny_tokenizer
 from tuitune.export.gguf import write_file
 from tuitune.models.load import load_tokenizer
 
@@ -57,6 +59,21 @@ def folder_of(folder: Path, kind: str, **more: Any) -> Any:
     model.save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
     return model
+
+
+def sentencepiece(model: Any = None) -> PreTrainedTokenizerFast:
+    """Train a tokenizer of characters with bytes as a last resort, as Llama 2 and the first Mistral have one."""
+    made = Tokenizer(model or models.BPE(unk_token="<unk>", byte_fallback=True))
+    made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    made.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    if model is None:
+        special = ["<unk>", "<s>", "</s>", *(f"<0x{number:02X}>" for number in range(256))]
+        trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=special, show_progress=False, max_token_length=12)
+        made.train_from_iterator(CORPUS, trainer)
+        facts = json.loads(made.to_str())
+        facts["added_tokens"] = facts["added_tokens"][:3]  # bytes are tokens like any other
+        made = Tokenizer.from_str(json.dumps(facts))
+    return PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
 
 
 def written(folder: Path, kind: str, note: Any = lambda text: None) -> Path:

@@ -181,7 +181,7 @@ def test_other_families_need_the_converter(
 
 
 def test_positions_that_llama_cpp_would_compute_otherwise_are_refused() -> None:
-    with pytest.raises(ModelError, match="answer otherwise|cannot compute"):
+    with pytest.raises(ModelError, match="cannot compute the rotary positions"):
         gguf.refuse_family({"model_type": "qwen2", "rope_parameters": LIMITED})
     gguf.refuse_family({"model_type": "qwen2", "rope_parameters": YARN})
 

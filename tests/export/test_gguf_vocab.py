@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from tests.export.gguf_given import sentencepiece
 from tests.tiny import CORPUS, SPECIAL, tiny_tokenizer
 from tuitune.export.gguf_cuts import CUTS, cut_of
 from tuitune.export.gguf_speech import SPOKEN, differing, rebuilt
@@ -143,20 +143,6 @@ def test_more_tokens_than_embeddings_are_refused() -> None:
 # Sentencepiece
 
 
-def _sentencepiece(model: Any = None) -> PreTrainedTokenizerFast:
-    made = Tokenizer(model or models.BPE(unk_token="<unk>", byte_fallback=True))
-    made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    made.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
-    if model is None:
-        special = ["<unk>", "<s>", "</s>", *(f"<0x{number:02X}>" for number in range(256))]
-        trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=special, show_progress=False, max_token_length=12)
-        made.train_from_iterator(CORPUS, trainer)
-        facts = json.loads(made.to_str())
-        facts["added_tokens"] = facts["added_tokens"][:3]  # bytes are tokens like any other
-        made = Tokenizer.from_str(json.dumps(facts))
-    return PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
-
-
 def _joined(text: str, tokens: Sequence[str], scores: Sequence[float]) -> list[int]:
     """Cut as sentencepiece's BPE does: join the neighbours whose result scores highest, the left pair first."""
     numbers = {token: number for number, token in enumerate(tokens)}
@@ -176,7 +162,7 @@ def _joined(text: str, tokens: Sequence[str], scores: Sequence[float]) -> list[i
 
 
 def test_a_sentencepiece_vocabulary_has_scores_that_join_as_its_merges_do() -> None:
-    tokenizer = _sentencepiece()
+    tokenizer = sentencepiece()
     made = vocabulary(tokenizer, len(tokenizer), [2], lambda text: None)
     assert (made.model, made.pre, made.add_space, made.merges) == ("llama", "default", True, ())
     assert [made.kinds[number] for number in (0, 1, 2, 3, 258, 259)] == [UNKNOWN, CONTROL, CONTROL, BYTE, BYTE, NORMAL]
@@ -187,6 +173,6 @@ def test_a_sentencepiece_vocabulary_has_scores_that_join_as_its_merges_do() -> N
 
 
 def test_a_unigram_tokenizer_is_refused() -> None:
-    tokenizer = _sentencepiece(models.Unigram([("<unk>", 0.0), ("<s>", 0.0), ("</s>", 0.0), ("▁a", -1.0)], 0))
+    tokenizer = sentencepiece(models.Unigram([("<unk>", 0.0), ("<s>", 0.0), ("</s>", 0.0), ("▁a", -1.0)], 0))
     with pytest.raises(NotOurs, match="Unigram"):
         vocabulary(tokenizer, len(tokenizer), [2], lambda text: None)

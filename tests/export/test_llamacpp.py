@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.export.gguf_given import CASES, folder_of, written
+from tests.export.gguf_given import CASES, folder_of, sentencepiece, written
+from tests.tiny import CORPUS
 from tuitune.errors import ModelError
 from tuitune.export.agree import logits, measure
 from tuitune.export.gguf_speech import SPOKEN
@@ -76,6 +77,17 @@ def test_llama_cpp_computes_the_same(case: str, kind: str, tmp_path: Path) -> No
     assert off < {"F16": 3e-3, "Q8_0": 0.06, "Q4_0": 0.6}[kind]
     tokenizer = load_tokenizer(tmp_path)
     assert told["ids"] == [tokenizer(text, add_special_tokens=False).input_ids for text in SPOKEN]
+
+
+def test_llama_cpp_cuts_text_as_sentencepiece_does(tmp_path: Path) -> None:
+    tokenizer = sentencepiece()
+    folder_of(tmp_path, "llama", vocab_size=len(tokenizer), bos_token_id=1)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        (tmp_path / name).unlink(missing_ok=True)
+    tokenizer.save_pretrained(tmp_path)
+    texts = [*CORPUS, *SPOKEN[1:], "two\n\nlines", "über 🦙"]
+    found = _asked(written(tmp_path, "F16"), texts=texts)["ids"]
+    assert found == [tokenizer(text, add_special_tokens=False).input_ids for text in texts]
 
 
 _QUESTIONS = ("Who are you?", "What is the capital of France?", "Name three fruits.", "What is 12 plus 30?")

@@ -93,7 +93,9 @@ def test_when_the_line_is_full_more_is_refused(running: Running) -> None:
     long = {**CHAT, "max_tokens": 400, "temperature": 2, "top_p": 1.0, "top_k": 0, "logprobs": True, "n": 3}
     with running.client() as first, running.client() as second:
         codes: list[int] = []
-        thread = threading.Thread(target=lambda: codes.append(first.post("/v1/chat/completions", json=long).status_code))
+        thread = threading.Thread(
+            target=lambda: codes.append(first.post("/v1/chat/completions", json=long).status_code)
+        )
         thread.start()
         while running.engine.waiting()[1] < 2:
             threading.Event().wait(0.005)

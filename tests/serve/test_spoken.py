@@ -27,7 +27,9 @@ TOOLS: list[dict[str, Any]] = [
 CALL = '<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n</tool_call>'
 
 
-def told(text: str, size: int, form: str | None = None, opened: str = "") -> tuple[str, str, list[tuple[str, Any]], bool]:
+def told(
+    text: str, size: int, form: str | None = None, opened: str = ""
+) -> tuple[str, str, list[tuple[str, Any]], bool]:
     spoken = Spoken(None if form is None else tool_format(form), opened=opened)
     parts = [spoken.feed(text[at : at + size]) for at in range(0, len(text), size)]
     early = any(part.said for part in parts)

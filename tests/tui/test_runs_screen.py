@@ -111,7 +111,7 @@ def test_every_run_is_listed_with_what_counts(size: tuple[int, int]) -> None:
             await until(pilot, lambda: "gamma" in screen_text(app))
             line = next(line for line in screen_text(app).splitlines() if "beta" in line)
             assert "80/80" in line
-            assert "0.237" in line
+            assert "0.238" in line
             assert "0.300" in line
             assert "finished" in line
             assert ("sft/lora" in line) == (size != SMALL)
@@ -312,7 +312,7 @@ def test_note_and_tags_are_written_by_keys() -> None:
             await until(pilot, lambda: "fine" in screen_text(app) and "best x" in screen_text(app))
             await pilot.press("t")
             await until(pilot, lambda: isinstance(app.screen, TextAsk))
-            await pilot.press("backspace", "enter")
+            await pilot.press("end", "backspace", "enter")
             await until(pilot, lambda: Remarks.of(runs[1]).tags == ("best",))
 
     go(work)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
 from collections.abc import Iterator, Sequence
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
 from tuitune.errors import ModelError
+from tuitune.export.progress import growing
 from tuitune.fit.files import read_object
 from tuitune.fit.safetensors import read_safetensors, weight_files
+from tuitune.models.child import run_task
 from tuitune.run.files import write_atomic
 from tuitune.text import clean_line
 
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
 _GROUPS = (128, 64, 32)
 _FULL = ("embed", "lm_head", "wte", "wpe")  # what the libraries leave as it is
+_AWQ_OUTPUTS = 64  # the package looks for the best clipping of so many outputs at a time
+_OTHER = "use export_quantization_method: bnb"
 
 
 def quantise(
@@ -33,35 +34,63 @@ def quantise(
     asked = order.quantised
     assert asked is not None
     group = group_size(merged)
-    if group < 0 and asked.library == "awq":
-        raise ModelError(
-            "awq needs groups of 32, 64 or 128 weights, and the layers of this model divide into none of them",
-            "use gptq, or bnb",
-        )
-    with _prepared():
-        library: Any = import_module("gptqmodel")
-        scratch = folder / ".offload"
-        settings: dict[str, Any] = {
-            "bits": asked.bits, "group_size": group, "device": _device(order), "offload_to_disk_path": str(scratch),
-        }  # fmt: skip
-        if asked.library == "awq":
-            kinds: Any = import_module("gptqmodel.quantization")
-            settings |= {"quant_method": kinds.METHOD.AWQ, "format": kinds.FORMAT.GEMM}
-        try:
-            model = library.GPTQModel.load(str(merged), library.QuantizeConfig(**settings))
-            progress("quantise", 0, None)
-            rows = [{"input_ids": list(row), "attention_mask": [1] * len(row)} for row in samples]
-            model.quantize(rows, batch_size=1)
-            model.save(str(folder), max_shard_size=order.shard)
-        except Exception as error:  # the package raises plain errors of every kind for models that it does not know
-            raise ModelError(
-                f"gptqmodel cannot quantise this model: {type(error).__name__}: {clean_line(str(error))[:300]}",
-                "use export_quantization_method: bnb",
-            ) from error
+    if asked.library == "awq":
+        _refuse_shapes(merged, group)
+    elif group < 0:
+        note("the layers divide into no groups of 32 weights or more: all weights of a row share one scale")
+    scratch, file = folder / ".offload", folder / ".order.json"
+    told = {
+        "model": str(merged), "out": str(folder), "texts": samples, "library": asked.library, "bits": asked.bits,
+        "group": group, "device": device_of(order), "scratch": str(scratch), "shard": order.shard,
+    }  # fmt: skip
+    file.write_bytes(orjson.dumps(told))
+    try:
+        with growing(folder, "quantise", _size(merged), progress):
+            run_task("quantise", {"order": str(file)}, progress=lambda *_: None, check=lambda: None, gpu=True)
+    except ModelError as error:
+        raise _refused(error) from error
+    file.unlink()
     shutil.rmtree(scratch, ignore_errors=True)
     _without_paths(folder)
-    if group < 0:
-        note("the layers divide into no groups of 32 weights or more: all weights of a row share one scale")
+
+
+def device_of(order: Order) -> str:
+    """Return where to quantise: on the GPU where that is asked for and there is one."""
+    import torch
+
+    return "cuda:0" if order.device == "auto" and torch.cuda.is_available() else "cpu"
+
+
+def group_size(folder: Path) -> int:
+    """Return the largest usual group that divides the inputs of every linear layer, -1 for whole rows."""
+    widths = {inputs for _, inputs in _layers(folder)}
+    return next((size for size in _GROUPS if all(width % size == 0 for width in widths)), -1)
+
+
+def _layers(folder: Path) -> Iterator[tuple[int, int]]:
+    """Yield outputs and inputs of every matrix that is quantised."""
+    for file in weight_files(folder) or []:
+        for name, tensor in read_safetensors(file).items():
+            if len(tensor.shape) == 2 and not any(word in name for word in _FULL):
+                yield tensor.shape[0], tensor.shape[1]
+
+
+def _refuse_shapes(folder: Path, group: int) -> None:
+    odd = next((outputs for outputs, _ in _layers(folder) if outputs % _AWQ_OUTPUTS), None)
+    if group < 0 or odd is not None:
+        what = f"a layer has {odd} outputs" if odd is not None else "their inputs divide into no groups of 32"
+        raise ModelError(f"awq needs layers in multiples of {_AWQ_OUTPUTS}: {what}", "use gptq, or bnb")
+
+
+def _refused(error: ModelError) -> ModelError:
+    """Return the error of the child in the words that matter: the last line of what it wrote."""
+    last = next((line for line in reversed(error.hint.splitlines()) if line.strip()), "")
+    words = clean_line(last or error.message)[:300]
+    return ModelError(f"gptqmodel cannot quantise this model: {words}", _OTHER)
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in weight_files(folder) or [])
 
 
 def _without_paths(folder: Path) -> None:
@@ -72,26 +101,3 @@ def _without_paths(folder: Path) -> None:
         meta = stored.get("meta") if isinstance(stored, dict) else None
         if isinstance(meta, dict) and meta.pop("offload_to_disk_path", None) is not None:
             write_atomic(folder / name, orjson.dumps(values, option=orjson.OPT_INDENT_2))
-
-
-def group_size(folder: Path) -> int:
-    """Return the largest usual group that divides the inputs of every linear layer, -1 for whole rows."""
-    widths = set()
-    for file in weight_files(folder) or []:
-        for name, tensor in read_safetensors(file).items():
-            if len(tensor.shape) == 2 and not any(word in name for word in _FULL):
-                widths.add(tensor.shape[1])
-    return next((size for size in _GROUPS if all(width % size == 0 for width in widths)), -1)
-
-
-def _device(order: Order) -> str:
-    import torch
-
-    return "cuda:0" if order.device == "auto" and torch.cuda.is_available() else "cpu"
-
-
-@contextlib.contextmanager
-def _prepared() -> Iterator[None]:
-    # Two workers load the model, and the package counts one on machines with two processors, and then refuses to work.
-    os.environ.setdefault("GPTQMODEL_CPU_WORKERS", str(max(2, (os.cpu_count() or 1) // 2)))
-    yield

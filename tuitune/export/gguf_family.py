@@ -119,7 +119,8 @@ def _describe_rope(writer: Any, config: Mapping[str, Any]) -> None:
     if kind == "yarn":
         _, scale = _slowed(config)
         if told:
-            writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+            before = rope.get("original_max_position_embeddings") or config["max_position_embeddings"]
+            writer.add_rope_scaling_orig_ctx_len(before)
             scale /= 0.1 * math.log(rope["factor"]) + 1  # llama.cpp multiplies by this (arXiv 2309.00071, eq. 22)
         if abs(scale - 1) > 1e-6:
             writer.add_rope_scaling_attn_factors(scale)  # the key that has YaRN in its name is overwritten there

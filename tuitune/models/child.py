@@ -27,12 +27,18 @@ Progress = Callable[[str, int, int | None], None]
 Check = Callable[[], None]
 
 _POLL_SECONDS = 0.1
+_OFFLINE = ("convert", "quantise")
 _PATIENCE_SECONDS = 3.0
 _TAIL_CHARACTERS = 1500
 
 
-def run_task(task: str, arguments: Mapping[str, str | bool | None], *, progress: Progress, check: Check) -> str:
-    """Run `task` of tuitune.models.work in a child and return its result; raise ModelError with the child's words."""
+def run_task(
+    task: str, arguments: Mapping[str, str | bool | None], *, progress: Progress, check: Check, gpu: bool = False
+) -> str:
+    """Run `task` of tuitune.models.work in a child and return its result; raise ModelError with the child's words.
+
+    gpu: it may see the devices that this process sees.
+    """
     command = [sys.executable, "-m", "tuitune.models.work", task, json.dumps(dict(arguments))]
     answers: list[str] = []
 
@@ -48,7 +54,7 @@ def run_task(task: str, arguments: Mapping[str, str | bool | None], *, progress:
         elif "result" in message:
             answers.append(str(message["result"]))
 
-    code, tail = run_command(command, line=line, check=check, environment=_environment(offline=task == "convert"))
+    code, tail = run_command(command, line=line, check=check, environment=_environment(offline=task in _OFFLINE, gpu=gpu))
     if answers and code == 0:
         return answers[-1]
     raise ModelError(f"the helper process for '{task}' ended without a result ({_how(code)})", _hint(code, tail))
@@ -127,7 +133,7 @@ def _message(text: str) -> dict[str, str | int | None] | None:
     return message if isinstance(message, dict) else None
 
 
-def _environment(*, offline: bool) -> dict[str, str]:
+def _environment(*, offline: bool, gpu: bool = False) -> dict[str, str]:
     # The child must find this very package, and has no business with a GPU or with telemetry.
     package_parent = str(Path(tuitune.__file__).resolve().parent.parent)
     path = os.pathsep.join(p for p in (package_parent, os.environ.get("PYTHONPATH", "")) if p)
@@ -135,7 +141,7 @@ def _environment(*, offline: bool) -> dict[str, str]:
         **os.environ,
         **({"HF_HUB_OFFLINE": "1"} if offline else {}),
         "PYTHONPATH": path,
-        "CUDA_VISIBLE_DEVICES": "",
+        **({} if gpu else {"CUDA_VISIBLE_DEVICES": ""}),
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }

@@ -21,6 +21,7 @@ TASKS = {
     "hub": ("tuitune.models.hub:download", "B"),
     "hub-file": ("tuitune.models.hub:download_file", "B"),
     "modelscope": ("tuitune.models.modelscope:download", "B"),
+    "quantise": ("tuitune.export.gptq:quantise", "it"),
 }
 _SECONDS_BETWEEN_REPORTS = 0.1
 

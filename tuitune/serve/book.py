@@ -47,7 +47,7 @@ class Entry:
         """Return it for a file or a line of the log; tokens a second are counted from the first answer's beginning."""
         seconds = self.seconds if self.seconds is not None else time.monotonic() - self.clock
         return {
-            "id": self.name, "kind": self.kind, "model": self.model, "client": self.client, "state": self.state,
+            "id": self.name, "what": self.kind, "model": self.model, "client": self.client, "state": self.state,
             "status": self.status, "prompt_tokens": self.prompt, "tokens": self.tokens, "begun": self.begun,
             "seconds": round(seconds, 3), "tokens_per_second": round(self._rate(seconds), 2),
         }  # fmt: skip

@@ -13,8 +13,12 @@ import orjson
 from tuitune.run import places
 from tuitune.run.files import private_dir, write_atomic
 from tuitune.run.packing import pack, record, restore
+from tuitune.text import clean_line
+from tuitune.tui.subjects import named
 
 Answers = Literal["likeliest", "drawn", "none"]
+_WORDS = {"likeliest": "the likeliest", "drawn": "drawn at random", "none": "none"}
+_NOTES = {"likeliest": "greedy", "drawn": "as in the settings", "none": "loss and benchmarks only"}
 _SAMPLED = ("temperature=", "top_p=", "top_k=")
 ANSWERS: tuple[Answers, ...] = ("likeliest", "drawn", "none")
 
@@ -65,3 +69,29 @@ def keep(asked: Asked) -> None:
     with contextlib.suppress(OSError):
         private_dir(places.home() / "options")
         write_atomic(_file(), pack(record(asked)))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: what it is about, its words; `value` is the other model or the file, where it is one of several."""
+
+    kind: str
+    name: str
+    words: str
+    note: str = ""
+    value: str = ""
+
+
+def lines_of(asked: Asked, subject: str | None, rows_of: str) -> list[Line]:
+    """Return the lines of a form for what is asked; rows_of: which rows are measured where none are named."""
+    whom = named(subject) if subject is not None else "choose one"
+    lines = [Line("subject", "model", whom, "w" if subject is None else "")]
+    lines.append(Line("base", "against", "its base" if asked.base else "no base"))
+    lines += [Line("other", "and", named(each), value=each) for each in asked.others]
+    lines.append(Line("add", "", "+ another model"))
+    lines.append(Line("data", "rows of", clean_line(Path(asked.data).name or asked.data or rows_of)))
+    lines.append(Line("rows", "at most", "all" if asked.rows is None else f"{asked.rows:,}", "rows"))
+    lines.append(Line("answers", "answers", _WORDS[asked.answers], _NOTES[asked.answers]))
+    lines += [Line("metric", "measured by", clean_line(Path(each).name), value=each) for each in asked.metrics]
+    lines.append(Line("measure", "", "+ a metric of your own"))
+    return lines

@@ -15,9 +15,9 @@ from tuitune.run.evaluation import Evaluation, Metric
 from tuitune.text import clean, clean_line
 from tuitune.tui.evaluating import Found
 from tuitune.tui.kit.pane import DrawnPane
-from tuitune.tui.kit.rows import R, Row, width_of
+from tuitune.tui.kit.rows import R, Row
 from tuitune.tui.kit.wrapping import wrapped
-from tuitune.tui.panes.eval_table import VERDICTS, columns, ends, head, metric_row, number, of_task, signed
+from tuitune.tui.panes.eval_table import columns, head, metric_row, of_task, told
 
 if TYPE_CHECKING:
     from tuitune.tui.app import TuiTune
@@ -35,7 +35,6 @@ _KEYS = (
     ("y", "copy", "Copy", "copy", "copy the table"),
 )
 _STATES = {"running": ("accent", "at work"), "interrupted": ("warn", "interrupted: r goes on"), "done": ("quiet", "")}
-_INDENT = 11  # cells before a difference that has a line of its own
 _ROOMY = 22  # rows of the body from which on notes take several lines
 _NOTES = 3
 _FEW = 8  # subjects that show without being asked for
@@ -207,7 +206,7 @@ axis, so that you see whether they overlap. The last column is the difference be
         if metric is not None:
             about = f"{metric.title}: {metric.how}" if metric.how else metric.title
             rows += [R("quiet", line) for line in wrapped(clean(about), width)][:2]
-            rows += list(_told(metric, width))
+            rows += list(told(metric, width))
         for note in found.notes[:_NOTES]:
             lines = wrapped(clean_line(note), width - 2) if most > 1 else [clean_line(note)]
             rows += [R("warn", "  " if n else "▲ ", "quiet", line) for n, line in enumerate(lines[:most])]
@@ -281,20 +280,3 @@ axis, so that you see whether they overlap. The last column is the difference be
         """Go up."""
         event.stop()
         self.action_move(-1)
-
-
-def _told(metric: Metric, width: int) -> Iterator[Row]:
-    """Yield every number of a figure, a model a line."""
-    for key, value in metric.values.items():
-        row = R("ink", f"{clean_line(key):<12} ", "strong b", f"{number(value.value, metric.unit):>7}")
-        row += R("quiet", f"  {ends(value, metric.unit):<18} {value.n:,} rows")
-        found = metric.differences.get(key)
-        if found is not None:
-            mark, role, word = VERDICTS[found.verdict]
-            against = f"  {signed(found.value, metric.unit)} against {clean_line(found.against)}"
-            said = R("ink", against, "quiet", f" ({ends(found, metric.unit, sign=True)})", role, f" {mark} {word}")
-            if width_of(row) + width_of(said) > width:
-                yield row
-                row = R("ink", " " * _INDENT)
-            row += said
-        yield row

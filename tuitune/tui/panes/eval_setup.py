@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,20 +12,18 @@ from textual.binding import Binding, BindingType
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
-from tuitune.text import clean, clean_line
+from tuitune.text import clean
 from tuitune.tui.asking import TextAsk
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row, cells, cut, split
 from tuitune.tui.kit.wrapping import wrapped
-from tuitune.tui.panes.eval_asked import ANSWERS, Asked, keep, kept
+from tuitune.tui.panes.eval_asked import ANSWERS, Asked, Line, keep, kept, lines_of
 from tuitune.tui.subjects import ask_subject, named
 
 if TYPE_CHECKING:
     from tuitune.tui.app import TuiTune
 
 _NAMES = 13  # cells
-_WORDS = {"likeliest": "the likeliest", "drawn": "drawn at random", "none": "none"}
-_NOTES = {"likeliest": "greedy", "drawn": "as in the settings", "none": "loss and benchmarks only"}
 _KEYS = (
     ("up,k", "move(-1)", "Up", "up", "the line above"),
     ("down,j", "move(1)", "Down", "down", "the line below"),
@@ -35,17 +33,6 @@ _KEYS = (
     ("delete,backspace", "remove", "Take out", "remove", "take the model or file out, or go back to the default"),
     ("y", "copy", "Copy", "copy", "copy the command that does the same"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line: what it is about, its words; `value` is the other model or the file, where it is one of several."""
-
-    kind: str
-    name: str
-    words: str
-    note: str = ""
-    value: str = ""
 
 
 class SetupPane(DrawnPane):
@@ -117,18 +104,7 @@ The rows of a multiple-choice benchmark are named in the settings: `task`, such 
 
     def lines(self) -> list[Line]:
         """Return the lines there are now."""
-        asked, subject = self.asked, self.subject
-        whom = named(subject) if subject is not None else "choose one"
-        lines = [Line("subject", "model", whom, "w" if subject is None else "")]
-        lines.append(Line("base", "against", "its base" if asked.base else "no base"))
-        lines += [Line("other", "and", named(each), value=each) for each in asked.others]
-        lines.append(Line("add", "", "+ another model"))
-        lines.append(Line("data", "rows of", clean_line(Path(asked.data).name or asked.data or self._rows_of)))
-        lines.append(Line("rows", "at most", "all" if asked.rows is None else f"{asked.rows:,}", "rows"))
-        lines.append(Line("answers", "answers", _WORDS[asked.answers], _NOTES[asked.answers]))
-        lines += [Line("metric", "measured by", clean_line(Path(each).name), value=each) for each in asked.metrics]
-        lines.append(Line("measure", "", "+ a metric of your own"))
-        return lines
+        return lines_of(self.asked, self.subject, self._rows_of)
 
     def body(self, width: int, height: int) -> list[Row]:
         """Return the lines, and the command where there is room."""

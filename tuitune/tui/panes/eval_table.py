@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tuitune.run.evaluation import DATA, Difference, Estimate, Metric, Model
 from tuitune.text import clean_line
-from tuitune.tui.kit.rows import R, Row, cells, cut, fit, grounded
+from tuitune.tui.kit.rows import R, Row, cells, cut, fit, grounded, width_of
 from tuitune.tui.kit.units import fixed
 
 VERDICTS = {
@@ -22,6 +22,7 @@ _VALUE, _ENDS = 7, 16  # cells of a value, of "0.123 to 0.456"
 _DIFFERENCE = 17  # of "-3.284 ✓ better"
 _NAME, _LEAST_NAME = 24, 10
 _BAR, _LEAST_BAR = 21, 7
+_INDENT = 11  # cells before a difference that has a line of its own
 _ROLES = {"tuned": "accent", "base": "quiet", "other": "eval"}
 
 
@@ -79,7 +80,7 @@ def metric_row(metric: Metric, shape: Columns, subject: str, width: int, *, here
         row += [("  ", "ink"), *_cell(metric, model, shape, axis)]
     if shape.difference:
         found = metric.differences.get(subject) or next(iter(metric.differences.values()), None)
-        row += [("  ", "ink"), *_told(found, metric.unit)]
+        row += [("  ", "ink"), *_difference(found, metric.unit)]
     row = fit(row, width)
     return grounded(row, "sel") if here else row
 
@@ -95,7 +96,7 @@ def _cell(metric: Metric, model: Model, shape: Columns, axis: tuple[float, float
     return [*row, *(R("ink", " ", role, bar(found, axis, shape.bar)) if shape.bar else [])]
 
 
-def _told(found: Difference | None, unit: str) -> Row:
+def _difference(found: Difference | None, unit: str) -> Row:
     if found is None:
         return []
     mark, role, word = VERDICTS[found.verdict]
@@ -155,3 +156,20 @@ def bar(found: Estimate, axis: tuple[float, float] | None, width: int) -> str:
 def of_task(group: str) -> str:
     """Return the title of a group of figures."""
     return "Held-out data" if group == DATA else clean_line(group)
+
+
+def told(metric: Metric, width: int) -> Iterator[Row]:
+    """Yield every number of a figure, a model a line."""
+    for key, value in metric.values.items():
+        row = R("ink", f"{clean_line(key):<12} ", "strong b", f"{number(value.value, metric.unit):>7}")
+        row += R("quiet", f"  {ends(value, metric.unit):<18} {value.n:,} rows")
+        found = metric.differences.get(key)
+        if found is not None:
+            mark, role, word = VERDICTS[found.verdict]
+            against = f"  {signed(found.value, metric.unit)} against {clean_line(found.against)}"
+            said = R("ink", against, "quiet", f" ({ends(found, metric.unit, sign=True)})", role, f" {mark} {word}")
+            if width_of(row) + width_of(said) > width:
+                yield row
+                row = R("ink", " " * _INDENT)
+            row += said
+        yield row
