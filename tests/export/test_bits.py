@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
+import shutil
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from tests.engine.given import model_folder
 from tests.export.conftest import write
 from tests.tiny import CORPUS
 from tuitune.chat.weights import Weights
@@ -22,6 +24,7 @@ from tuitune.export import bits, calibration
 from tuitune.export.agree import logits
 from tuitune.export.calibrated import group_size
 from tuitune.export.order import Order, Quantised
+from tuitune.models import child
 from tuitune.recipe import Recipe
 
 BNB = [Quantised(4, "bnb"), Quantised(4, "bnb", type="fp4", double=False), Quantised(8, "bnb")]
@@ -101,6 +104,10 @@ def test_a_library_that_is_not_there_is_named_before_anything(root: Path, monkey
 # Calibration
 
 
+def rows_file(root: Path) -> Path:
+    return root / "data" / "rows.json"
+
+
 def calibrated(length: int, samples: int, texts: str = "rows") -> Quantised:
     return Quantised(4, "gptq", texts=texts, samples=samples, length=length)
 
@@ -148,10 +155,28 @@ def test_groups_divide_every_layer(root: Path) -> None:
     assert group_size(root / "tiny") == 64
 
 
+def test_a_quantising_process_that_dies_is_said_in_words(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package ends its whole process when a thread of it fails."""
+    monkeypatch.setattr(bits, "find_spec", lambda name: True)
+    monkeypatch.setattr(child, "run_command", lambda *told, **more: (1, "Traceback\n  of it\nAssertionError: 3 % 2"))
+    with pytest.raises(ModelError, match="gptqmodel cannot quantise this model: AssertionError: 3 % 2") as caught:
+        write(whole(root), root / "out", quantised=calibrated(32, 4, str(rows_file(root))))
+    assert "bnb" in caught.value.hint
+    assert sorted(path.name for path in root.iterdir()) == ["data", "tiny"]
+
+
+def test_shapes_that_awq_cannot_take_are_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bits, "find_spec", lambda name: True)
+    with pytest.raises(ModelError, match="a layer has 32 outputs"):
+        write(whole(root), root / "out", quantised=replace(calibrated(32, 4, str(rows_file(root))), library="awq"))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("gptqmodel") is None, reason="gptqmodel is not installed")
 @pytest.mark.parametrize("asked", [("gptq", 4), ("gptq", 8), ("awq", 4)], ids=str)
 def test_gptq_and_awq_by_their_library(root: Path, asked: tuple[Any, int]) -> None:
+    shutil.rmtree(root / "tiny")
+    model_folder(root, num_hidden_layers=4, num_key_value_heads=4)  # awq takes multiples of 64
     texts = root / "plain.jsonl"
     texts.write_text("\n".join(json.dumps({"text": text}) for text in CORPUS * 40))
     quantised = Quantised(asked[1], asked[0], texts=str(texts), samples=16, length=64)
@@ -161,4 +186,3 @@ def test_gptq_and_awq_by_their_library(root: Path, asked: tuple[Any, int]) -> No
     assert str(root) not in (root / "out" / "config.json").read_text()
     assert done.checks[-1].relative > 1e-4
     assert not [path for path in (root / "out").iterdir() if path.name.startswith(".")]
-    assert "gptqmodel" in sys.modules

@@ -179,3 +179,10 @@ def test_recipes_import_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_key_of_another_command_is_said_to_be_unless_this_one_reads_it_too() -> None:
+    document = Document.parse("model_name_or_path: m\ninfer_dtype: float32\nn_shot: 2\n")
+    assert {each.key for each in document.problems("export")} == {"n_shot"}
+    assert {each.key for each in document.problems("evaluate")} == set()
+    assert {each.key for each in document.problems("serve")} == {"n_shot"}

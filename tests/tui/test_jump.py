@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import pytest
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.pilot import Pilot
@@ -14,6 +15,7 @@ from textual.widgets import Input
 from tests.tui.given import Bench, screen_text
 from tuitune.tui.jump import JumpScreen, targets
 from tuitune.tui.kit.pane import DrawnPane, Pane
+from tuitune.tui.screens.table import PLACES
 
 
 class Field(Input):
@@ -127,3 +129,37 @@ def test_another_size_ends_it() -> None:
         assert not isinstance(app.screen, JumpScreen)
 
     on_a_desk(body)
+
+
+class Opens(Desk):
+    """A desk that can open the other screens, as the app does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[str] = []
+
+    def show_screen(self, name: str) -> None:
+        self.opened.append(name)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 50)])
+def test_the_other_screens_have_their_letters_on_the_last_line(size: tuple[int, int]) -> None:
+    async def go() -> None:
+        app = Opens()
+        async with app.run_test(size=size, notifications=True) as pilot:
+            await pilot.pause()
+            await jump(app, pilot)
+            line = screen_text(app).splitlines()[-1]
+            for place in PLACES:
+                assert f"{place.letter} {place.title}" in line
+            letters = {place.letter for place in PLACES}
+            assert not letters & {target.key for target in app.screen.targets}  # type: ignore[attr-defined]
+            await pilot.press("r")  # the letter of the runs, not of the field `rank`
+            await pilot.pause()
+            assert app.opened == ["runs"]
+            await jump(app, pilot)
+            await pilot.click(offset=(line.index("Export"), size[1] - 1))
+            await pilot.pause()
+            assert app.opened == ["runs", "export"]
+
+    asyncio.run(go())

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import orjson
 
 from tuitune.errors import ModelError
+from tuitune.export.memory import embedded_in, result_size
 from tuitune.export.progress import growing
 from tuitune.fit.files import read_object
 from tuitune.fit.safetensors import read_safetensors, weight_files
+from tuitune.fit.shapes import ModelShape
 from tuitune.models.child import run_task
 from tuitune.run.files import write_atomic
 from tuitune.text import clean_line
@@ -45,7 +47,7 @@ def quantise(
     }  # fmt: skip
     file.write_bytes(orjson.dumps(told))
     try:
-        with growing(folder, "quantise", _size(merged), progress):
+        with growing(folder, "quantise", _written(order, merged), progress):
             run_task("quantise", {"order": str(file)}, progress=lambda *_: None, check=lambda: None, gpu=True)
     except ModelError as error:
         raise _refused(error) from error
@@ -89,8 +91,10 @@ def _refused(error: ModelError) -> ModelError:
     return ModelError(f"gptqmodel cannot quantise this model: {words}", _OTHER)
 
 
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in weight_files(folder) or [])
+def _written(order: Order, merged: Path) -> int:
+    """Return about how many bytes the package writes: every layer when it is done, and all of them in the end."""
+    shape = ModelShape.read(merged)
+    return 2 * result_size(order, shape.parameters or 0, embedded_in(shape))
 
 
 def _without_paths(folder: Path) -> None:

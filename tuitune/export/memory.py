@@ -52,7 +52,10 @@ def on_disk(order: Order, parameters: int, embedded: int = 0) -> int:
     if order.form == "gguf":
         return 4 * parameters + result_size(order, parameters)  # the merged weights in fp32 come first
     whole = BYTES[order.dtype] * parameters
-    return whole if order.quantised is None else whole + result_size(order, parameters, embedded)
+    if order.quantised is None:
+        return whole
+    copies = 1 if order.quantised.library == "bnb" else 2  # gptqmodel keeps finished layers on the disk
+    return whole + copies * result_size(order, parameters, embedded)
 
 
 def result_size(order: Order, parameters: int, embedded: int = 0) -> int:

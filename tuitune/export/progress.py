@@ -19,8 +19,12 @@ def growing(folder: Path, stage: str, size: int, progress: Progress) -> Iterator
     before = _size(folder)
 
     def look() -> None:
+        told = 0
         while not done.wait(_EVERY):
-            progress(stage, min(_size(folder) - before, size), size)
+            there = max(0, min(_size(folder) - before, size))
+            if there != told:
+                told = there
+                progress(stage, there, size)
 
     progress(stage, 0, size)
     thread = threading.Thread(target=look, name="growing", daemon=True)

@@ -179,6 +179,8 @@ def _as_asked(found: Weights, recipe: Recipe) -> Weights:
     update = {key: getattr(recipe, key) for key in _OF_WEIGHTS if key in recipe.asked}
     if "default_system" in recipe.asked:
         update["system"] = recipe.default_system
+    if "infer_dtype" in recipe.asked:
+        update["dtype"] = recipe.infer_dtype
     if Shaping.of(recipe):
         update["shaping"] = Shaping.of(recipe)
     return replace(found, **update)

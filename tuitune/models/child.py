@@ -54,7 +54,8 @@ def run_task(
         elif "result" in message:
             answers.append(str(message["result"]))
 
-    code, tail = run_command(command, line=line, check=check, environment=_environment(offline=task in _OFFLINE, gpu=gpu))
+    environment = _environment(offline=task in _OFFLINE, gpu=gpu)
+    code, tail = run_command(command, line=line, check=check, environment=environment)
     if answers and code == 0:
         return answers[-1]
     raise ModelError(f"the helper process for '{task}' ended without a result ({_how(code)})", _hint(code, tail))

@@ -137,7 +137,7 @@ class _Check:
         key = self.origin[field.name]
         if values[field.name] is False or values[field.name] == field.default:
             return  # what is off, or as it would be anyway, has no effect anywhere
-        if field.purpose not in ("train", self.purpose):
+        if field.purpose not in ("train", self.purpose) and self.purpose not in field.also:
             self.say(key, f"has no effect here: `tuitune {field.purpose}` reads it", level="warning")
             return
         if not field.applies(values) and self.broken.isdisjoint(key for each in field.when for key in each.keys):

@@ -41,7 +41,7 @@ class Field:
     `kind` is flag, number, whole, share, text, names, settings or choice. `planned` are values of LLaMA-Factory that
     TuiTune refuses as not built yet, `inert` says why a key is accepted without an effect. `essential` ones stand in a
     form even when the recipe leaves them out; `fixed` ones cannot change while a run is under way. `purpose` says which
-    command reads it.
+    command reads it, `also` which others do.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Field:
     when: tuple[When, ...] = ()
     read_as: Mapping[object, tuple[str, str]] | None = None
     purpose: Purpose = "train"
+    also: tuple[Purpose, ...] = ()
 
     def applies(self, values: Mapping[str, object]) -> bool:
         """Return whether the key means anything in a recipe with these values; keys that it lacks count as default."""
@@ -125,6 +126,7 @@ def _field(group: type[Options], name: str, info: FieldInfo) -> Field:
         when=group.WHEN + meta.when,
         read_as=meta.read_as,
         purpose=group.PURPOSE,
+        also=meta.also,
     )
 
 

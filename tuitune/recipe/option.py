@@ -79,6 +79,7 @@ class Meta:
     essential: bool = False
     fixed: bool | None = None
     read_as: Mapping[object, tuple[str, str]] = field(default_factory=dict)
+    also: tuple[Purpose, ...] = ()
 
 
 class Options(BaseModel):
@@ -108,6 +109,7 @@ def option(
     essential: bool = False,
     fixed: bool | None = None,
     read_as: Mapping[object, tuple[str, str]] | None = None,
+    also: tuple[Purpose, ...] = (),
     ge: float | None = None,
     gt: float | None = None,
     le: float | None = None,
@@ -119,9 +121,9 @@ def option(
     `planned` holds values that LLaMA-Factory knows and TuiTune does not yet, each with a hint; `inert` says why the key
     is accepted without an effect; `essential` keys stand in the form of a recipe that leaves them out; `fixed` says
     whether a run keeps the value it began with (unset: what its group says); `read_as` holds other spellings with the
-    value they mean and a word on why.
+    value they mean and a word on why; `also` names commands that read it beside that of its group.
     """
     conditions = (when,) if isinstance(when, When) else when
-    meta = Meta(unit, conditions, planned or {}, inert, required, essential, fixed, read_as or {})
+    meta = Meta(unit, conditions, planned or {}, inert, required, essential, fixed, read_as or {}, also)
     extra = cast("JsonDict", {"meta": meta})
     return pydantic_field(default, description=text, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra=extra)

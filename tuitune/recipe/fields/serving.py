@@ -21,7 +21,9 @@ class ServingOptions(Options):
         "huggingface", "The engine that answers.", read_as={"hf": ("huggingface", "is read as huggingface")}
     )
     infer_dtype: Literal["auto", "float32", "bfloat16", "float16"] = option(
-        "auto", "The number format of the weights that answer; auto is what the device computes best in."
+        "auto",
+        "The number format of the weights that answer; auto is what the device computes best in.",
+        also=("export", "evaluate"),
     )
     vllm_maxlen: Whole = option(4096, "Longest prompt and answer together.", unit="tokens", ge=1, when=_VLLM)
     vllm_gpu_util: Number = option(0.7, "Share of the GPU's memory that vLLM takes.", gt=0, le=1, when=_VLLM)
