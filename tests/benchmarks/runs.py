@@ -67,7 +67,8 @@ def _list(count: int) -> None:
 def _overlay(names: list[str]) -> None:
     from tuitune.run import RunDir, places
     from tuitune.tui.panes.runs_curve import Curve
-    from tuitune.tui.panes.runs_overlay import OverlayPane, lines_of
+    from tuitune.tui.panes.runs_look import lines_of
+    from tuitune.tui.panes.runs_overlay import OverlayPane
     from tuitune.tui.screens.runs_data import Desk
 
     runs = [RunDir(places.runs() / name) for name in names]

@@ -9,7 +9,8 @@ import pytest
 
 from tuitune.chat.base import Answer, Options, Turn
 from tuitune.chat.conversation import Conversation
-from tuitune.chat.kept import Kept, Partial, answered, earlier
+from tuitune.chat.kept import Kept, answered, earlier
+from tuitune.chat.partial import Partial
 from tuitune.chat.tools import Call
 from tuitune.errors import RunError
 

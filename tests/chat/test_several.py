@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from tuitune.chat.several import Several
 from tuitune.chat.weights import Weights, of_run
 from tuitune.engine.run import run
 from tuitune.errors import ModelError
+from tuitune.models.shaping import Shaping
 from tuitune.models.twin import memory_of, twin
 from tuitune.recipe import load
 
@@ -188,3 +192,50 @@ def test_a_twin_is_changed_alone() -> None:
     assert weight.data_ptr() == model.model.layers[0].mlp.up_proj.weight.data_ptr()
     weight.data = weight.data + 1
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_quantised_weights_are_shared_too(root: Path, adapters: dict[str, Path], bits: int) -> None:
+    shaping = Shaping(quantization_bit=bits)
+    kinds = [(), (adapters["lora"],), (adapters["narrow"],)]
+    each = [replace(wanted(root, *kind), shaping=shaping) for kind in kinds]
+    alone = [logits(LocalChat.load(weights)) for weights in each]
+    together = Several.load(each)
+    assert all(torch.equal(logits(chat), found) for chat, found in zip(together.partners, alone, strict=True))
+    first, second, third = together.partners
+    with first.using() as plain, second.using() as tuned, third.using() as narrow:
+        layer = plain.model.layers[0].mlp.up_proj
+        assert tuned.get_base_model().model.layers[0].mlp.up_proj.base_layer.weight is layer.weight
+        assert narrow.model.layers[0].mlp.up_proj.weight is layer.weight
+
+
+_PEAK = """
+import resource, sys
+from pathlib import Path
+from tuitune.chat.base import Turn
+from tuitune.chat.several import Several
+from tuitune.chat.weights import Weights
+from tuitune.face.host import prepare_for
+prepare_for("cpu", 1)
+model, adapters = "smollm2-135m", [Path(word) for word in sys.argv[1:]]
+several = Several.load([Weights(model, device="cpu"), *(Weights(model, (path,), device="cpu") for path in adapters)])
+for chat in several.partners:
+    chat.reply([Turn("user", "Hello")], sampling={"max_new_tokens": 8, "seed": 1})
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_base_and_tuned_take_hardly_more_memory_than_one(tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    from tuitune.chat.loading import folder_of
+
+    model = AutoModelForCausalLM.from_pretrained(folder_of(Weights("smollm2-135m")))
+    config = LoraConfig(r=8, target_modules="all-linear", task_type="CAUSAL_LM")
+    get_peft_model(model, config).save_pretrained(tmp_path / "adapter")
+    peaks = []
+    for adapters in ([], [str(tmp_path / "adapter")]):
+        done = subprocess.run([sys.executable, "-c", _PEAK, *adapters], capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout.split()[-1]))
+    assert peaks[1] < 1.15 * peaks[0]

@@ -178,7 +178,6 @@ def test_a_port_that_is_taken_is_told(call: Call, tiny: Path) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("API_KEY", "TUITUNE_API_KEY", "API_HOST", "API_PORT", "API_MODEL_NAME", "MAX_CONCURRENT"):
         monkeypatch.delenv(name, raising=False)
-    yield

@@ -220,6 +220,9 @@ def test_the_converter_is_run_without_secrets_and_its_words_are_kept(
     monkeypatch.setenv("HF_TOKEN", "hf_secretsecret")
     program = gguf_elsewhere.find("a reason")
     assert program.argv == (sys.executable, str(tmp_path / "convert_hf_to_gguf.py"))
+    with pytest.raises(ModelError, match="does not write Q4_0"):
+        gguf.refuse_family(_GEMMA, kind="Q4_0")
+    gguf.refuse_family(_GEMMA, kind="Q8_0")
     gguf_elsewhere.convert(program, tmp_path, tmp_path / "out.gguf", "F16")
     assert (tmp_path / "out.gguf").read_text() == f"{tmp_path}f16"
     with pytest.raises(ModelError, match=r"one \| ValueError: the last word"):
@@ -234,6 +237,6 @@ def test_a_converter_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch, 
         gguf.refuse_family(_GEMMA)
 
 
-@pytest.mark.parametrize(("title", "name"), [("nova", "nova-F16.gguf"), ("../a b\n;$(x)", "a-b-x-F16.gguf")])
+@pytest.mark.parametrize(("title", "name"), [("nova", "nova-F16.gguf"), ("nova-f16", "nova-f16.gguf"), ("../a b\n;$(x)", "a-b-x-F16.gguf")])
 def test_file_names_are_plain(title: str, name: str) -> None:
     assert gguf.file_name(title, "F16") == name

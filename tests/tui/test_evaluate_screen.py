@@ -17,7 +17,7 @@ from tests.tui.evaluated import BASE, TUNED, a_run, data_items, evaluated, metri
 from tests.tui.given import rows_text, screen_text
 from tests.tui.test_app import MIDDLE, SMALL, WIDE, go, home, made, opened, said, until  # noqa: F401
 from tuitune.evaluate.statistics import wilson
-from tuitune.run import RunDir
+from tuitune.run import RunDir, index
 from tuitune.run import job as room
 from tuitune.run.evaluation import DATA, Evaluation, Item, Reply
 from tuitune.run.evaluations import line_of
@@ -37,6 +37,7 @@ from tuitune.tui.panes.eval_table import bar, columns, metric_row
 from tuitune.tui.panes.jobs import JobsPane
 from tuitune.tui.picker import Picker
 from tuitune.tui.screens.evaluate import TABS, EvaluateScreen
+from tuitune.tui.subjects import typed
 from tuitune.tui.workbench import Workbench
 
 Opened = tuple[TuiTune, Pilot[Leave], EvaluateScreen]
@@ -339,6 +340,15 @@ def test_what_is_asked_becomes_the_words_of_the_command() -> None:
     drawn = Asked(answers="drawn")
     assert drawn.argv("a", []) == ["evaluate", "a", "--sample"]
     assert drawn.argv("a", ["top_p=0.5"]) == ["evaluate", "a", "top_p=0.5", "--sample", "do_sample=true"]
+
+
+def test_a_run_is_typed_by_its_name_where_that_means_it(run: RunDir, home: Path, tmp_path: Path) -> None:  # noqa: F811
+    assert typed(str(run.path)) == "tuned-one"
+    assert typed(str(run.final)) == str(run.final)
+    assert typed("smollm2-135m") == "smollm2-135m"
+    elsewhere = a_run(tmp_path / "other", "tuned-one")
+    index.register(elsewhere.path)
+    assert typed(str(run.path)) == str(run.path)  # two of that name
 
 
 def test_lines_are_changed_and_kept_for_the_next_time(run: RunDir) -> None:

@@ -19,7 +19,7 @@ from tests.tui.test_data_screen import hand_made, packs, pairs
 from tuitune.data.look import Look
 from tuitune.monitor import Sampler
 from tuitune.monitor.sample import DeviceSample, HostSample, Sample
-from tuitune.run import RunDir, events
+from tuitune.run import RunDir, events, places
 from tuitune.tui.app import TuiTune
 from tuitune.tui.draft import Draft
 from tuitune.tui.panes.loss import LossPane
@@ -165,18 +165,17 @@ def test_evaluate(name: str, size: tuple[int, int], keys: list[str]) -> None:
     async def work() -> str:
         draft = Draft()
         draft.use_preset("quickstart")
-        run = evaluated_run(Path("runs"), "tuned")
-        evaluated(run)
+        evaluated(evaluated_run(places.runs(), "tuned"))
         app = TuiTune(draft, Settings.load(), sampler=Still(nvml=False))
         async with opened(app, size) as pilot:
-            app.show_screen("evaluate", str(run.path))
+            app.show_screen("evaluate", "tuned")
             await until(pilot, lambda: isinstance(app.screen, EvaluateScreen) and app.screen.found is not None)
             await pilot.press(*keys)
             app.tick()
             before = ""
             while before != (before := screen_text(app)):
                 await pilot.pause(0.3)
-            return before.replace(str(run.path), "RUN")
+            return before
 
     compare(name, asyncio.run(work()))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,9 +9,9 @@ from pathlib import Path
 
 from tuitune.chat.base import Answer, Chat, Options, Role, Turn, judged
 from tuitune.chat.conversation import Conversation
+from tuitune.chat.partial import Partial
 from tuitune.errors import RunError, TuiTuneError
 from tuitune.run import places
-from tuitune.run.files import PRIVATE_FILE, write_all
 
 _MOST_UNDO = 50
 
@@ -255,58 +253,6 @@ def answered(
     finally:
         talk.close()
     return found
-
-
-class Partial:
-    """The pieces of an answer in a file beside the conversation, for the case that this process dies."""
-
-    def __init__(self, conversation: Path | None, by: str) -> None:
-        self._path = _beside(conversation) if conversation is not None else None
-        self._fd: int | None = None
-        if self._path is not None:
-            with contextlib.suppress(OSError):
-                self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
-        self.add(f"{by}\n")
-
-    def add(self, text: str) -> None:
-        """Keep a piece; a full disk ends the keeping, not the answer."""
-        if self._fd is not None:
-            try:
-                write_all(self._fd, text.encode("utf-8", "replace"))
-            except OSError:
-                self._let_go()
-
-    def close(self) -> None:
-        """The answer is in the conversation."""
-        self._let_go()
-        if self._path is not None:
-            with contextlib.suppress(OSError):
-                self._path.unlink()
-
-    def _let_go(self) -> None:
-        if self._fd is not None:
-            fd, self._fd = self._fd, None
-            os.close(fd)
-
-    @staticmethod
-    def left(conversation: Path) -> tuple[str, str]:
-        """Return who wrote an answer that was cut off, and its text."""
-        try:
-            text = _beside(conversation).read_bytes().decode("utf-8", "replace")
-        except OSError:
-            return "", ""
-        by, _, rest = text.partition("\n")
-        return by, rest
-
-    @staticmethod
-    def remove(conversation: Path) -> None:
-        """Remove what a crash left."""
-        with contextlib.suppress(OSError):
-            _beside(conversation).unlink()
-
-
-def _beside(conversation: Path) -> Path:
-    return conversation.with_name(conversation.name + ".part")
 
 
 def _unkept(error: Exception) -> TuiTuneError:

@@ -44,12 +44,16 @@ BOUNDS: Mapping[Kind, Bound] = {
 _HEAD = 16 << 20  # the vocabulary and what the file says of itself
 
 
-def refuse_family(config: Mapping[str, Any], note: Note = lambda text: None) -> None:
-    """Raise ModelError where a model with this config.json can be written neither here nor by the converter."""
+def refuse_family(config: Mapping[str, Any], note: Note = lambda text: None, kind: str | None = None) -> None:
+    """Raise ModelError where a model with this config.json can be written neither here nor by the converter.
+
+    kind: the number format that is asked for; the converter does not have all.
+    """
     try:
         family(config)
     except NotOurs as reason:
         gguf_elsewhere.find(str(reason))
+        gguf_elsewhere.refuse_kind(kind or "F16")
         note(f"llama.cpp's converter writes the GGUF file: {reason}")
     else:
         for sentence in lost(config):
@@ -63,7 +67,8 @@ def size(parameters: int, kind: Kind) -> int:
 
 def file_name(title: str, kind: str) -> str:
     """Return the file's name, of letters that every program takes."""
-    return f"{plain(title)}-{kind}.gguf"
+    name = plain(title)
+    return f"{name}.gguf" if name.lower().endswith(f"-{kind.lower()}") else f"{name}-{kind}.gguf"
 
 
 def write(

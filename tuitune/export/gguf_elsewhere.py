@@ -61,13 +61,18 @@ def _of_path(path: Path) -> Converter | None:
     return Converter((str(path),)) if path.is_file() and os.access(path, os.X_OK) else None
 
 
-def convert(converter: Converter, merged: Path, file: Path, kind: str) -> None:
-    """Write the model in `merged` to `file`; raises ModelError with the converter's last words where it fails."""
+def refuse_kind(kind: str) -> None:
+    """Raise ModelError for a number format that the converter does not write."""
     if kind not in _TYPES:
         raise ModelError(
-            f"llama.cpp's converter does not write {kind}",
+            f"this model is written by llama.cpp's converter, which does not write {kind}",
             f"choose export_gguf_type: Q8_0, or make {kind} of it with llama.cpp's llama-quantize",
         )
+
+
+def convert(converter: Converter, merged: Path, file: Path, kind: str) -> None:
+    """Write the model in `merged` to `file`; raises ModelError with the converter's last words where it fails."""
+    refuse_kind(kind)
     argv = [*converter.argv, str(merged), "--outfile", str(file), "--outtype", _TYPES[kind]]
     done = subprocess.run(argv, capture_output=True, text=True, errors="replace", env=_environment(), check=False)
     if done.returncode or not file.is_file():

@@ -109,7 +109,7 @@ class _Work:
 
             if self._head() is not None:
                 raise ModelError("a GGUF file has no place for the value head of a reward model", "write safetensors")
-            refuse_family(read_object(self.folder / "config.json"), self.note)
+            refuse_family(read_object(self.folder / "config.json"), self.note, order.gguf_type)
 
     def _head(self) -> Path | None:
         path = head_folder(self.folder, self.order.weights.adapters) / valued.FILE

@@ -80,6 +80,15 @@ def named(word: str) -> str:
     return clean_line(f"{path.parent.name}/{path.name}" if inside else path.name)
 
 
+def typed(word: str) -> str:
+    """Return a subject as one would type it: a run that its name alone means, by its name. Looks at the disk."""
+    run = run_of(word)
+    if run is not None and Path(word) == run.path and not run.name.startswith("-"):
+        with contextlib.suppress(TuiTuneError):
+            return run.name if index.find(run.name).path == run.path else word
+    return word
+
+
 def run_of(word: str) -> RunDir | None:
     """Return the run that a subject is, or lies in."""
     with contextlib.suppress(TuiTuneError, OSError, ValueError):

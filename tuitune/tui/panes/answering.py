@@ -15,9 +15,10 @@ from tuitune.errors import Stopped, TuiTuneError
 from tuitune.text import clean, clean_line
 from tuitune.tui.kit.pane import Pane
 from tuitune.tui.kit.rows import R, Row, slim
+from tuitune.tui.panes.blocks import Block, block_of
 from tuitune.tui.panes.job import Finds, Job, Question
 from tuitune.tui.panes.markdown import Growing
-from tuitune.tui.panes.turns import Block, Transcript, block_of
+from tuitune.tui.panes.turns import Transcript
 from tuitune.tui.partners import LIVE
 
 _BEAT = 1 / 12  # seconds between two looks at an answer on its way

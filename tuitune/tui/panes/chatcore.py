@@ -13,11 +13,12 @@ from tuitune.errors import TuiTuneError
 from tuitune.text import clean_line
 from tuitune.tui.kit.rows import R, Row, width_of
 from tuitune.tui.panes.answering import Answering
+from tuitune.tui.panes.blocks import Block, counted
 from tuitune.tui.panes.chatforms import Sampling
 from tuitune.tui.panes.chatline import Beside, Chevron, drawing, going
 from tuitune.tui.panes.job import Job
 from tuitune.tui.panes.prompt import Prompt
-from tuitune.tui.panes.turns import Block, Transcript, counted
+from tuitune.tui.panes.turns import Transcript
 from tuitune.tui.panes.whom import Whom
 from tuitune.tui.partners import LIVE, Partners, Who
 

@@ -13,8 +13,9 @@ from tuitune.chat.thinking import split
 from tuitune.text import clean, clean_line
 from tuitune.tui.kit.rows import R, Row
 from tuitune.tui.panes.answering import Answering
+from tuitune.tui.panes.blocks import Block
 from tuitune.tui.panes.job import Job
-from tuitune.tui.panes.turns import Block, Transcript
+from tuitune.tui.panes.turns import Transcript
 
 _ASKS_TOOLS = "it calls tools: type what they answer, several answers apart by a line of ---"
 _EDGE = 5  # cells for "you" and "tool"

@@ -69,17 +69,18 @@ The rows of a multiple-choice benchmark are named in the settings: `task`, such 
         self.subject: str | None = None
         self.asked = kept()
         self.settings: Callable[[], list[str]] = list
-        self._own_rows = "what the run held back"
+        self._own_rows, self._typed = "what the run held back", ""
         self._at = self._top = 0
         self._spots: list[int] = []
 
     def set_subject(self, subject: str | None) -> None:
         """Be about another model."""
-        self.subject = subject
+        self.subject, self._typed = subject, ""
         self._tell()
 
-    def know(self, values: Mapping[str, object]) -> None:
-        """Take notice of the recipe that the subject was trained by, raw."""
+    def know(self, values: Mapping[str, object], typed: str) -> None:
+        """Take notice of the recipe that the subject was trained by, raw, and of how one would type the subject."""
+        self._typed = typed
         held = values.get("val_size") or values.get("eval_dataset")
         self._own_rows = "what the run held back" if held else "what it was trained on" if values else "no data named"
         self.redraw()
@@ -120,7 +121,7 @@ The rows of a multiple-choice benchmark are named in the settings: `task`, such 
     @property
     def command(self) -> str:
         """The command that does the same, as a shell takes it."""
-        return shlex.join(["tuitune", *self.asked.argv(self.subject or "RUN", self.settings())])
+        return shlex.join(["tuitune", *self.asked.argv(self._typed or self.subject or "RUN", self.settings())])
 
     def _row(self, line: Line, width: int, here: bool) -> Row:
         ground = " on sel" if here else ""

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from tuitune.chat.base import Answer, Chat, Options, Turn, judged, typed
-from tuitune.chat.kept import Partial
 from tuitune.chat.live import LiveChat
 from tuitune.chat.loading import Note, Progress
+from tuitune.chat.partial import Partial
 from tuitune.chat.thinking import Splitter
 from tuitune.errors import Stopped, TuiTuneError
 from tuitune.text import StreamCleaner, clean, clean_line
-from tuitune.tui.panes.turns import counted
+from tuitune.tui.panes.blocks import counted
 
 
 @dataclass(frozen=True, slots=True)

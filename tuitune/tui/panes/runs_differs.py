@@ -9,13 +9,14 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.events import MouseScrollDown, MouseScrollUp
 
+from tuitune.face import words
 from tuitune.face.difference import Differences, Differing
 from tuitune.face.runs import best_evaluation, key_figure
 from tuitune.run.shelf import Entry
 from tuitune.text import clean_line
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row, cells, cut
-from tuitune.tui.kit.units import amount, binary, fixed, lasting
+from tuitune.tui.kit.units import amount, fixed
 from tuitune.tui.kit.wrapping import wrapped
 from tuitune.tui.panes.runs_columns import COLOURS, LETTERS, placed, short
 
@@ -170,8 +171,8 @@ class _Table:
 
 Best = Callable[[Sequence[float]], float]
 _FORMS: Mapping[str, Callable[[float], str]] = {
-    "last": fixed, "best eval": fixed, "tokens": amount, "duration": lasting, "tok/s": lambda value: f"{value:,.0f}",
-    "peak": binary,
+    "last": fixed, "best eval": fixed, "tokens": amount, "duration": words.duration,
+    "tok/s": lambda value: f"{value:,.0f}", "peak": words.size,
 }  # fmt: skip
 
 

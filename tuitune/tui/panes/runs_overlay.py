@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.events import MouseScrollDown, MouseScrollUp
@@ -19,15 +19,10 @@ from tuitune.tui.kit.chart import Kind, Series, Window, chart, ends
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row, cut
 from tuitune.tui.kit.wrapping import wrapped
-from tuitune.tui.panes.runs_columns import COLOURS, LETTERS, short
-from tuitune.tui.panes.runs_curve import Across, Curve
+from tuitune.tui.panes.runs_columns import COLOURS, LETTERS
+from tuitune.tui.panes.runs_look import ACROSS, KINDS, SMOOTHINGS, Line, Look, after
 
-_EDGE = 6
-_SMOOTHINGS = (0.0, 0.6, 0.9, 0.97)
-_ACROSS: tuple[Across, ...] = ("steps", "time", "tokens")
-Kinds = Literal["training and evaluation", "training", "evaluation"]
-_KINDS: tuple[Kinds, ...] = ("training and evaluation", "training", "evaluation")
-_MOST_ZOOM = 12
+_EDGE, _MOST_ZOOM = 6, 12
 _KEYS = (
     ("plus,equals_sign,up", "zoom(1)", "Zoom in", "overlay.zoom_in", "half as many steps"),
     ("minus,down", "zoom(-1)", "Zoom out", "overlay.zoom_out", "twice as many steps"),
@@ -35,28 +30,6 @@ _KEYS = (
     ("right", "pan(1)", "Later", "overlay.right", "later steps"),
     ("0", "whole", "All steps", "overlay.whole", "no zoom"),
 )
-
-
-@dataclass(frozen=True)
-class Look:
-    """How the user looks at the curves; `figure` None is what tells most of the first run."""
-
-    across: Across = "steps"
-    log: bool = False
-    smoothing: float = 0.9
-    kinds: Kinds = "training and evaluation"
-    figure: str | None = None
-    zoom: int = 0
-    right: float | None = None
-
-
-@dataclass(frozen=True)
-class Line:
-    """A curve of the overlay: its number among the marked runs, its name, what is drawn."""
-
-    number: int
-    name: str
-    curve: Curve
 
 
 class OverlayPane(DrawnPane):
@@ -96,7 +69,7 @@ The curves of the marked runs, or of the one under the cursor: each has a colour
         """How the curves are drawn."""
         look = self.look
         row = R("quiet", f"smooth {look.smoothing:g}  ".replace("0.", ".") if look.smoothing else "as logged  ")
-        row += R("quiet", f"{look.kinds}  ") if look.kinds != _KINDS[0] else []
+        row += R("quiet", f"{look.kinds}  ") if look.kinds != KINDS[0] else []
         row += R("quiet", f"zoom {2**look.zoom}  ") if look.zoom else []
         return row + R("accent", "x ", "quiet", f"{look.across}  ", "accent", "l ", "quiet", self._scale_word())
 
@@ -207,7 +180,7 @@ The curves of the marked runs, or of the one under the cursor: each has a colour
 
     def turn_across(self) -> None:
         """Change what stands along the foot."""
-        self._see(across=_next(_ACROSS, self.look.across), zoom=0, right=None)
+        self._see(across=after(ACROSS, self.look.across), zoom=0, right=None)
 
     def turn_log(self) -> None:
         """Change between logarithmic and linear values."""
@@ -218,11 +191,11 @@ The curves of the marked runs, or of the one under the cursor: each has a colour
 
     def turn_smoothing(self) -> None:
         """Take the next smoothing."""
-        self._see(smoothing=next((each for each in _SMOOTHINGS if each > self.look.smoothing), _SMOOTHINGS[0]))
+        self._see(smoothing=next((each for each in SMOOTHINGS if each > self.look.smoothing), SMOOTHINGS[0]))
 
     def turn_kinds(self) -> None:
         """Show training, evaluations, or both."""
-        self._see(kinds=_next(_KINDS, self.look.kinds))
+        self._see(kinds=after(KINDS, self.look.kinds))
 
     def action_zoom(self, more: int) -> None:
         """Show half or twice as much."""
@@ -257,15 +230,6 @@ The curves of the marked runs, or of the one under the cursor: each has a colour
 _NOTHING = "no curve yet: space in the list marks runs, whose curves are drawn over each other here"
 
 
-def _next(values: Sequence[object], now: object) -> object:
-    return values[(values.index(now) + 1) % len(values)]
-
-
 def _seen(xs: Sequence[float], window: Window) -> tuple[int, int]:
     start, stop = bisect_left(xs, window.low), bisect_right(xs, window.high)
     return (start, stop) if start < stop else (max(0, start - 1), min(len(xs), stop + 1))
-
-
-def lines_of(marked: Sequence[tuple[str, str]], curves: Mapping[str, Curve]) -> list[Line]:
-    """Return the lines of runs (path, name) whose curves are known, numbered as they are marked."""
-    return [Line(number, short(name), curves[path]) for number, (path, name) in enumerate(marked) if path in curves]

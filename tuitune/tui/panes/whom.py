@@ -13,7 +13,7 @@ from tuitune.errors import TuiTuneError
 from tuitune.text import clean_line
 from tuitune.tui.kit.pane import Pane, Title
 from tuitune.tui.kit.rows import R, Row, cells, width_of
-from tuitune.tui.panes.turns import MARGIN
+from tuitune.tui.panes.blocks import MARGIN
 from tuitune.tui.partners import BASE, LIVE, OTHER, TUNED, Partners, Who
 
 if TYPE_CHECKING:

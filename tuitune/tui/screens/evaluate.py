@@ -9,7 +9,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
+from textual.widget import Widget
 
+from tuitune.tui.actions import in_view
 from tuitune.tui.keys import Entry, KeysLine
 from tuitune.tui.kit.pane import DrawnPane, Pane
 from tuitune.tui.optiondraft import OptionDraft
@@ -196,9 +198,22 @@ class EvaluateScreen(EvaluateState, EvaluateActions, Screen[None]):
 
     def action_pane(self, name: str) -> None:
         """Go to a pane."""
-        self.tab = name
+        shown, self.tab = in_view(self.pane(name)), name
         self.place_panes()
-        self.call_after_refresh(lambda: self.pane(name).focus_first())
+        if shown:
+            self.set_focus(self._first(name))  # at once: the next key may be on its way
+        else:
+            self.call_after_refresh(lambda: self.set_focus(self._first(name)))
+
+    def _first(self, name: str) -> Widget:
+        """Return the widget of a pane that has its keys."""
+        match self.pane(name):
+            case PredictionsPane() as rows:
+                return rows.list
+            case OptionsPane() as options:
+                return options.form
+            case pane:
+                return pane
 
     def on_tabs_chosen(self, message: Tabs.Chosen) -> None:
         """Go to the tab that was clicked."""

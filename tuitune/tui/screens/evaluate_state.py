@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from tuitune.tui.panes.eval_results import ResultsPane
 from tuitune.tui.panes.eval_rows import PredictionsPane
 from tuitune.tui.panes.eval_setup import SetupPane
 from tuitune.tui.panes.jobs import JobsPane
-from tuitune.tui.subjects import default_subject, named
+from tuitune.tui.subjects import default_subject, named, typed
 
 if TYPE_CHECKING:
     from tuitune.tui.screens.evaluate import EvaluateScreen
@@ -29,6 +29,16 @@ _START = (
     "s measures it and its base on the same rows: loss and perplexity, then answers by BLEU, ROUGE and exact match, "
     "each with an interval of 95 %. Where the settings (2) name a benchmark, that is asked instead."
 )
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A subject with what was evaluated of it, the recipe it was trained by, and how one would type it."""
+
+    subject: str | None
+    folders: list[Path] = field(default_factory=list)
+    values: dict[str, object] = field(default_factory=dict)
+    typed: str = ""
 
 
 class EvaluateState:
@@ -67,27 +77,27 @@ class EvaluateState:
         """Find out in a thread whom the screen is about, and what is known of it."""
         app, subject = self._me.app, self.subject
 
-        def look() -> tuple[str | None, list[Path], dict[str, object]]:
+        def look() -> _Known:
             word = subject if subject is not None else default_subject(app)
-            return word, history(word) if word is not None else [], recipe_values(word) if word is not None else {}
+            return _Known(word) if word is None else _Known(word, history(word), recipe_values(word), typed(word))
 
-        def looked(found: tuple[str | None, list[Path], dict[str, object]]) -> None:
+        def looked(found: _Known) -> None:
             if self._me.is_attached:
-                self._know(*found)
+                self._know(found)
 
         app.in_thread("evaluate-subject", look, looked)
 
-    def _know(self, subject: str | None, folders: list[Path], values: dict[str, object]) -> None:
+    def _know(self, known: _Known) -> None:
         setup = self._me.query_one(SetupPane)
-        self.subject, self.folders = subject, folders
-        if setup.subject != subject:
-            setup.set_subject(subject)
-        setup.know(values)
-        self._about(values)
+        self.subject, self.folders = known.subject, known.folders
+        if setup.subject != known.subject:
+            setup.set_subject(known.subject)
+        setup.know(known.values, known.typed)
+        self._about(known.values)
         job = self._own_job()
         place = begun_in(job.lines) if job is not None else None
         self._job = job
-        self.open(place or (folders[0] if folders else None))
+        self.open(place or (self.folders[0] if self.folders else None))
 
     def _about(self, values: dict[str, object]) -> None:
         drawn = self._me.query_one(SetupPane).asked.answers == "drawn"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -10,32 +9,27 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
-from textual.timer import Timer
 
-from tuitune.face.difference import compared
 from tuitune.run.shelf import Entry
-from tuitune.run.trash import Trashed
 from tuitune.tui.keys import Entry as Key
 from tuitune.tui.keys import KeysLine
 from tuitune.tui.kit.pane import DrawnPane, Pane
-from tuitune.tui.panes.runs_columns import COLOURS
-from tuitune.tui.panes.runs_curve import Curve
-from tuitune.tui.panes.runs_differs import Compared, DiffersPane
+from tuitune.tui.panes.runs_differs import DiffersPane
 from tuitune.tui.panes.runs_facts import FactsPane
 from tuitune.tui.panes.runs_list import RunsPane
-from tuitune.tui.panes.runs_overlay import OverlayPane, lines_of
+from tuitune.tui.panes.runs_overlay import OverlayPane
 from tuitune.tui.panes.runs_table import RunTable
 from tuitune.tui.screens.runs_actions import RunsActions
-from tuitune.tui.screens.runs_data import Desk
 from tuitune.tui.screens.runs_keep import KeepActions
+from tuitune.tui.screens.runs_seen import seen_of
+from tuitune.tui.screens.runs_show import RunsShow
+from tuitune.tui.screens.runs_trash import TrashActions
 from tuitune.tui.status import Status, Tabs
 
 if TYPE_CHECKING:
-    from tuitune.face.about import About
     from tuitune.tui.app import TuiTune
 
-_BEAT, _SELDOM = 1.0, 5  # seconds between two looks at live runs; every so many at all others
-_REST = 0.12  # seconds that the cursor rests before a curve is read for it
+_BEAT = 1.0  # seconds between two looks at live runs
 TABS = (("list", "1", "Runs"), ("curves", "2", "Curves"), ("differs", "3", "Differs"), ("facts", "4", "Run"))
 _KEYS = (
     ("slash", "search", "Search", "runs.search", "names, models, data, tags, notes"),
@@ -67,7 +61,7 @@ _KEYS = (
 )
 
 
-class RunsScreen(RunsActions, KeepActions, Screen[None]):
+class RunsScreen(RunsShow, RunsActions, KeepActions, TrashActions, Screen[None]):
     """List, curves, differences and facts; below 100 columns one of them at a time."""
 
     VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-middle"), (46, "-tall")]  # noqa: RUF012
@@ -85,35 +79,45 @@ class RunsScreen(RunsActions, KeepActions, Screen[None]):
     def __init__(self, subject: str | None = None) -> None:
         super().__init__()
         self.tab, self.zoomed = "list", False
-        self.desk = Desk()
-        self.figure: str | None = None  # what the curves show; None: what tells most of the first
-        self.curves: dict[str, Curve] = {}
-        self.undoable: list[list[Trashed]] = []
-        self._subject = subject
-        self._looking = False
-        self._beats = 0
-        self._wished: tuple[str, ...] = ()
-        self._rest: Timer | None = None
-        self._about: About | None = None
+        seen = self._seen = seen_of(self.app)
+        self.desk, self.curves, self.undoable = seen.desk, seen.curves, seen.undoable
+        self.figure = seen.figure  # what the curves show; None: what tells most of the first
+        self.subject = subject if subject is not None else seen.path
+        self.runs_pane = RunsPane(classes="list place")
+        self.overlay = OverlayPane(classes="curves place")
+        self.differs = DiffersPane(classes="differs place")
+        self.facts = FactsPane(classes="facts place")
 
     def compose(self) -> ComposeResult:
         """Lay out the panes; where they stand is told by the style sheet."""
         yield Status(self.app.draft)
         yield Tabs(TABS)
         with Container(id="runs"):
-            yield RunsPane(classes="list place")
-            yield OverlayPane(classes="curves place")
-            yield DiffersPane(classes="differs place")
-            yield FactsPane(classes="facts place")
+            yield self.runs_pane
+            yield self.overlay
+            yield self.differs
+            yield self.facts
         yield KeysLine(id="keys")
 
     def on_mount(self) -> None:
-        """Read the list, and look at it again from time to time."""
+        """Show it as it was left, read the list, and look at it again from time to time."""
+        pane, seen = self.runs_pane, self._seen
+        pane.wanted, pane.order, pane.turned, pane.line.value = seen.wanted, seen.order, seen.turned, seen.search
+        pane.table.marks, self.overlay.look = list(seen.marks), seen.look
+        for curve in self.curves.values():
+            curve.read()  # a few lines: what was logged while the screen was away
         self.place_panes()
-        self.runs_pane.focus_first()
+        pane.focus_first()
         self.look()
         self.set_interval(_BEAT, self.beat)
         self.app.note_focus()
+
+    def on_unmount(self) -> None:
+        """Keep how it was left."""
+        pane, seen = self.runs_pane, self._seen
+        seen.wanted, seen.order, seen.turned, seen.search = pane.wanted, pane.order, pane.turned, pane.line.value
+        seen.marks, seen.look, seen.figure = list(pane.table.marks), self.overlay.look, self.figure
+        seen.undoable, seen.path = self.undoable, self.entry.path if self.entry is not None else None
 
     @property
     def keys(self) -> list[Key]:
@@ -127,153 +131,33 @@ class RunsScreen(RunsActions, KeepActions, Screen[None]):
         return [("u", "undo", "screen.undo"), *keys] if self.undoable else keys
 
     @property
-    def runs_pane(self) -> RunsPane:
-        """The pane of all runs."""
-        return self.query_one(RunsPane)
-
-    @property
     def entry(self) -> Entry | None:
         """The run under the cursor."""
         return self.runs_pane.table.entry
 
-    # -- what is shown -----------------------------------------------------------------------------------------
+    @property
+    def meant(self) -> list[Entry]:
+        """The marked runs, else that under the cursor."""
+        return self.runs_pane.marked or ([self.entry] if self.entry is not None else [])
 
-    def beat(self) -> None:
-        """Look at live runs, and now and then at all."""
-        if self.app.screen is not self:
-            return
-        self._beats += 1
-        live = any(entry.live for entry in self.runs_pane.all)
-        if live or self._beats % _SELDOM == 0:
-            self.look()
-        if live:
-            self._grow()
-
-    def look(self) -> None:
-        """Read the list anew."""
-        if not self._looking:
-            self._looking = True
-            self.app.in_thread("runs-list", self.desk.entries, self._listed)
-
-    def _listed(self, entries: Sequence[Entry]) -> None:
-        self._looking = False
-        if not self.is_attached:
-            return
-        self.runs_pane.show(entries)
-        self._go_to_subject(entries)
-        self._refresh()
-        if any(not entry.facts.whole for entry in entries):
-            self.app.in_thread("runs-deep", self.desk.deepen, self._deepened)
-
-    def _deepened(self, entries: Sequence[Entry] | None) -> None:
-        if entries is not None:
-            self._listed(entries)
-
-    def _go_to_subject(self, entries: Sequence[Entry]) -> None:
-        subject, self._subject = self._subject, None
-        if subject is not None:
-            path = next((each.path for each in entries if subject in (each.path, each.run.name)), None)
-            if path is not None:
-                self.runs_pane.table.go_to(path)
-
-    def _refresh(self) -> None:
-        """Show what belongs to the list as it is now."""
-        entry = self.entry
-        self.query_one(FactsPane).show(entry, self._about)
-        self._draw()
-        self.app.note_focus()
+    # -- what panes tell ---------------------------------------------------------------------------------------
 
     def on_run_table_moved(self, message: RunTable.Moved) -> None:
-        """Show the run under the cursor; what must be read waits until the cursor rests."""
+        """Show the run under the cursor."""
         message.stop()
-        self._refresh()
-        if self._rest is not None:
-            self._rest.stop()
-        self._rest = self.set_timer(_REST, self._rested)
-
-    def _rested(self) -> None:
-        entry = self.entry
-        if entry is not None:
-            self.app.in_thread("runs-about", lambda: self.desk.about(entry.run), self._told)
-        self._read_curves()
-        self._compare()
-
-    def _told(self, found: About | None) -> None:
-        self._about = found
-        if self.is_attached:
-            self.query_one(FactsPane).show(self.entry, found)
+        self.moved()
 
     def on_run_table_marked(self, message: RunTable.Marked) -> None:
         """Draw and compare what is marked now."""
         message.stop()
         self.runs_pane.retitle()
-        self._read_curves()
-        self._compare()
+        self.read_curves()
+        self.compare()
 
-    # -- curves ------------------------------------------------------------------------------------------------
-
-    @property
-    def drawn(self) -> list[Entry]:
-        """The runs whose curves are drawn: the marked ones as far as there are colours, else that under the cursor."""
-        marked = self.runs_pane.marked[: len(COLOURS)]
-        return marked or ([self.entry] if self.entry is not None else [])
-
-    def _read_curves(self) -> None:
-        missing = tuple(entry for entry in self.drawn if entry.path not in self.curves)
-        self._wished = tuple(entry.path for entry in missing)
-        self._draw()
-        if not missing:
-            return
-        runs, figure = [entry.run for entry in missing], self.figure
-
-        def tell(curve: Curve) -> None:
-            self.app.call_from_thread(self._got, curve, figure)
-
-        self.app.in_thread("runs-curves", lambda: self.desk.curves(runs, figure, tell), lambda _: self._all_read())
-
-    def _got(self, curve: Curve, figure: str | None) -> None:
-        if figure == self.figure and self.is_attached:
-            self.curves[str(curve.run.path)] = curve
-
-    def _all_read(self) -> None:
-        self._wished = ()
-        if self.is_attached:
-            self._draw()
-
-    def _grow(self) -> None:
-        """Take in what live runs have logged since."""
-        grown = [self.curves[entry.path].read() for entry in self.drawn if entry.live and entry.path in self.curves]
-        if any(grown):
-            self._draw()
-
-    def _draw(self) -> None:
-        drawn = self.drawn
-        missing = [entry for entry in drawn if entry.path not in self.curves]
-        waiting = "" if not missing or not self._wished else f"reading {len(missing)} of {len(drawn)} curves"
-        more = max(0, len(self.runs_pane.marked) - len(COLOURS))
-        lines = lines_of([(entry.path, entry.run.name) for entry in drawn], self.curves)
-        self.query_one(OverlayPane).show(lines, more=more, waiting=waiting)
-
-    # -- differences -------------------------------------------------------------------------------------------
-
-    def _compare(self) -> None:
-        entries = self.runs_pane.marked[: len(COLOURS)]
-        if len(entries) == 1 and self.entry is not None and self.entry.path != entries[0].path:
-            entries = [*entries, self.entry]
-        if len(entries) < 2:
-            self._compared(None)
-            return
-
-        def work() -> Compared:
-            found = compared(self.desk.terms([entry.run for entry in entries]))
-            return Compared(tuple(entries), tuple(range(len(entries))), found)
-
-        self.app.in_thread("runs-differ", work, self._compared)
-
-    def _compared(self, found: Compared | None) -> None:
-        if self.is_attached:
-            self.query_one(DiffersPane).show(found)
-            self.set_class(found is not None and self.tab != "facts", "-differs")
+    def on_run_table_opened(self, message: RunTable.Opened) -> None:
+        """Open the run on the Workbench."""
+        message.stop()
+        self.action_open()
 
     # -- where things stand ------------------------------------------------------------------------------------
 
@@ -335,8 +219,3 @@ class RunsScreen(RunsActions, KeepActions, Screen[None]):
             return
         self.zoomed = not self.zoomed
         self.place_panes()
-
-    def on_run_table_opened(self, message: RunTable.Opened) -> None:
-        """Open the run on the Workbench."""
-        message.stop()
-        self.action_open()

@@ -102,7 +102,7 @@ class RunsActions:
 
     @property
     def _overlay(self) -> OverlayPane:
-        return self._screen.query_one(OverlayPane)
+        return self._screen.overlay
 
     def action_across(self) -> None:
         """Change what stands along the foot of the curves."""
@@ -137,7 +137,7 @@ class RunsActions:
         name = known[(known.index(now) + 1) % len(known)] if now in known else known[0]
         screen.figure = None if name == known[0] else name
         screen.curves.clear()
-        screen._read_curves()
+        screen.read_curves()
         screen.app.say(f"the curves show: {clean_line(figures.word(name))}")
 
     # -- other parts of the app --------------------------------------------------------------------------------

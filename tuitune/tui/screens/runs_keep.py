@@ -1,4 +1,4 @@
-"""What the keys of the Runs screen do with runs on the disk: notes, tags, the trash, imports."""
+"""What the keys of the Runs screen say of runs, and how runs of other trainers come into it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuitune.errors import TuiTuneError
-from tuitune.face import words
 from tuitune.face.importing import Taken, outputs, take_in
-from tuitune.face.users import refuse_used, used_by
-from tuitune.run import RunDir, remarks, trash
+from tuitune.run import remarks
 from tuitune.run.remarks import Remarks, plain_tag
 from tuitune.run.shelf import Entry
-from tuitune.run.trash import Trashed
-from tuitune.text import clean_line
-from tuitune.tui.asking import Ask, Choice, Picker, PickItem, TextAsk
+from tuitune.tui.asking import TextAsk
 
 if TYPE_CHECKING:
     from tuitune.tui.screens.runs import RunsScreen
 
-_NAMED = 4  # runs that a question names
-_EMPTY = "empty"
+_NAMED = 4  # runs that a message names
 
 
 class KeepActions:
@@ -30,14 +25,6 @@ class KeepActions:
     @property
     def _kept(self) -> RunsScreen:
         return self  # type: ignore[return-value]
-
-    @property
-    def _meant(self) -> list[Entry]:
-        """The marked runs, else that under the cursor."""
-        screen = self._kept
-        return screen.runs_pane.marked or ([screen.entry] if screen.entry is not None else [])
-
-    # -- note and tags -----------------------------------------------------------------------------------------
 
     def action_note(self) -> None:
         """Write a note on the run under the cursor."""
@@ -57,7 +44,7 @@ class KeepActions:
 
     def action_tags(self) -> None:
         """Change the tags of the marked runs, or of that under the cursor."""
-        screen, entries = self._kept, self._meant
+        screen, entries = self._kept, self._kept.meant
         if not entries:
             return
         common = [tag for tag in entries[0].remarks.tags if all(tag in each.remarks.tags for each in entries)]
@@ -84,142 +71,6 @@ class KeepActions:
             self._kept.app.say_error(error)
         self._kept.look()
 
-    # -- the trash ---------------------------------------------------------------------------------------------
-
-    def action_delete(self) -> None:
-        """Move the marked runs to the trash, or that under the cursor; several are asked about."""
-        entries, app = self._meant, self._kept.app
-        if not entries:
-            return
-        if shown := next((entry for entry in entries if self._is_shown(entry)), None):
-            app.say(f"{shown.run.name} trains in this app; stop it first", "warning")
-            return
-        if len(entries) == 1:
-            self._delete([entries[0].run])
-            return
-        choices: list[Choice[bool]] = [
-            Choice("esc", "Keep them", "", None),
-            Choice("d", f"Move {len(entries)} runs to the trash", "u takes it back", True),
-        ]
-        names = [entry.run.name for entry in entries[:_NAMED]]
-        more = [f"and {len(entries) - _NAMED} more"] if len(entries) > _NAMED else []
-        app.push_screen(
-            Ask(f"Delete {len(entries)} marked runs?", [*names, *more], choices),
-            lambda sure: self._delete([entry.run for entry in entries]) if sure else None,
-        )
-
-    def _is_shown(self, entry: Entry) -> bool:
-        control = self._kept.app.control
-        return control.working and control.run is not None and control.run.path == entry.run.path
-
-    def _delete(self, runs: Sequence[RunDir]) -> None:
-        screen = self._kept
-
-        def work() -> tuple[list[Trashed], list[str], TuiTuneError | None]:
-            gone, users = list[Trashed](), list[str]()
-            try:
-                for run in runs:
-                    refuse_used(run)
-                    users += used_by(run)
-                    gone.append(trash.delete(run))
-            except TuiTuneError as error:
-                return gone, users, error
-            return gone, users, None
-
-        screen.app.in_thread("runs-delete", work, self._deleted)
-
-    def _deleted(self, done: tuple[list[Trashed], list[str], TuiTuneError | None]) -> None:
-        gone, users, error = done
-        screen = self._kept
-        if gone:
-            screen.undoable.append(gone)
-            what = gone[0].name if len(gone) == 1 else f"{len(gone)} runs"
-            screen.app.say(f"{what} in the trash; u takes it back")
-            for each in gone:
-                screen.curves.pop(each.path, None)
-        if others := [name for name in users if name not in {each.name for each in gone}]:
-            screen.app.say(f"their weights are used by {', '.join(others)}", "warning")
-        if error is not None:
-            screen.app.say_error(error)
-        screen.look()
-
-    def action_undo(self) -> None:
-        """Bring back what was deleted last."""
-        screen = self._kept
-        if not screen.undoable:
-            screen.app.say("nothing was deleted here; T shows the trash")
-            return
-        self._restore(screen.undoable.pop())
-
-    def _restore(self, found: Sequence[Trashed]) -> None:
-        screen = self._kept
-        try:
-            runs = [trash.restore_run(each) for each in found]
-        except TuiTuneError as error:
-            screen.app.say_error(error)
-        else:
-            back = [run.name if str(run.path) == each.path else f"{each.name}, as {run.name}"
-                    for run, each in zip(runs, found, strict=True)]  # fmt: skip
-            screen.app.say(f"back again: {', '.join(back[:_NAMED])}{', ...' if len(back) > _NAMED else ''}")
-        screen.look()
-
-    def action_trash(self) -> None:
-        """Show the deleted runs."""
-        app = self._kept.app
-        app.in_thread("runs-trash", lambda: [(each, each.size) for each in trash.trashed()], self._show_trash)
-
-    def _show_trash(self, found: Sequence[tuple[Trashed, int]]) -> None:
-        app = self._kept.app
-        if not found:
-            app.say("the trash is empty")
-            return
-        now = [PickItem(each.id, clean_line(each.name), words.size(size)) for each, size in found]
-        total = sum(size for _, size in found)
-        items = [*now, PickItem(_EMPTY, "delete all of it for good …", words.size(total), group="Trash")]
-        known = {each.id: (each, size) for each, size in found}
-
-        def chosen(key: str | None) -> None:
-            if key == _EMPTY:
-                self._ask_purge([each for each, _ in found], total)
-            elif key is not None:
-                self._ask_one(*known[key])
-
-        app.push_screen(Picker("Deleted runs", items), chosen)
-
-    def _ask_one(self, found: Trashed, size: int) -> None:
-        def chosen(answer: str | None) -> None:
-            if answer == "restore":
-                self._restore([found])
-            elif answer == "purge":
-                self._ask_purge([found], size)
-
-        choices: list[Choice[str]] = [
-            Choice("r", "Restore it", clean_line(str(Path(found.path).parent)), "restore"),
-            Choice("d", "Delete it for good …", words.size(size), "purge"),
-            Choice("esc", "Leave it there", "", None),
-        ]
-        self._kept.app.push_screen(Ask(f"{found.name}, deleted", [], choices), chosen)
-
-    def _ask_purge(self, found: Sequence[Trashed], size: int) -> None:
-        what = found[0].name if len(found) == 1 else f"{len(found)} runs"
-        choices: list[Choice[bool]] = [
-            Choice("esc", "Keep", "", None),
-            Choice("d", "Delete for good", f"{words.size(size)} are freed; nothing brings it back", True),
-        ]
-        facts = [each.name for each in found[:_NAMED]] if len(found) > 1 else []
-        ask = Ask(f"Delete {what} for good?", facts, choices)
-        self._kept.app.push_screen(ask, lambda sure: self._purge(found) if sure else None)
-
-    def _purge(self, found: Sequence[Trashed]) -> None:
-        screen = self._kept
-        gone = {each.id for each in found}
-
-        def done(freed: int) -> None:
-            screen.undoable = [left for each in screen.undoable if (left := [t for t in each if t.id not in gone])]
-            screen.app.say(f"{words.size(freed)} are free again")
-
-        screen.app.in_thread("runs-purge", lambda: sum(trash.purge(each) for each in found), done)
-
     # -- imports -----------------------------------------------------------------------------------------------
 
     def action_import(self) -> None:
@@ -243,7 +94,7 @@ class KeepActions:
         said += [f"{old} imported before: {found[0].run.name}" if old == 1 else f"{old} imported before"] if old else []
         notes = [note for each in found[:_NAMED] for note in each.notes]
         screen.app.say("\n".join([*said, *notes]), "warning" if notes else "information")
-        screen._subject = str(found[-1].run.path)
+        screen.subject = str(found[-1].run.path)
         screen.look()
 
 

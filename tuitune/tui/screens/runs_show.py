@@ -1,0 +1,184 @@
+"""What the Runs screen shows, and when it is read: the list, the curves, the differences, the facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from textual.timer import Timer
+
+from tuitune.face.difference import compared
+from tuitune.run.shelf import Entry
+from tuitune.tui.panes.runs_columns import COLOURS
+from tuitune.tui.panes.runs_curve import Curve
+from tuitune.tui.panes.runs_differs import Compared
+from tuitune.tui.panes.runs_look import lines_of
+
+if TYPE_CHECKING:
+    from tuitune.face.about import About
+    from tuitune.tui.screens.runs import RunsScreen
+
+_SELDOM = 5  # looks at live runs to one at all others
+_REST = 0.12  # seconds that the cursor rests before a curve is read for it
+_KEPT = 32  # curves that are remembered
+
+
+class RunsShow:
+    """Reading and showing; a part of the screen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._looking = False
+        self._beats = 0
+        self._reading = False
+        self._rest: Timer | None = None
+        self._about: About | None = None
+
+    @property
+    def _shown(self) -> RunsScreen:
+        return self  # type: ignore[return-value]
+
+    # -- the list ----------------------------------------------------------------------------------------------
+
+    def beat(self) -> None:
+        """Look at live runs, and now and then at all."""
+        screen = self._shown
+        if screen.app.screen is not screen:
+            return
+        self._beats += 1
+        live = any(entry.live for entry in screen.runs_pane.all)
+        if live or self._beats % _SELDOM == 0:
+            self.look()
+        if live:
+            self._grow()
+
+    def look(self) -> None:
+        """Read the list anew."""
+        if not self._looking:
+            self._looking = True
+            self._shown.app.in_thread("runs-list", self._shown.desk.entries, self._listed)
+
+    def _listed(self, entries: Sequence[Entry]) -> None:
+        self._looking = False
+        screen = self._shown
+        if not screen.is_attached:
+            return
+        screen.runs_pane.show(entries)
+        self._go_to_subject(entries)
+        self._refresh()
+        if any(not entry.facts.whole for entry in entries):
+            screen.app.in_thread("runs-deep", screen.desk.deepen, self._deepened)
+
+    def _deepened(self, entries: Sequence[Entry] | None) -> None:
+        if entries is not None:
+            self._listed(entries)
+
+    def _go_to_subject(self, entries: Sequence[Entry]) -> None:
+        screen = self._shown
+        subject, screen.subject = screen.subject, None
+        path = next((each.path for each in entries if subject in (each.path, each.run.name)), None)
+        if path is not None:
+            screen.runs_pane.table.go_to(path)
+
+    def _refresh(self) -> None:
+        """Show what belongs to the list as it is now."""
+        screen = self._shown
+        screen.facts.show(screen.entry, self._about)
+        self.draw()
+        screen.app.note_focus()
+
+    def moved(self) -> None:
+        """Show the run under the cursor; what must be read waits until the cursor rests."""
+        self._refresh()
+        if self._rest is not None:
+            self._rest.stop()
+        self._rest = self._shown.set_timer(_REST, self._rested)
+
+    def _rested(self) -> None:
+        screen, entry = self._shown, self._shown.entry
+        if entry is not None:
+            screen.app.in_thread("runs-about", lambda: screen.desk.about(entry.run), self._told)
+        self.read_curves()
+        self.compare()
+
+    def _told(self, found: About | None) -> None:
+        self._about = found
+        if self._shown.is_attached:
+            self._shown.facts.show(self._shown.entry, found)
+
+    # -- curves ------------------------------------------------------------------------------------------------
+
+    @property
+    def drawn(self) -> list[Entry]:
+        """The runs whose curves are drawn: the marked ones as far as there are colours, else that under the cursor."""
+        screen = self._shown
+        marked = screen.runs_pane.marked[: len(COLOURS)]
+        return marked or ([screen.entry] if screen.entry is not None else [])
+
+    def read_curves(self) -> None:
+        """Read the curves that are drawn and not known yet."""
+        screen = self._shown
+        runs = [entry.run for entry in self.drawn if entry.path not in screen.curves]
+        self._reading = bool(runs)
+        self.draw()
+        if not runs:
+            return
+        figure = screen.figure
+
+        def tell(curve: Curve) -> None:
+            screen.app.call_from_thread(self._got, curve, figure)
+
+        screen.app.in_thread("runs-curves", lambda: screen.desk.curves(runs, figure, tell), lambda _: self._all_read())
+
+    def _got(self, curve: Curve, figure: str | None) -> None:
+        screen = self._shown
+        if figure == screen.figure and screen.is_attached:
+            screen.curves[str(curve.run.path)] = curve
+            drawn = {entry.path for entry in self.drawn}
+            for path in [path for path in screen.curves if path not in drawn][: max(0, len(screen.curves) - _KEPT)]:
+                del screen.curves[path]
+
+    def _all_read(self) -> None:
+        self._reading = False
+        if self._shown.is_attached:
+            self.draw()
+
+    def _grow(self) -> None:
+        """Take in what live runs have logged since."""
+        curves = self._shown.curves
+        grown = [curves[entry.path].read() for entry in self.drawn if entry.live and entry.path in curves]
+        if any(grown):
+            self.draw()
+
+    def draw(self) -> None:
+        """Draw the curves as far as they are known."""
+        screen, drawn = self._shown, self.drawn
+        missing = sum(entry.path not in screen.curves for entry in drawn)
+        waiting = f"reading {missing} of {len(drawn)} curves" if missing and self._reading else ""
+        more = max(0, len(screen.runs_pane.marked) - len(COLOURS))
+        lines = lines_of([(entry.path, entry.run.name) for entry in drawn], screen.curves)
+        screen.overlay.show(lines, more=more, waiting=waiting)
+
+    # -- differences -------------------------------------------------------------------------------------------
+
+    def compare(self) -> None:
+        """Compare the marked runs, or the only one with that under the cursor."""
+        screen = self._shown
+        entries = screen.runs_pane.marked[: len(COLOURS)]
+        if len(entries) == 1 and screen.entry is not None and screen.entry.path != entries[0].path:
+            entries = [*entries, screen.entry]
+        if len(entries) < 2:
+            self._compared(None)
+            return
+
+        def work() -> Compared:
+            found = compared(screen.desk.terms([entry.run for entry in entries]))
+            return Compared(tuple(entries), tuple(range(len(entries))), found)
+
+        screen.app.in_thread("runs-differ", work, self._compared)
+
+    def _compared(self, found: Compared | None) -> None:
+        screen = self._shown
+        if screen.is_attached:
+            screen.differs.show(found)
+            screen.set_class(found is not None and screen.tab != "facts", "-differs")
