@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -113,13 +114,21 @@ def test_what_cannot_be_measured_is_refused_in_words(run: RunDir, root: Path, ca
     assert evaluations_of(run) == []
 
 
+def test_one_model_is_not_measured_twice(run: RunDir, call: Call) -> None:
+    code, _, err = call("evaluate", str(run.path), "--with", str(run.path))
+    assert code == 2
+    assert "measured twice" in err
+    assert evaluations_of(run) == []
+
+
 def test_a_narrow_terminal_shows_the_figures_without_intervals(run: RunDir, call: Call) -> None:
     from io import StringIO
 
     from tuitune.cli.console import Screen
     from tuitune.cli.evaluate import print_results
 
-    call("evaluate", str(run.path), "--with", str(run.path), "--no-answers")
+    other = shutil.copytree(run.final, run.path.parent / "other")
+    call("evaluate", str(run.path), "--with", str(other), "--no-answers")
     found = read(evaluations_of(run)[0])
     drawn = StringIO()
     print_results(Screen(file=drawn, width=80, force_terminal=True, color_system=None), found)

@@ -55,10 +55,11 @@ class Served:
         return code
 
     def everything(self) -> bytes:
-        """Return all that it has written down."""
+        """Return all that it has written down; what went to standard error only after its end."""
         assert self.process.stderr is not None
+        said = self.process.stderr.read() if self.process.poll() is not None else ""
         files = [path.read_bytes() for path in self.home.rglob("*") if path.is_file()]
-        return b"\n".join([self.text.encode(), self.process.stderr.read().encode(), *files])
+        return b"\n".join([self.text.encode(), said.encode(), *files])
 
 
 @pytest.fixture

@@ -237,6 +237,8 @@ def test_a_converter_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch, 
         gguf.refuse_family(_GEMMA)
 
 
-@pytest.mark.parametrize(("title", "name"), [("nova", "nova-F16.gguf"), ("nova-f16", "nova-f16.gguf"), ("../a b\n;$(x)", "a-b-x-F16.gguf")])
+@pytest.mark.parametrize(
+    ("title", "name"), [("nova", "nova-F16.gguf"), ("nova-f16", "nova-f16.gguf"), ("../a b\n;$(x)", "a-b-x-F16.gguf")]
+)
 def test_file_names_are_plain(title: str, name: str) -> None:
     assert gguf.file_name(title, "F16") == name

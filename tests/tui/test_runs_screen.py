@@ -261,14 +261,12 @@ def test_runs_that_do_not_log_the_figure_are_named() -> None:
     async def work() -> None:
         async with opened() as (app, pilot):
             await pilot.press("space", "space")
-            await until(pilot, lambda: "no reward yet: b" in screen_text(app))
+            await until(pilot, lambda: "without reward (m: another figure): b" in screen_text(app))
             for _ in range(12):
                 await pilot.press("m")
                 if at(app).figure == "loss":
                     break
-            await until(
-                pilot, lambda: "no loss yet" not in screen_text(app) and "no reward yet" not in screen_text(app)
-            )
+            await until(pilot, lambda: "another figure" not in screen_text(app))
 
     go(work)
 
@@ -464,5 +462,26 @@ def test_foreign_names_cannot_write_to_the_terminal() -> None:
             assert "\x1b" not in screen_text(app)
             await pilot.press("space", "2", "3", "4")
             assert "\x1b" not in screen_text(app)
+
+    go(work)
+
+
+def test_the_screen_comes_back_as_it_was_left() -> None:
+    three()
+
+    async def work() -> None:
+        async with opened() as (app, pilot):
+            await pilot.press("down", "space", "x", "slash", *"a", "enter")
+            await until(pilot, lambda: len(at(app).curves) >= 1)
+            before = (at(app).runs_pane.table.marks, at(app).entry.path)  # type: ignore[union-attr]
+            await pilot.press("escape")
+            assert at(app).runs_pane.line.value == ""
+            await pilot.press("escape")
+            await until(pilot, lambda: isinstance(app.screen, Workbench))
+            await pilot.press("f4")
+            await until(pilot, lambda: any(pane._known for pane in app.screen.query(RunsPane)))
+            await until(pilot, lambda: at(app).entry is not None and at(app).entry.path == before[1])  # type: ignore[union-attr]
+            assert at(app).runs_pane.table.marks == before[0]
+            assert at(app).overlay.look.across == "time"
 
     go(work)

@@ -11,6 +11,7 @@ import numpy as np
 
 from tuitune.data import Examples, build
 from tuitune.data.options import KINDS
+from tuitune.data.sources import must_exist
 from tuitune.errors import DataError
 from tuitune.run.evaluation import Data
 
@@ -72,6 +73,8 @@ def choose(request: Request) -> Choice:
 
 def _named(request: Request, names: Sequence[str], kind: Kind) -> Choice:
     recipe = _only(request.recipe, tuple(names))
+    for name in names:
+        must_exist(name, recipe)
     shown = ", ".join(Path(name).name for name in names)
     learnt = [name for name in names if name in request.recipe.dataset] if request.run is not None else []
     if not learnt:

@@ -46,12 +46,12 @@ class OwnMetric:
             found = self._function(
                 **(given if names is None else {name: given[name] for name in names if name in given})
             )
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             line = line_in(error, self._file) or self._line
             raise TrainingError(
                 f"{BEGIN}{self.name} in {self._file}, line {line}, at row {row}: {type(error).__name__}: "
                 f"{clean_line(str(error))}",
-                "mend the function, then go on with --resume: the answers are kept",
+                "mend the function and ask again; answers that are kept already come back with --resume",
             ) from error
         return self._number(found, row)
 

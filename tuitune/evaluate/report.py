@@ -109,7 +109,9 @@ def sentences(found: Evaluation) -> tuple[str, ...]:
         for key in keys(found):
             made += [where + said for said in _of_model(key, metrics)]
     if found.data is not None and 0 < found.data.rows < _FEW:
-        made.append(f"There are only {found.data.rows} rows: the intervals are rough.")
+        rows, known = found.data.rows, any(e.low is not None for m in found.metrics for e in m.values.values())
+        what = "the intervals are rough" if known else "too few for intervals"
+        made.append(f"There are only {rows} rows: {what}." if rows > 1 else f"There is only one row: {what}.")
     return tuple(made)
 
 

@@ -201,7 +201,14 @@ def _models(words: Words, subject: Subject, note: Note) -> list[Named]:
     for number, other in enumerate(words.others, 1):
         key = "other" if number == 1 else f"other-{number}"
         found.append(Named(key, "other", _as_asked(of_name(other), recipe) if run is None else of_name(other)))
+    twice = [each for number, each in enumerate(found) if _place(each) in map(_place, found[:number])]
+    if twice:
+        raise UsageError(f"{twice[0].weights.title} would be measured twice", "name each model once")
     return found
+
+
+def _place(named: Named) -> tuple[str, tuple[Path, ...], str | None]:
+    return named.weights.model, named.weights.adapters, named.weights.template
 
 
 def _base(subject: Subject) -> Weights | None:

@@ -35,7 +35,7 @@ class OwnFile:
             exec(compile(text, str(path), "exec"), names)
         except SyntaxError as error:
             raise self._unreadable(path, error) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             line = line_in(error, path)
             raise UsageError(
                 f"{self.kind} {path}, line {line}: {type(error).__name__}: {clean_line(str(error))}"

@@ -106,7 +106,7 @@ The curves of the marked runs, or of the one under the cursor: each has a colour
             words.append(self.waiting)
         if left_out:
             names = ", ".join(f"{LETTERS[line.number]} {line.name}" for line in left_out)
-            words.append(f"no {figures.word(self._figure)} yet: {names}")
+            words.append(f"without {figures.word(self._figure)} (m: another figure): {names}")
         if self._more:
             words.append(f"{self._more} more are marked; {len(COLOURS)} curves can be told apart")
         return [R("quiet", cut(clean_line("   ".join(words)), width))] if words else []

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tuitune.face.about import About
     from tuitune.tui.screens.runs import RunsScreen
 
-_SELDOM = 5  # looks at live runs to one at all others
+_OFTEN, _SELDOM = 2, 5  # beats between two looks at the list: while a run trains, and else
 _REST = 0.12  # seconds that the cursor rests before a curve is read for it
 _KEPT = 32  # curves that are remembered
 
@@ -47,7 +47,7 @@ class RunsShow:
             return
         self._beats += 1
         live = any(entry.live for entry in screen.runs_pane.all)
-        if live or self._beats % _SELDOM == 0:
+        if self._beats % (_OFTEN if live else _SELDOM) == 0:
             self.look()
         if live:
             self._grow()

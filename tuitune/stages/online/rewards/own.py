@@ -37,7 +37,7 @@ class OwnReward:
         arguments = self._arguments(answers)
         try:
             found = self._function(**arguments)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             line = line_in(error, self._file) or self._line
             raise TrainingError(
                 f"{self.name} in {self._file}, line {line}: {type(error).__name__}: {clean_line(str(error))}",
