@@ -127,14 +127,14 @@ def test_a_narrow_terminal_shows_the_figures_without_intervals(run: RunDir, call
     from tuitune.cli.console import Screen
     from tuitune.cli.evaluate import print_results
 
-    other = shutil.copytree(run.final, run.path.parent / "other")
+    other = shutil.copytree(run.path, run.path.parent / "second")
     call("evaluate", str(run.path), "--with", str(other), "--no-answers")
     found = read(evaluations_of(run)[0])
     drawn = StringIO()
     print_results(Screen(file=drawn, width=80, force_terminal=True, color_system=None), found)
     assert max(map(len, drawn.getvalue().splitlines())) <= 80
     assert "perplexity" in drawn.getvalue()
-    assert "other - base" in drawn.getvalue()
+    assert "second - base" in drawn.getvalue()
 
 
 @pytest.mark.slow

@@ -187,13 +187,13 @@ def test_a_lack_of_memory_halves_the_batch_and_changes_no_figure(run: RunDir, mo
 def test_a_whole_model_and_checkpoints_stand_beside_each_other(root: Path) -> None:
     run = trained(root, finetuning_type="full", save_strategy="steps", save_steps=2)
     found = measured(run.path, others=(str(run.checkpoint(2)),), answers=False)
-    assert [model.key for model in found.models] == ["tuned", "base", "other"]
-    losses = [value(found, "loss", key) for key in ("tuned", "other", "base")]
+    assert [model.key for model in found.models] == ["tuned", "base", "checkpoint-2"]
+    losses = [value(found, "loss", key) for key in ("tuned", "checkpoint-2", "base")]
     assert losses == sorted(losses)
     alone = measured(run.path, others=(str(run.checkpoint(2)),), answers=False, base=False)
     metric = alone.metric("loss")
     assert metric is not None
-    assert metric.differences["other"].against == "tuned"
+    assert metric.differences["checkpoint-2"].against == "tuned"
 
 
 def test_models_that_read_other_tokens_are_compared_by_their_answers_only(run: RunDir, tmp_path: Path) -> None:

@@ -80,6 +80,6 @@ def test_the_offer_of_a_run_goes_when_the_run_has_ended() -> None:
                     # The played engine would write its own state again.
                     patch.setattr(State, "read", classmethod(lambda cls, path: dead))
                     await until(pilot, lambda: not isinstance(app.screen, Ask))
-                assert "elsewhere has ended meanwhile" in said(app)
+                await until(pilot, lambda: "elsewhere has ended meanwhile" in said(app))
 
     asyncio.run(work())

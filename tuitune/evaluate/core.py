@@ -182,7 +182,8 @@ class _Evaluation:
         for each in self._figures():
             found = each.estimate(key, self.request.recipe.seed)
             if found is not None:
-                self.line("metric", {"group": each.group, "key": each.key, "model": key, **record(found)})
+                about = {"group": each.group, "key": each.key, "title": each.title, "unit": each.unit}
+                self.line("metric", {**about, "model": key, **record(found)})
 
     # The end
 

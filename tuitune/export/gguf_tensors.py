@@ -1,4 +1,4 @@
-"""The weights of a folder as a GGUF file's tensors: one at a time, so that memory holds no more than the largest."""
+"""The weights of a folder as a GGUF file's tensors: one at a time, so that memory holds twice the largest at most."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from tuitune.face.meant import base_of, of_name, of_recipe
 from tuitune.models.shaping import Shaping
 from tuitune.recipe import FIELDS, Document, Problem, Recipe
 from tuitune.run import RunDir, index
+from tuitune.run.directory import slug
 from tuitune.run.evaluations import FOLDER, evaluations_in, read, root_of
 from tuitune.run.packing import record, restore
 
@@ -198,13 +200,21 @@ def _models(words: Words, subject: Subject, note: Note) -> list[Named]:
             note("the base is not measured: without the value head of the training it scores nothing")
         elif base is not None:
             found.append(Named("base", "base", base))
-    for number, other in enumerate(words.others, 1):
-        key = "other" if number == 1 else f"other-{number}"
+    for other in words.others:
+        key = _key(other, {each.key for each in found})
         found.append(Named(key, "other", _as_asked(of_name(other), recipe) if run is None else of_name(other)))
     twice = [each for number, each in enumerate(found) if _place(each) in map(_place, found[:number])]
     if twice:
         raise UsageError(f"{twice[0].weights.title} would be measured twice", "name each model once")
     return found
+
+
+def _key(word: str, taken: Set[str]) -> str:
+    """Return a short name for another model: that of its run or folder."""
+    path = Path(word)
+    stem = slug(path.parent.name if path.name == "final" else path.name)[:20].strip("-.") or "other"
+    numbered = (stem if number == 1 else f"{stem}-{number}" for number in itertools.count(1))
+    return next(key for key in numbered if key not in taken)
 
 
 def _place(named: Named) -> tuple[str, tuple[Path, ...], str | None]:
