@@ -1,13 +1,15 @@
 """The pictures of the README, made by the app itself from a real training: `python -m tests.pictures`.
 
 They go to docs/. The quickstart trains, the model is asked while it learns, and the screen is drawn in the middle.
-`python -m tests.pictures data` draws only the data screens, which need no training.
+`python -m tests.pictures data` draws only the data screens, which need no training; `after` only those of what comes
+after it, for which three short runs are trained and one is evaluated.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -49,6 +51,41 @@ async def data(name: str, keys: Sequence[str], changes: dict[str, object]) -> No
         await _shoot(pilot, name, (120, 40))
 
 
+RUNS = {
+    "nova": ("val_size=12", "eval_strategy=steps", "eval_steps=8"),
+    "rank-32": ("lora_rank=32", "max_steps=40"),
+    "slow": ("learning_rate=2e-4", "max_steps=48"),
+}
+
+
+def trained() -> None:
+    """Train the runs that are shown, with a name that the model learns, and evaluate the first."""
+    program = (sys.executable, "-m", "tuitune")
+    for run, settings in RUNS.items():
+        words = ("train", "quickstart", "--run", run, "name=Nova", "author=Iris", *settings)
+        subprocess.run([*program, *words], check=True)
+    subprocess.run([*program, "evaluate", "nova"], check=True)
+
+
+async def after() -> None:
+    """Look at runs, an evaluation, and two models side by side."""
+    app = make(Start(run="nova"), lambda run: None).app
+    async with app.run_test(size=(130, 40)) as pilot:
+        await pilot.pause(2.0)
+        await pilot.press("f4")
+        await pilot.pause(2.0)
+        await pilot.press("a", "p")
+        await _shoot(pilot, "app-runs", (130, 40))
+        app.show_screen("evaluate", "nova")  # type: ignore[attr-defined]
+        await pilot.pause(2.0)
+        await _shoot(pilot, "app-evaluate", (130, 40))
+        app.show_screen("compare", "nova")  # type: ignore[attr-defined]
+        await pilot.pause(2.0)
+        await pilot.press(*QUESTION, "enter")
+        await pilot.pause(60.0)
+        await _shoot(pilot, "app-compare", (110, 30))
+
+
 async def main() -> None:
     """Train, ask, draw."""
     app = make(Start(preset="quickstart"), lambda run: None).app
@@ -87,6 +124,10 @@ async def main() -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as home:
         os.environ["TUITUNE_HOME"] = home
+        if "after" in sys.argv[1:]:
+            trained()
+            asyncio.run(after())
+            sys.exit()
         asyncio.run(data("app-data", ("f", *"longest", "enter", "1", "home", *"2u"), {"cutoff_len": 128}))
         asyncio.run(data("app-data-pairs", "2u", {"stage": "dpo", "dataset": ["identity_pairs"], "cutoff_len": 128}))
         if "data" not in sys.argv[1:]:

@@ -152,8 +152,9 @@ def markdown(found: Evaluation) -> str:
         heads = headings(found)
         lines += [f"| {' | '.join(heads)} |", f"|{'|'.join(['---', *['---:'] * (len(heads) - 1)])}|"]
         lines += [f"| {' | '.join(map(_plain, row))} |" for row in rows(found, group)]
-    lines += ["", *found.sentences, "", "Brackets hold 95 % intervals. A difference is clear where its interval, taken"]
-    lines += ["row by row on the same rows, leaves zero out.", ""]
+    lines += ["", *found.sentences, "", "Brackets hold 95 % intervals.", ""]
+    if any(metric.differences for metric in found.metrics):
+        lines[-1:] = ["A difference is clear where its interval, taken row by row, leaves zero out.", ""]
     lines += [f"- {name_of(metric)}: {_plain(metric.how)}" for metric in found.metrics if metric.group == DATA]
     lines += ["", *(f"> {_plain(note)}" for note in found.notes)] if found.notes else []
     return "\n".join(lines) + "\n"

@@ -154,7 +154,13 @@ def _with(document: Document, settings: Sequence[str]) -> Recipe:
              if each.key in own and "has no effect here" in each.reason]  # fmt: skip
     if idle:
         raise RecipeError(idle, "the command line")
-    return document.recipe("evaluate")
+    try:
+        return document.recipe("evaluate")
+    except RecipeError as error:
+        wrong = {problem.key for problem in error.problems if problem.level == "error"}
+        if wrong <= own:
+            raise RecipeError(error.problems, "the command line") from error
+        raise
 
 
 def _run_of(what: str, path: Path) -> RunDir | None:
