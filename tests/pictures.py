@@ -17,6 +17,7 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
+from tuitune.run import index
 from tuitune.run.inbox import StopNow
 from tuitune.tui.leave import Leave, Start
 from tuitune.tui.opening import make
@@ -69,7 +70,7 @@ def trained() -> None:
 
 async def after() -> None:
     """Look at runs, an evaluation, and two models side by side."""
-    app = make(Start(run="nova"), lambda run: None).app
+    app = make(Start(run=index.find("nova")), lambda run: None).app
     async with app.run_test(size=(130, 40)) as pilot:
         await pilot.pause(2.0)
         await pilot.press("f4")
