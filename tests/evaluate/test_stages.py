@@ -62,6 +62,13 @@ def test_pairs_say_of_each_model_alone_which_answer_is_likelier(root: Path) -> N
     assert alone.metric("preference") is not None
 
 
+def test_another_reference_than_in_training_is_said(root: Path) -> None:
+    run = trained(root, **PAIRS, max_steps=1, eval_strategy="no", val_size=8, ref_model=str(root / "tiny"))
+    notes: list[str] = []
+    assert measured(run.path, note=notes.append).metric("rewards/margins") is not None
+    assert any("differ from those" in note for note in notes)
+
+
 def test_a_reward_model_is_measured_by_its_scores_and_without_its_base(root: Path) -> None:
     run = trained(root, stage="rm", dataset="pairs")
     said = journal(run, events.EvalLogged)[-1]

@@ -44,8 +44,10 @@ def serve(asked: Asked, *, as_json: bool) -> int:
         wanted = wanted_of(asked.words, asked.names)
         for warning in wanted.recipe.warnings:
             tell.note(str(warning))
+        from tuitune.serve.engines import check
         from tuitune.serve.secret import Secret
 
+        check(wanted.models, wanted.recipe)
         secret, limits, address = Secret.of(), _limits(asked), _address(asked, tell)
         sock = address.bound()
         with sock:

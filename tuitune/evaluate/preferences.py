@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from tuitune.evaluate.scores import Series
+from tuitune.recipe.fields.preference import needs_reference
 from tuitune.stages import preference_losses as costs
 from tuitune.stages.kto import Kto, baseline
 from tuitune.stages.preference import AVERAGED, Preference
@@ -55,6 +56,9 @@ def measured(
     rows: Rows, before: Rows | None, recipe: Recipe, labels: Mapping[str, bool], note: Callable[[str], None]
 ) -> list[Series]:
     """Return the stage's loss and rewards; before: the base's scores, None where there is none to measure from."""
+    if before is not None and needs_reference(recipe) and (recipe.ref_model or recipe.adapter_name_or_path):
+        other = recipe.ref_model or "the adapter that was trained further"
+        note(f"rewards are measured from the base here and were from {other} in training: they differ from those")
     if recipe.stage == "kto":
         return [] if before is None else _votes(rows, before, recipe, labels)
     stage = Preference(recipe)

@@ -125,14 +125,14 @@ def orders_of(
         raise invalid(
             f"{asked.n * len(prompts)} answers are asked for at once, and this server gives {limits.choices}", "n"
         )
-    keep = kept(served, tools=tools)
+    ends, keep = tuple(served.template.stop_ids(served.tokenizer)), kept(served, tools=tools)
     found = []
     for prompt in prompts:
         sampling = sampling_of(asked, served, len(prompt), limits)
         for number in range(asked.n):
             seed = None if sampling.seed is None else (sampling.seed + number + 2**63) % 2**64 - 2**63
             found.append(Order(
-                served.name, prompt, replace(sampling, seed=seed), request, client, keep,
+                served.name, prompt, replace(sampling, seed=seed), request, client, ends, keep,
                 isinstance(asked, TextAsked) and asked.echo,
             ))  # fmt: skip
     return found

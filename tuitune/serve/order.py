@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tuitune.models.generate import Sampling
     from tuitune.serve.desk import Shared
 
+Reason = Literal["stop", "length"]
 State = Literal["waits", "reads", "writes", "done", "cancelled", "failed"]
 _NUMBERS = itertools.count(1)
 
@@ -51,7 +52,7 @@ class Piece:
 class End:
     """How an answer ended: by itself or at a stop string, at the length asked for, or with an error."""
 
-    reason: Literal["stop", "length"] = "stop"
+    reason: Reason = "stop"
     tokens: int = 0
     refusal: Refusal | None = None
 
@@ -60,9 +61,9 @@ class End:
 class Order:
     """One answer that is asked for; `number` counts the orders of this process, `request` belongs together.
 
-    prompt: token ids. sampling: with the longest answer, seed, stop strings and logprobs. keep: special tokens that
-    belong to the text, such as the marks of calls. echo: the prompt's tokens are told too, with their logprobs.
-    client: who asks, for the order in which the waiting are served.
+    prompt: token ids. sampling: with the longest answer, seed, stop strings and logprobs. client: who asks, for the
+    order in which the waiting are served. stop_ids: tokens that end it. keep: special tokens that belong to the text,
+    such as the marks of calls. echo: the prompt's tokens are told too, with their logprobs.
     """
 
     model: str
@@ -70,6 +71,7 @@ class Order:
     sampling: Sampling
     request: str
     client: str = ""
+    stop_ids: tuple[int, ...] = ()
     keep: frozenset[int] = frozenset()
     echo: bool = False
     number: int = field(default_factory=lambda: next(_NUMBERS))
@@ -166,7 +168,6 @@ class Served:
     created: int
     base: str
     title: str
-    system: str | None = None
     judges: bool = False
     writes: bool = True
 
