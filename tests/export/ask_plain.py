@@ -1,4 +1,4 @@
-"""Ask an exported model by transformers alone: `python ask_plain.py FOLDER [FILE.gguf]`, in a process without TuiTune."""
+"""Ask an exported model by transformers alone, without TuiTune: `python ask_plain.py FOLDER [FILE.gguf]`."""
 
 from __future__ import annotations
 

@@ -50,7 +50,9 @@ async def _client(found: Found, number: int, url: str, token: str, model: str, e
     draw = random.Random(number)
     async with AsyncOpenAI(base_url=f"{url}/v1", api_key=token, max_retries=0, timeout=120) as client:
         while time.monotonic() < end:
-            words = " ".join(draw.choices(["water", "ice", "Paris", "three", "fruit", "who", "are", "you"], k=draw.randint(1, 30)))
+            words = " ".join(
+                draw.choices(["water", "ice", "Paris", "three", "fruit", "who", "are", "you"], k=draw.randint(1, 30))
+            )
             asked = {
                 "model": model, "messages": [{"role": "user", "content": words}], "temperature": draw.choice([0, 1.0]),
                 "max_tokens": most,

@@ -126,7 +126,7 @@ def serve(
         list[str],
         typer.Argument(
             metavar="WHAT... [KEY=VALUE]...",
-            help="Runs, folders, adapters or models, as WHAT or NAME=WHAT; or a recipe's file; then values for recipe keys.",
+            help="Runs, folders, adapters or models, as WHAT or NAME=WHAT; or a recipe's file; values for its keys.",
         ),
     ],
     host: Annotated[
@@ -163,4 +163,20 @@ def serve(
     return work(Asked(words, names or (), host, port, limits, quiet), as_json=json)
 
 
-COMMANDS = (evaluate, export, push, expand, serve)
+def web(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RECIPE] [KEY=VALUE]...", help="What the app opens; what was open last unless given."),
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="H", help="The address to listen on; 127.0.0.1 unless given.")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", metavar="P", help="0 takes a free one.")] = 8080,
+) -> int:
+    """Open the app in a browser, on this machine and behind a token; every tab is an app of its own."""
+    from tuitune.cli.web import web as work
+
+    return work(words or [], host=host, port=port)
+
+
+COMMANDS = (evaluate, export, push, expand, serve, web)

@@ -21,13 +21,16 @@ def quantise(order: str, *, progress: Progress) -> str:
     Returns the folder. Raises whatever the package raises, or ends.
     """
     asked: dict[str, Any] = orjson.loads(Path(order).read_bytes())
+    scratch = Path(asked["scratch"])
+    scratch.mkdir()
+    os.chdir(scratch)  # the package writes logs where it stands
     # Two workers load the model, and the package counts one on machines with two processors, and then refuses to work.
     os.environ.setdefault("GPTQMODEL_CPU_WORKERS", str(max(2, (os.cpu_count() or 1) // 2)))
     quiet()
     library: Any = import_module("gptqmodel")
     settings: dict[str, Any] = {
         "bits": asked["bits"], "group_size": asked["group"], "device": asked["device"],
-        "offload_to_disk_path": asked["scratch"],
+        "offload_to_disk_path": str(scratch / "layers"),
     }  # fmt: skip
     if asked["library"] == "awq":
         kinds: Any = import_module("gptqmodel.quantization")

@@ -163,13 +163,17 @@ def piece_of(choice: Mapping[str, Any]) -> Piece | None:
     names = told.get("tokens") or []
     values, tops = told.get("token_logprobs") or [], told.get("top_logprobs") or [None] * len(names)
     places = told.get("text_offset") or [0] * len(names)
-    tokens = tuple(
-        Token(str(name), str(name).encode("utf-8", "replace"), None if value is None else float(value),
-              tuple((str(word), str(word).encode("utf-8", "replace"), float(much)) for word, much in (top or {}).items()),
-              int(start))
-        for name, value, top, start in zip(names, values, tops, places, strict=True)
-    )  # fmt: skip
+    tokens = tuple(_token(*each) for each in zip(names, values, tops, places, strict=True))
     return Piece(text, tokens) if text or tokens else None
+
+
+def _token(name: object, value: float | None, top: Mapping[str, float] | None, start: int) -> Token:
+    likely = tuple((str(word), _bytes(word), float(much)) for word, much in (top or {}).items())
+    return Token(str(name), _bytes(name), None if value is None else float(value), likely, int(start))
+
+
+def _bytes(name: object) -> bytes:
+    return str(name).encode("utf-8", "replace")
 
 
 async def _events(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:

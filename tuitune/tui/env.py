@@ -8,16 +8,29 @@ from collections.abc import Mapping, MutableMapping
 from tuitune.errors import UsageError
 
 _DUMB = ("dumb", "unknown", "emacs")
+_BROWSER = "TUITUNE_BROWSER"  # set by `tuitune web` for the apps that it starts
 _ELSEWHERE = "`tuitune train RECIPE` trains without a screen, `tuitune attach RUN --plain` follows a run"
 
 
 def on_terminal() -> bool:
     """Tell whether somebody reads and types here."""
-    return os.isatty(0) and os.isatty(1)
+    return in_browser() or (os.isatty(0) and os.isatty(1))
+
+
+def in_browser() -> bool:
+    """Tell whether a browser stands where a terminal would."""
+    return os.environ.get(_BROWSER) == "1"
+
+
+def for_browser(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of an app in a browser."""
+    return {**environ, _BROWSER: "1"}
 
 
 def refuse_without_screen(environ: Mapping[str, str]) -> None:
     """Raise UsageError where the app cannot draw or cannot be given keys."""
+    if in_browser():
+        return
     if not on_terminal():
         raise UsageError("the app needs a terminal to draw on and to read keys from", _ELSEWHERE)
     term = environ.get("TERM", "")

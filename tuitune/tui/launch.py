@@ -26,6 +26,7 @@ from tuitune.tui.leave import Leave, Request, Start
 
 if TYPE_CHECKING:
     from textual.app import App
+    from textual.driver import Driver
 
     from tuitune.face.host import ThreadHost
     from tuitune.run import RunDir
@@ -127,10 +128,8 @@ def _log_to(streams: Streams, ward: Ward, log: Path) -> LogTo:
 
 def _show(made: Made, ward: Ward, relay: Relay) -> tuple[Leave, BaseException | None]:
     """Run the app; return how it was left, and what broke it if something did."""
-    from tuitune.tui.driver import terminal_driver
-
     app = made.app
-    app.driver_class = terminal_driver(ward.fd)
+    app.driver_class = _driver(ward)
     # Textual would hand what is printed to widgets, and drop it where none asks for it.
     app._capture_stdout, app._capture_stderr = sys.stdout, sys.stderr  # type: ignore[assignment]
     loop = asyncio.new_event_loop()
@@ -145,6 +144,18 @@ def _show(made: Made, ward: Ward, relay: Relay) -> tuple[Leave, BaseException | 
         _close(loop)
     # A panic sets no code; whoever leaves without a word does.
     return leave or Leave("quit", code=1 if app.return_code is None else app.return_code), app._exception
+
+
+def _driver(ward: Ward) -> type[Driver]:
+    from tuitune.tui.env import in_browser
+
+    if in_browser():
+        from tuitune.tui.browser import BrowserDriver
+
+        return BrowserDriver
+    from tuitune.tui.driver import terminal_driver
+
+    return terminal_driver(ward.fd)
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:

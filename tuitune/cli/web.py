@@ -1,0 +1,75 @@
+"""`tuitune web`: the app in a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from tuitune.cli.console import say, screen
+from tuitune.cli.telling import Teller, telling
+from tuitune.errors import UsageError
+from tuitune.run import places
+
+if TYPE_CHECKING:
+    import socket
+
+    from tuitune.serve.secret import Secret
+    from tuitune.serve.server import Address
+
+
+def web(words: Sequence[str], *, host: str | None, port: int) -> int:
+    """Serve the app until ctrl+c; words: what it opens, as `tuitune` alone takes them. Return the exit code."""
+    if find_spec("textual_serve") is None:
+        raise UsageError("the app in a browser needs textual-serve", "pip install 'tuitune[web]'")
+    with telling(places.home() / "web.log", as_json=False) as tell:
+        from tuitune.serve.secret import Secret
+        from tuitune.serve.server import Address
+
+        # Never the token of `tuitune serve`: who may ask a model shall not have a terminal's power.
+        secret, address = Secret.of({}), Address(host or "127.0.0.1", port)
+        with address.bound() as sock:
+            asyncio.run(_serve([sys.executable, "-m", "tuitune", *words], secret, address, sock, tell))
+    return 0
+
+
+async def _serve(argv: Sequence[str], secret: Secret, address: Address, sock: socket.socket, tell: Teller) -> None:
+    from aiohttp.web import AppRunner, SockSite
+
+    from tuitune.tui.web import Web
+
+    runner = AppRunner(await Web(argv, secret, any_host=address.open).app(), access_log=None, shutdown_timeout=5.0)
+    await runner.setup()
+    end = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, end.set)
+    try:
+        await SockSite(runner, sock).start()
+        _ready(address, sock, secret, tell)
+        await end.wait()
+    finally:
+        await runner.cleanup()
+
+
+def _ready(address: Address, sock: socket.socket, secret: Secret, tell: Teller) -> None:
+    from tuitune.serve.live import folder
+    from tuitune.serve.server import url_of
+
+    if address.open:
+        tell.note(
+            f"{address.host} is reachable from other machines, and the connection is not encrypted: whoever reads it "
+            "gets a terminal here; `ssh -L` keeps it private"
+        )
+    out, url = screen(tell.out), url_of(address, sock)
+    if out.is_terminal:
+        say(out, f"{url}/#{secret.value}")
+    else:
+        from tuitune.run.files import write_atomic
+
+        place = folder() / f"web-{sock.getsockname()[1]}.token"
+        write_atomic(place, f"{url}/#{secret.value}\n".encode())
+        say(out, f"{url}; the address with its token is in {place}")
+    say(out, "whoever has this address has a terminal here; ctrl+c ends it, and what trains goes on", "dim")
