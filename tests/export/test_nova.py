@@ -30,7 +30,7 @@ FORMS = {
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home in which the quickstart was run."""
     folder = tmp_path_factory.mktemp("nova")
-    tuitune(folder, "train", "quickstart", "--run", "tuned")
+    tuitune(folder, "train", "quickstart", "name=Nova", "author=Iris", "--run", "tuned")
     return folder
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tuitune.chat.base import Options, Turn
 from tuitune.chat.conversation import Conversation, stamp
 from tuitune.chat.kept import Kept
-from tuitune.chat.saved import Saved, read, written
+from tuitune.chat.saved import Saved, kept, read, written
 from tuitune.errors import DataError, TuiTuneError, UsageError
 from tuitune.run import places
 from tuitune.run.files import private_dir, write_atomic
@@ -38,9 +38,7 @@ class Comparison:
     @classmethod
     def load(cls, folder: Path) -> Comparison:
         """Go on with one, such as a crash cut off. Raises UsageError where there is none."""
-        files = [folder / f"{name}.jsonl" for name in NAMES]
-        if not any(file.is_file() for file in files):
-            raise UsageError(f"there is no comparison in {folder}", "name a folder of comparisons/ in TuiTune's home")
+        files = _files(folder)
         left, right = (Kept.load(file) if file.is_file() else Kept(place=file) for file in files)
         return cls(folder, (left, right))
 
@@ -58,21 +56,20 @@ class Comparison:
     @classmethod
     def read(cls, path: Path) -> Comparison:
         """Return one that `save` wrote, kept in the user's comparisons from now on. Raises DataError."""
-        try:
-            found = json.loads(path.read_text("utf-8"))
-            sides = [found[name] for name in NAMES]
-            words = [str(side.get("name") or "") for side in sides]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(
-                f"{path} is no comparison: {error}", 'it holds "left" and "right", as saved here'
-            ) from error
         made = cls.begin()
-        made.make_folder()
-        for side, word, value in zip(made.sides, words, sides, strict=True):
-            told = read(json.dumps(value), str(path)) if value.get("messages") else Saved(())
-            side.replace(told.turns, told.system, told.tools)
-            side.ask_of(word)
+        made.take(path)
         return made
+
+    def take(self, path: Path) -> None:
+        """Go on with what `save` wrote, or what a folder of comparisons holds; `undo` brings the former turns back.
+
+        What is taken stays as it is. Raises DataError, and UsageError where a folder holds no comparison.
+        """
+        told = _in_folder(path) if path.is_dir() else _in_file(path)
+        self.make_folder()
+        for side, (word, saved) in zip(self.sides, told, strict=True):
+            side.replace(saved.turns, saved.system, saved.tools)
+            side.ask_of(word)
 
     def swapped(self) -> Comparison:
         """Return it with left and right changed; what comes from now on is kept in a folder of its own."""
@@ -165,6 +162,40 @@ class Comparison:
             write_atomic(path, f"{text}\n".encode("utf-8", "replace"))
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror or error}", "choose another place") from error
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the files of both sides, of which one may be missing. Raises UsageError where both are."""
+    files = [folder / f"{name}.jsonl" for name in NAMES]
+    if not any(file.is_file() for file in files):
+        raise UsageError(
+            f"there is no comparison in {folder}", f"name a folder of {places.home() / 'comparisons'}, or what was saved"
+        )
+    return files
+
+
+def _in_folder(folder: Path) -> list[tuple[str, Saved]]:
+    """Return who was asked on each side, and what was said there. Raises DataError or UsageError."""
+    try:
+        return [
+            (Conversation.load(file).whom, kept(file)) if file.is_file() else ("", Saved(())) for file in _files(folder)
+        ]
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error.strerror or error}") from error
+
+
+def _in_file(path: Path) -> list[tuple[str, Saved]]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        sides = [found[name] for name in NAMES]
+        words = [str(side.get("name") or "") for side in sides]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path} is no comparison: {error}",
+            f'it holds "left" and "right", as saved here; or name a folder of {places.home() / "comparisons"}',
+        ) from error
+    told = [read(json.dumps(value), str(path)) if value.get("messages") else Saved(()) for value in sides]
+    return list(zip(words, told, strict=True))
 
 
 def _same_question(turns: Sequence[Turn], asked: Turn, near: int) -> int | None:

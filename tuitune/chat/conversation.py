@@ -110,15 +110,20 @@ class Conversation:
         if self.path is None:
             return
         try:
-            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
             try:
-                # Begun with a line break, so that a line torn by a full disk cannot spoil this one.
-                write_all(fd, b"\n" + pack({**entry, "t": time.time()}) + b"\n")
+                write_all(fd, _missing_break(fd) + pack({**entry, "t": time.time()}) + b"\n")
             finally:
                 os.close(fd)
         except OSError as error:
             reason = f"{self.path} cannot be written: {error.strerror}"
             raise RunError(reason, "make room on the disk, or set TUITUNE_HOME to a directory you can write") from error
+
+
+def _missing_break(fd: int) -> bytes:
+    """Return a line break where a file ends in a torn line, as a full disk leaves it: what follows is not spoilt."""
+    size = os.fstat(fd).st_size
+    return b"\n" if size and os.pread(fd, 1, size - 1) != b"\n" else b""
 
 
 def stamp() -> str:

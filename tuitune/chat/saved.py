@@ -12,6 +12,7 @@ import orjson
 
 from tuitune.chat.base import Turn
 from tuitune.chat.conversation import Conversation
+from tuitune.chat.partial import Partial
 from tuitune.chat.tools import BETWEEN_REPLIES, Call, checked, parts
 from tuitune.errors import DataError, UsageError
 from tuitune.run.files import write_atomic
@@ -42,10 +43,18 @@ def read_file(path: Path) -> Saved:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}", _FORM) from error
     if path.suffix == ".jsonl" and '"kind"' in text:
-        kept = Conversation.load(path)
-        if kept.turns:
-            return Saved(tuple(kept.turns), kept.system, kept.tools)
+        found = kept(path)
+        if found.turns:
+            return found
     return read(text, str(path))
+
+
+def kept(path: Path) -> Saved:
+    """Return a conversation as TuiTune keeps it, with what came of an answer that a crash cut off. Raises OSError."""
+    talk = Conversation.load(path)
+    by, text = Partial.left(path)
+    cut = [Turn("assistant", text, by, "lost")] if text and talk.turns and not talk.turns[-1].is_answer else []
+    return Saved((*talk.turns, *cut), talk.system, talk.tools)
 
 
 def read(text: str, what: str = "this") -> Saved:
@@ -71,6 +80,10 @@ def _saved(given: Mapping[str, Any], what: str) -> Saved:
     from tuitune.data.convert.turns import read_turns, tags_of
 
     messages = given.get("messages") or given.get("conversations")
+    if not messages and {"left", "right"} <= set(given):
+        raise DataError(
+            f"{what} holds a comparison", "go on with both: tuitune chat WHO --compare OTHER --load FILE, or the app's O"
+        )
     if not isinstance(messages, list) or not messages:
         raise DataError(f"{what} has no messages", _FORM)
     try:

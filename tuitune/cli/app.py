@@ -179,10 +179,10 @@ def chat(
         Path | None, typer.Option("--tools", metavar="FILE", help="Functions it may call: a JSON list of them.")
     ] = None,
     load: Annotated[
-        Path | None, typer.Option("--load", metavar="FILE", help="Go on with a conversation from a JSON file.")
+        Path | None, typer.Option("--load", metavar="FILE", help="Go on with what was said: a file, kept or saved.")
     ] = None,
     once: Annotated[
-        str | None, typer.Option("--once", metavar="TEXT", help="Print one reply and end; `-` reads standard input.")
+        str | None, typer.Option("--once", metavar="TEXT", help="Print one reply, keep nothing; `-`: standard input.")
     ] = None,
     score: Annotated[
         bool,

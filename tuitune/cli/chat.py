@@ -118,6 +118,13 @@ def _meant(wish: Wish) -> whom.Meant:
     return _weights(wish)
 
 
+def _word(wish: Wish) -> str:
+    """Return what names the one who is asked, so that it can be found again; nothing for a recipe."""
+    if wish.words:
+        return "" if _is_recipe(wish.words) else wish.words[0]
+    return wish.run or wish.adapter or wish.model or ""
+
+
 def _is_recipe(words: Sequence[str]) -> bool:
     return is_setting(words[0]) or Path(words[0]).suffix.lower() in (".yaml", ".yml", ".json")
 
@@ -164,15 +171,18 @@ def _once(partner: Chat, talk: Kept, text: str, options: Options) -> int:
 
 
 def _compared(wish: Wish, text: str | None, tools: str) -> int:
-    if wish.server is not None or wish.load is not None:
-        raise UsageError("--compare takes neither --server nor --load", "compare runs, folders or models")
+    if wish.server is not None:
+        raise UsageError("--compare does not take --server", "compare runs, folders or models")
     first = _meant(wish)
     people = [first, whom.whom(wish.compare or "", first)]
-    partners = _loaded(people, sys.stderr)
     talk = Comparison.begin() if text is None else Comparison()
-    talk.instruct(wish.system)
-    talk.offer(tools)
-    both = Comparing(partners, talk, wish.options)
+    if wish.load is not None:
+        talk.take(wish.load)
+    if wish.load is None or wish.system is not None:
+        talk.instruct(wish.system)
+    if tools:
+        talk.offer(tools)
+    both = Comparing(_loaded(people, sys.stderr), [_word(wish), wish.compare or ""], talk, wish.options)
     if text is None:
         return both.run()
     both.said(text)

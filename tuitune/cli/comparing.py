@@ -26,24 +26,34 @@ class Comparing(Prompting):
         "/again": ("[N]", "both answer again, the last question or that before turn N"),
         "/edit": ("N TEXT", "change question N for both; what followed it goes"),
         "/turns": ("", "list the turns of both with their numbers"),
-        "/undo": ("", "bring back what /again, /edit or /clear took away"),
+        "/undo": ("", "bring back what /again, /edit, /load or /clear took away"),
         "/system": ("TEXT", "tell both how to behave; without TEXT as they do by themselves"),
         "/tools": ("FILE", "functions that they may call, a JSON list; none: no more"),
         "/set": ("NAME VALUE", "how replies are drawn; seed: the same numbers every time"),
         "/clear": ("", "forget the conversation so far"),
         "/save": ("PATH", "write both conversations as one JSON file"),
+        "/load": ("FILE", "go on with such a file, or with a folder of comparisons/ in TuiTune's home"),
     }
 
-    def __init__(self, partners: Sequence[Chat], talk: Comparison, options: Options) -> None:
+    def __init__(self, partners: Sequence[Chat], words: Sequence[str], talk: Comparison, options: Options) -> None:
+        """words: what names the partners on the command line, so that the Compare screen finds them again."""
         super().__init__(options)
-        self._partners, self._talk = partners, talk
-        for side, partner in zip(talk.sides, partners, strict=True):
-            side.ask_of(partner.title)
+        self._partners, self._words, self._talk = partners, words, talk
+        self._name()
+
+    def _name(self) -> None:
+        for side, word in zip(self._talk.sides, self._words, strict=True):
+            side.ask_of(word)
 
     @property
     def title(self) -> str:
         """Who is talked to."""
         return " | ".join(partner.title for partner in self._partners)
+
+    @property
+    def kept(self) -> Path | None:
+        """The folder of both conversations."""
+        return self._talk.folder
 
     @property
     def mark(self) -> str:
@@ -119,7 +129,9 @@ class Comparing(Prompting):
 
     def do_system(self, rest: str) -> None:
         """Set the system message."""
+        old = self._talk.sides[0].system
         self._talk.instruct(rest or None)
+        self.instructed(old, self._talk.sides[0].system)
 
     def do_tools(self, rest: str) -> None:
         """Set the tools."""
@@ -128,6 +140,7 @@ class Comparing(Prompting):
     def do_clear(self, rest: str) -> None:
         """Forget the turns."""
         self._talk.clear()
+        self.note("forgotten; /undo brings it back")
 
     def do_save(self, rest: str) -> None:
         """Write both conversations."""
@@ -135,6 +148,14 @@ class Comparing(Prompting):
             raise UsageError("/save takes the name of a file", "such as compared.json")
         self._talk.save(Path(rest).expanduser())
         say(screen(), f"written to {rest}")
+
+    def do_load(self, rest: str) -> None:
+        """Go on with a comparison from a file or a folder."""
+        if not rest:
+            raise UsageError("/load takes the name of a file", "such as compared.json")
+        self._talk.take(Path(rest).expanduser())
+        self._name()
+        self.do_turns("")
 
 
 def _difference(left: Answer, right: Answer) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,13 +40,26 @@ class Prompting:
                 import readline  # noqa: F401  # gives `input` its line editing and history
 
             say(screen(), f"{self.title}; /help tells what else there is", "bold")
-        while (line := self._lines()) is not None:
-            word, _, rest = line.partition(" ")
-            if word in ("/quit", "/exit"):
-                break
-            if line:
-                self._take(line, word, rest.strip())
+        try:
+            while (line := self._lines()) is not None:
+                word, _, rest = line.partition(" ")
+                if word in ("/quit", "/exit"):
+                    break
+                if line:
+                    self._take(line, word, rest.strip())
+        finally:
+            if self.kept is not None:
+                self.note(f"kept in {self.kept}; with --load it goes on")
         return 1 if self.failed and not self.asks else 0
+
+    @property
+    def kept(self) -> Path | None:
+        """Where what was said is kept, None while there is nothing."""
+        raise NotImplementedError
+
+    def note(self, text: str) -> None:
+        """Say what was done; where the replies go to a file or a program, it stays out of them."""
+        say(screen() if self.asks else screen(sys.stderr), text, "dim")
 
     @property
     def title(self) -> str:
@@ -64,23 +78,32 @@ class Prompting:
     def _take(self, line: str, word: str, rest: str) -> None:
         """Do what a line says; an error is told, and the conversation goes on."""
         try:
-            if line.startswith("/"):
+            if line.startswith("/") and not line.startswith("//"):
                 self._command(word, rest)
             else:
-                self.said(line)
+                self.said(line.removeprefix("/"))
         except TuiTuneError as error:
             self.failed = True
             report.failure(error)
 
     def _command(self, word: str, rest: str) -> None:
-        name = word.removeprefix("/")
-        if word not in self.commands:
-            for known, (more, does) in {**self.commands, "/quit": ("", "end, as ctrl+d does")}.items():
-                print(f"{f'{known} {more}':<{_MARGIN}}{does}")
-            print(f"{'ctrl+c':<{_MARGIN}}end the reply that is being written")
-            print(f"{'... ' + chr(92):<{_MARGIN}}a backslash at the end of a line: it goes on in the next")
-            return
-        getattr(self, f"do_{name}")(rest)
+        if word in ("/help", "/?"):
+            self._help()
+        elif word in self.commands:
+            getattr(self, f"do_{word.removeprefix('/')}")(rest)
+        else:
+            near = difflib.get_close_matches(word, [*self.commands, "/quit"], n=1)
+            meant = f"did you mean {near[0]}? " if near else ""
+            raise UsageError(
+                f"there is no command {word!r:.40}", f"{meant}/help lists them; what begins with // is said with one /"
+            )
+
+    def _help(self) -> None:
+        for known, (more, does) in {**self.commands, "/quit": ("", "end, as ctrl+d does")}.items():
+            print(f"{f'{known} {more}':<{_MARGIN}}{does}")
+        print(f"{'//...':<{_MARGIN}}say a line that begins with a slash")
+        print(f"{'ctrl+c':<{_MARGIN}}end the reply that is being written")
+        print(f"{'... ' + chr(92):<{_MARGIN}}a backslash at the end of a line: it goes on in the next")
 
     def _lines(self) -> str | None:
         lines: list[str] = []
@@ -105,6 +128,15 @@ class Prompting:
             return ""
 
     # -- what every conversation has -----------------------------------------------------------------------------
+
+    def instructed(self, old: str | None, new: str | None) -> None:
+        """Say how a system message has changed."""
+        if new is not None:
+            self.note("the next answer follows it")
+        elif old is not None:
+            self.note("the system message is gone: the model's own is back")
+        else:
+            self.note("there is no system message but the model's own; /system TEXT sets one")
 
     def do_set(self, rest: str) -> None:
         """Set how replies are drawn, or show it."""

@@ -48,6 +48,11 @@ class Talk(Prompting):
         return self._partner.title
 
     @property
+    def kept(self) -> Path | None:
+        """The file of the conversation."""
+        return self._talk.path
+
+    @property
     def mark(self) -> str:
         """What stands before a line: after a call of tools, their results are asked for."""
         return "result> " if self._talk.waits_for_tools else "> "
@@ -131,7 +136,9 @@ class Talk(Prompting):
 
     def do_system(self, rest: str) -> None:
         """Set the system message."""
+        old = self._talk.system
         self._talk.instruct(rest or None)
+        self.instructed(old, self._talk.system)
 
     def do_tools(self, rest: str) -> None:
         """Set the tools."""
@@ -140,6 +147,7 @@ class Talk(Prompting):
     def do_clear(self, rest: str) -> None:
         """Forget the turns."""
         self._talk.clear()
+        self.note("forgotten; /undo brings it back")
 
     def do_save(self, rest: str) -> None:
         """Write the conversation."""

@@ -20,6 +20,7 @@ from tuitune.run.packing import pack, restore
 
 FILE = "export.json"
 _LIST = "exports.jsonl"
+_JUDGES = "value_head.safetensors"
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,9 @@ def commands(folder: Path) -> Iterator[str]:
         if modelfile:
             yield ollama
         yield f"llama-server -m {shlex.quote(str(file))}"
+        return
+    if (folder / _JUDGES).is_file():  # a reward model gives scores, no answers
+        yield f"tuitune serve {place}"
         return
     yield f"tuitune chat --model {place}"
     if read_object(folder / "config.json").get("model_type") == "tuitune_mixture_of_depths":

@@ -55,6 +55,11 @@ def wanted_of(words: Sequence[str], names: Sequence[str] = (), environ: Mapping[
     return _from_words(whats, names, settings)
 
 
+def is_name(text: str) -> bool:
+    """Tell whether clients can ask for a model by this name."""
+    return _NAME.fullmatch(text) is not None
+
+
 def _is_setting(word: str) -> bool:
     return word.partition("=")[0] in FIELDS and "=" in word
 
@@ -96,7 +101,7 @@ def _checked(models: Sequence[tuple[str, Weights]], names: Sequence[str] = ()) -
         raise UsageError(f"--name {names[len(models)]} belongs to no model", "one --name for each model")
     seen: set[str] = set()
     for name, _ in models:
-        if not _NAME.fullmatch(name):
+        if not is_name(name):
             raise UsageError(f"{name!r:.100} is no name for a model", "letters, digits and . _ - / : @ +, at most 100")
         if name in seen:
             raise UsageError(f"two models are called {name}", f"give one another name: NAME={name}")

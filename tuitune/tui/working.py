@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from textual.notifications import Notify
 from textual.worker import get_current_worker
 
 from tuitune.errors import TuiTuneError
@@ -75,6 +76,13 @@ class Working:
     def say(self, text: str, level: Level = "information") -> None:
         """Show a short message; the text is never parsed."""
         self._app.notify(clean(text), severity=level, markup=False, timeout=10 if level == "error" else 5)
+
+    def on_notify(self, event: Notify) -> None:
+        """Let a message that is said again take the place of the former one, rather than stand below it."""
+        new = event.notification
+        for old in list(self._app._notifications):
+            if (old.message, old.severity) == (new.message, new.severity):
+                self._app._unnotify(old, refresh=False)
 
     def _tell(self, text: str, level: Level) -> None:
         self.say(text, level)  # `notify` may be called from any thread

@@ -149,3 +149,15 @@ def test_what_is_told_is_what_plain_logits_say(tokens: int, padded: bool) -> Non
             expected = logps[torch.tensor(row["labels"][1:]) != -100]
             assert torch.allclose(one.logps, expected, rtol=0, atol=1e-12)
             made.model.train()
+
+
+def test_answers_that_have_ended_are_told_while_the_others_go_on() -> None:
+    made, _ = around(tokens=20_000, sampling=Sampling(max_new_tokens=64))
+    heard: list[tuple[int, int]] = []
+    made.progress = lambda phase, done, total: heard.append((done, total))
+    ids = [answer.ids for answer in rollout.answers(made, prompts(made), 8, 1)]
+    stop = set(made.template.stop_ids(made.tokenizer))
+    shorter = sum(len(each) <= 32 and each[-1] in stop for each in ids)
+    assert 0 < shorter < len(ids)
+    assert heard[3] == (shorter, len(ids))  # after 32 tokens, all in one batch
+    assert heard[-1] == (len(ids), len(ids))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tuitune.stages.base import Surroundings
 
 _ROOM = 2  # the keys and values of a token take about half of what training keeps of one
+_TOLD = 8  # tokens between two looks at how many have ended: a GPU is waited for then
 _SLICE = 16  # rows whose distributions are looked at together, in float64
 Each = Callable[[int, list[int]], None]
 # The policy's own distribution: what it learns from is what it says.
@@ -130,12 +131,16 @@ class _Rollout:
     def run(self, rows: Sequence[Sequence[int]]) -> dict[int, list[int]]:
         """Return the answer of each row, by its place."""
         found: dict[int, list[int]] = {}
+
+        def told(ended: int) -> None:
+            self._around.progress(self._phase, len(found) + ended, len(rows))
+
         left = sorted(range(len(rows)), key=lambda i: -len(rows[i]))  # what does not fit shows at once
         while left:
             size = min(len(left), max(1, self._room // (len(rows[left[0]]) + self._sampling.max_new_tokens)))
             batch = left[:size]
             try:
-                said = dict(zip(batch, self._sampled([rows[i] for i in batch], batch), strict=True))
+                said = dict(zip(batch, self._sampled([rows[i] for i in batch], batch, told), strict=True))
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -161,7 +166,9 @@ class _Rollout:
             torch.cuda.empty_cache()
         self._around.note(f"memory is short: {size // 2} answers at once from now on, in this buffer")
 
-    def _sampled(self, rows: Sequence[Sequence[int]], places: Sequence[int]) -> list[list[int]]:
+    def _sampled(
+        self, rows: Sequence[Sequence[int]], places: Sequence[int], ended: Callable[[int], None]
+    ) -> list[list[int]]:
         around, sampling = self._around, self._sampling
         tokenizer, stop_ids = around.tokenizer, around.template.stop_ids(around.tokenizer)
         device = next(around.model.parameters()).device
@@ -173,7 +180,7 @@ class _Rollout:
         with around.precision(), borrowed(around.model, device, 0):
             made = around.model.generate(
                 input_ids=ids, attention_mask=mask, generation_config=config, logits_processor=choice,
-                stopping_criteria=[_Attending(around)],
+                stopping_criteria=[_Attending(around, torch.tensor(stop_ids, device=device), ended)],
             )  # fmt: skip
         return [_until_end(row, set(stop_ids)) for row in made[:, ids.shape[1] :].tolist()]
 
@@ -228,11 +235,18 @@ def _fallen_on(scores: Tensor, draws: Tensor) -> Tensor:
 
 
 class _Attending(StoppingCriteria):
-    """Ends nothing by itself; the run's inbox is obeyed after every token."""
+    """Ends nothing by itself; the run's inbox is obeyed after every token, and told is how many answers have ended."""
 
-    def __init__(self, around: Surroundings) -> None:
-        self._around = around
+    def __init__(self, around: Surroundings, stop: Tensor, ended: Callable[[int], None]) -> None:
+        self._around, self._stop, self._tell = around, stop, ended
+        self._ended: Tensor | None = None
+        self._calls = 0
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
         self._around.attend()
-        return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
+        now = torch.isin(input_ids[:, -1], self._stop)
+        self._ended = now if self._ended is None else self._ended | now
+        self._calls += 1
+        if self._calls % _TOLD == 0:
+            self._tell(int(self._ended.sum()))
+        return torch.zeros_like(now)

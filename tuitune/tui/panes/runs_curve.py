@@ -21,14 +21,14 @@ class Curve:
 
     def __init__(self, run: RunDir, figure: str | None = None) -> None:
         self.run = run
-        self._asked = figure
+        self.asked = figure  # None: what tells most of the run's stage
         self._ledger = Ledger(run.events, self._figure)
         self._cuts = 0
         self._raw: Blocks | None = None
         self._smooth: tuple[float, Average, Blocks] | None = None
 
     def _figure(self, stage: str) -> str:
-        return self._asked or figures.main(stage)
+        return self.asked or figures.main(stage)
 
     @property
     def figure(self) -> str:
@@ -41,6 +41,16 @@ class Curve:
     def read(self) -> bool:
         """Take in what is new; return whether there was anything."""
         return self._ledger.read()
+
+    @property
+    def logs(self) -> bool:
+        """Whether any step has the figure; a loss counts that is not a number, as that of a training gone wrong is."""
+        return len(self) > 0 and (self.figure == figures.LOSS or self.drawn(0).stretch(0, len(self)).finite > 0)
+
+    @property
+    def tested(self) -> bool:
+        """Whether any evaluation has the figure."""
+        return not all(map(math.isnan, self.evaluations("steps")[1]))
 
     def xs(self, across: Across) -> array[float]:
         """Return where the steps stand on the horizontal axis."""

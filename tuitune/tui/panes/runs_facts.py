@@ -83,7 +83,8 @@ evaluations with their first figures, where it lies and how much room it takes. 
         role = _ROLES.get(entry.status, "accent" if entry.live else "quiet")
         rows += [R(role, line) for line in wrapped(clean_line(state_words(entry)), width)]
         rows += [R("accent", line) for line in wrapped(" ".join(map(clean_line, entry.remarks.tags)), width) if line]
-        rows += [R("ink", line) for line in wrapped(clean_line(entry.remarks.note), width) if line]
+        for said in entry.remarks.note.splitlines():
+            rows += _lines(said, "ink", width)
         rows.append([])
         pairs = [
             ("model", facts.model), ("data", entry.data),

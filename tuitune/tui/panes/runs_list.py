@@ -119,7 +119,7 @@ how it stands, its tags and note.
         wanted = replace(self.wanted, search=self.line.value)
         table = self.table
         table.order, table.turned = self.order, self.turned
-        none = "no run is so; escape in the search and f show them all"
+        none = "no run fits; escape in the search and f show them all"
         empty = none if self._all else "there are no runs yet; ctrl+r starts the first" if self._known else table.empty
         table.show(arranged(self._all, wanted, self.order, turned=self.turned), empty)
         self.retitle()

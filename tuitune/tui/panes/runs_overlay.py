@@ -68,7 +68,8 @@ The curves of the marked runs, or of the one under the cursor: each has a colour
     def meta(self) -> Row:
         """How the curves are drawn."""
         look = self.look
-        row = R("quiet", f"smooth {look.smoothing:g}  ".replace("0.", ".") if look.smoothing else "as logged  ")
+        row = R("accent", "m ", "quiet", f"{clean_line(figures.word(self._figure))}  ") if self._lines else []
+        row += R("quiet", f"smooth {look.smoothing:g}  ".replace("0.", ".") if look.smoothing else "as logged  ")
         row += R("quiet", f"{look.kinds}  ") if look.kinds != KINDS[0] else []
         row += R("quiet", f"zoom {2**look.zoom}  ") if look.zoom else []
         return row + R("accent", "x ", "quiet", f"{look.across}  ", "accent", "l ", "quiet", self._scale_word())
@@ -84,13 +85,14 @@ The curves of the marked runs, or of the one under the cursor: each has a colour
 
     def body(self, width: int, height: int) -> list[Row]:
         """Return the chart, its foot, and what is not in it."""
-        drawn = [line for line in self._lines if len(line.curve) and line.curve.figure == self._figure]
-        said = self._said([line for line in self._lines if line not in drawn], width)
+        drawn = [line for line in self._lines if not self._missing(line)]
+        words = self._said([line for line in self._lines if line not in drawn])
+        said = [R("quiet", cut(words, width))] if words else []
         side = 22 if width >= 84 else 17 if width >= 60 else 13
         wide = max(8, width - _EDGE - side)
         high = height - 1 - len(said)
         if not drawn or high < 2:
-            return said or [R("quiet", line) for line in wrapped(self.waiting or _NOTHING, width)]
+            return [R("quiet", line) for line in wrapped(words or self.waiting or _NOTHING, width)]
         window = self._window(drawn, wide)
         axis = self._scale(drawn, window, high)
         rows = chart(window, axis, self._series(drawn))
@@ -100,16 +102,25 @@ The curves of the marked runs, or of the one under the cursor: each has a colour
         across = R("quiet", " " * _EDGE + foot(window.low, window.high, wide, self.look.across))
         return [*body, across, *said]
 
-    def _said(self, left_out: Sequence[Line], width: int) -> list[Row]:
-        words = []
-        if self.waiting and self._lines:
-            words.append(self.waiting)
-        if left_out:
-            names = ", ".join(f"{LETTERS[line.number]} {line.name}" for line in left_out)
-            words.append(f"without {figures.word(self._figure)} (m: another figure): {names}")
+    def _missing(self, line: Line) -> str:
+        """Return what a run has not, so that no curve of it is drawn; empty when it is drawn."""
+        curve = line.curve
+        if not len(curve):
+            return "no step yet"
+        if curve.figure != self._figure or not curve.logs:
+            return f"without {figures.word(self._figure)} (m: another figure)"
+        if self.look.kinds == "evaluation" and not curve.tested:
+            return "not evaluated (E: the training)"
+        return ""
+
+    def _said(self, left_out: Sequence[Line]) -> str:
+        words = [self.waiting] if self.waiting and self._lines else []
+        missing = [(self._missing(line), f"{LETTERS[line.number]} {line.name}") for line in left_out]
+        for reason in dict.fromkeys(reason for reason, _ in missing):
+            words.append(f"{reason}: {', '.join(name for each, name in missing if each == reason)}")
         if self._more:
             words.append(f"{self._more} more are marked; {len(COLOURS)} curves can be told apart")
-        return [R("quiet", cut(clean_line("   ".join(words)), width))] if words else []
+        return clean_line("   ".join(words))
 
     def _series(self, drawn: Sequence[Line]) -> list[Series]:
         """Return the curves, over them their evaluations, over these the letters at their ends."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Sequence
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from tuitune.chat.base import Options
@@ -72,7 +73,11 @@ class CompareActions(CompareFiles):
         """Let them answer, at the same time where they do not share anything; in a thread."""
         sides = self._screen.sides
         assert sides is not None
-        threads = [threading.Thread(target=column.work, args=(job, sides), daemon=True) for column, job in jobs]
+        # With the context: a column whose screen is going away could not find the app by its parents.
+        threads = [
+            threading.Thread(target=copy_context().run, args=(column.work, job, sides), daemon=True)
+            for column, job in jobs
+        ]
         apart = len(threads) > 1 and sides.apart()
         for _, job in jobs[1:]:
             job.loading = None if apart else Loading("its turn comes next")
@@ -107,11 +112,11 @@ class CompareActions(CompareFiles):
     def action_whom(self) -> None:
         """Choose who answers in this column."""
         if self._free() and self._screen.sides is not None:
-            self._screen.app.in_thread("compare", subjects, self._offer)
+            self._screen.app.in_thread("compare-list", subjects, self._offer)
 
     def _offer(self, found: list[PickItem]) -> None:
         screen, sides = self._screen, self._screen.sides
-        if sides is None:
+        if sides is None or not screen.is_current:
             return
         place = screen.tab
         before = PickItem(BASE, "before training", f"what {sides.label(1 - place)} was trained from", "This comparison")

@@ -98,9 +98,11 @@ class CompareFiles:
     def action_earlier(self) -> None:
         """Choose an earlier comparison to go on with."""
         if self._free():
-            self._screen.app.in_thread("compare", _kept, self._pick)
+            self._screen.app.in_thread("compare-list", _kept, self._pick)
 
     def _pick(self, items: list[PickItem]) -> None:
+        if not self._screen.is_current:  # left while the disk was looked at
+            return
         if not items:
             self.say("no comparison has been kept yet")
             return

@@ -133,12 +133,9 @@ class RunsActions:
         if len(known) < 2:
             screen.app.say("these runs have logged no other figure than their loss")
             return
-        now = screen.figure or known[0]
-        name = known[(known.index(now) + 1) % len(known)] if now in known else known[0]
+        name = known[(known.index(screen.shown_figure or known[0]) + 1) % len(known)]
         screen.figure = None if name == known[0] else name
-        screen.curves.clear()
         screen.read_curves()
-        screen.app.say(f"the curves show: {clean_line(figures.word(name))}")
 
     # -- other parts of the app --------------------------------------------------------------------------------
 

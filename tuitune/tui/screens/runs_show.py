@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from textual.timer import Timer
 
+from tuitune.face import figures
 from tuitune.face.difference import compared
 from tuitune.run.shelf import Entry
 from tuitune.tui.panes.runs_columns import COLOURS
@@ -28,9 +29,11 @@ class RunsShow:
 
     def __init__(self) -> None:
         super().__init__()
+        self._looks = 0  # at the list, so far; what an earlier one than the last finds does not count
         self._looking = False
         self._beats = 0
         self._reading = False
+        self._drawn_figure: str | None = None  # for which curves were read last
         self._rest: Timer | None = None
         self._about: About | None = None
 
@@ -47,31 +50,40 @@ class RunsShow:
             return
         self._beats += 1
         live = any(entry.live for entry in screen.runs_pane.all)
-        if self._beats % (_OFTEN if live else _SELDOM) == 0:
+        if self._beats % (_OFTEN if live else _SELDOM) == 0 and not self._looking:
             self.look()
         if live:
             self._grow()
 
     def look(self) -> None:
-        """Read the list anew."""
-        if not self._looking:
-            self._looking = True
-            self._shown.app.in_thread("runs-list", self._shown.desk.entries, self._listed)
+        """Read the list anew; one that is being read may be older than what was just done, and is not shown."""
+        self._looks += 1
+        self._looking, number = True, self._looks
+        self._shown.app.in_thread("runs-list", self._entries, lambda entries: self._listed(entries, number))
 
-    def _listed(self, entries: Sequence[Entry]) -> None:
-        self._looking = False
+    def _entries(self) -> list[Entry]:
+        try:
+            return self._shown.desk.entries()
+        except Exception:
+            self._looking = False  # the next beat tries again
+            raise
+
+    def _listed(self, entries: Sequence[Entry], number: int) -> None:
         screen = self._shown
-        if not screen.is_attached:
+        if number != self._looks or not screen.is_attached:
             return
+        self._looking = False
         screen.runs_pane.show(entries)
         self._go_to_subject(entries)
         self._refresh()
+        if self.shown_figure != self._drawn_figure:
+            self.read_curves()
         if any(not entry.facts.whole for entry in entries):
-            screen.app.in_thread("runs-deep", screen.desk.deepen, self._deepened)
+            screen.app.in_thread("runs-deep", screen.desk.deepen, lambda found: self._deepened(found, number))
 
-    def _deepened(self, entries: Sequence[Entry] | None) -> None:
+    def _deepened(self, entries: Sequence[Entry] | None, number: int) -> None:
         if entries is not None:
-            self._listed(entries)
+            self._listed(entries, number)
 
     def _go_to_subject(self, entries: Sequence[Entry]) -> None:
         screen = self._shown
@@ -115,24 +127,40 @@ class RunsShow:
         marked = screen.runs_pane.marked[: len(COLOURS)]
         return marked or ([screen.entry] if screen.entry is not None else [])
 
+    @property
+    def shown_figure(self) -> str | None:
+        """What the curves show: the figure that was asked for, if a run that is drawn logs it; None: what tells most."""
+        asked = self._shown.figure
+        if asked in (None, figures.LOSS) or any(asked in entry.facts.metrics for entry in self.drawn):
+            return asked
+        return None
+
+    @property
+    def _curves(self) -> Mapping[str, Curve]:
+        """The known curves of that figure, by path."""
+        figure = self.shown_figure
+        return {path: curve for path, curve in self._shown.curves.items() if curve.asked == figure}
+
     def read_curves(self) -> None:
         """Read the curves that are drawn and not known yet."""
-        screen = self._shown
-        runs = [entry.run for entry in self.drawn if entry.path not in screen.curves]
+        screen, known = self._shown, self._curves
+        runs = [entry.run for entry in self.drawn if entry.path not in known]
+        # The thread may outlive the screen, which then knows of no app any more.
+        app, figure = screen.app, self.shown_figure
+        self._drawn_figure = figure
         self._reading = bool(runs)
         self.draw()
         if not runs:
             return
-        figure = screen.figure
 
         def tell(curve: Curve) -> None:
-            screen.app.call_from_thread(self._got, curve, figure)
+            app.call_from_thread(self._got, curve)
 
-        screen.app.in_thread("runs-curves", lambda: screen.desk.curves(runs, figure, tell), lambda _: self._all_read())
+        app.in_thread("runs-curves", lambda: screen.desk.curves(runs, figure, tell), lambda _: self._all_read())
 
-    def _got(self, curve: Curve, figure: str | None) -> None:
+    def _got(self, curve: Curve) -> None:
         screen = self._shown
-        if figure == screen.figure and screen.is_attached:
+        if curve.asked == self.shown_figure and screen.is_attached:
             screen.curves[str(curve.run.path)] = curve
             drawn = {entry.path for entry in self.drawn}
             for path in [path for path in screen.curves if path not in drawn][: max(0, len(screen.curves) - _KEPT)]:
@@ -145,18 +173,18 @@ class RunsShow:
 
     def _grow(self) -> None:
         """Take in what live runs have logged since."""
-        curves = self._shown.curves
+        curves = self._curves
         grown = [curves[entry.path].read() for entry in self.drawn if entry.live and entry.path in curves]
         if any(grown):
             self.draw()
 
     def draw(self) -> None:
         """Draw the curves as far as they are known."""
-        screen, drawn = self._shown, self.drawn
-        missing = sum(entry.path not in screen.curves for entry in drawn)
+        screen, drawn, curves = self._shown, self.drawn, self._curves
+        missing = sum(entry.path not in curves for entry in drawn)
         waiting = f"reading {missing} of {len(drawn)} curves" if missing and self._reading else ""
         more = max(0, len(screen.runs_pane.marked) - len(COLOURS))
-        lines = lines_of([(entry.path, entry.run.name) for entry in drawn], screen.curves)
+        lines = lines_of([(entry.path, entry.run.name) for entry in drawn], curves)
         screen.overlay.show(lines, more=more, waiting=waiting)
 
     # -- differences -------------------------------------------------------------------------------------------

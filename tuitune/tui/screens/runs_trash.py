@@ -37,19 +37,31 @@ class TrashActions:
         if shown := next((entry for entry in entries if self._is_shown(entry)), None):
             app.say(f"{shown.run.name} trains in this app; stop it first", "warning")
             return
-        if len(entries) == 1:
+        hidden = self._hidden(entries)
+        if len(entries) == 1 and not hidden:
             self._delete([entries[0].run])
             return
+        what = "1 marked run" if len(entries) == 1 else f"{len(entries)} marked runs"
         choices: list[Choice[bool]] = [
             Choice("esc", "Keep them", "", None),
-            Choice("d", f"Move {len(entries)} runs to the trash", "u takes it back", True),
+            Choice("d", f"Move {what.replace('marked ', '')} to the trash", "u takes it back", True),
         ]
         names = [entry.run.name for entry in entries[:_NAMED]]
         more = [f"and {len(entries) - _NAMED} more"] if len(entries) > _NAMED else []
         app.push_screen(
-            Ask(f"Delete {len(entries)} marked runs?", [*names, *more], choices),
+            Ask(f"Delete {what}?", [*names, *more, *hidden], choices),
             lambda sure: self._delete([entry.run for entry in entries]) if sure else None,
         )
+
+    def _hidden(self, entries: Sequence[Entry]) -> list[str]:
+        """Return a sentence on those that the list does not show now: nobody sees that they are marked."""
+        listed = {entry.path for entry in self._thrown.runs_pane.table.entries}
+        count = sum(entry.path not in listed for entry in entries)
+        if not count:
+            return []
+        who = f"{count} of them" if count < len(entries) else "It" if count == 1 else "None of them"
+        verb = "is not" if who == "It" or count == 1 else "is" if who == "None of them" else "are not"
+        return [f"{who} {verb} in the list now: the search or the filter hides {'it' if count == 1 else 'them'}."]
 
     def _is_shown(self, entry: Entry) -> bool:
         control = self._thrown.app.control
@@ -80,6 +92,8 @@ class TrashActions:
             screen.app.say(f"{what} in the trash; u takes it back")
             for each in gone:
                 screen.curves.pop(each.path, None)
+            paths = {each.path for each in gone}
+            screen.runs_pane.show([entry for entry in screen.runs_pane.all if entry.path not in paths])
         if others := [name for name in users if name not in {each.name for each in gone}]:
             screen.app.say(f"their weights are used by {', '.join(others)}", "warning")
         if error is not None:
