@@ -98,7 +98,7 @@ def test_a_wrong_word_is_refused_with_those_that_are_right(call: Call, option: s
 
 def test_nothing_fits_is_said(call: Call) -> None:
     three()
-    assert call("runs", "--search", "nowhere")[::2] == (0, "no run is so\n")
+    assert call("runs", "--search", "nowhere")[::2] == (0, "no run fits\n")
 
 
 def test_deleted_runs_come_back_or_go_for_good(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from tests.tiny import tiny_tokenizer
 from tuitune.chat.weights import Weights
 from tuitune.data.templates.table import TEMPLATES
 from tuitune.export import card
-from tuitune.export.about import About
+from tuitune.export.about import About, evaluated
 from tuitune.export.agree import Agreement
 from tuitune.export.cardfacts import data_name
 from tuitune.export.markdown import code, escaped, fenced, table
@@ -110,7 +110,9 @@ def test_the_picture_of_the_loss_goes_along(tmp_path: Path, about: About) -> Non
 # The evaluation
 
 
-def _evaluated(run: RunDir, kind: Any = "held_out", status: Any = "done", name: str = "one") -> Path:
+def _evaluated(
+    run: RunDir, kind: Any = "held_out", status: Any = "done", name: str = "one", *, compared: bool = True
+) -> Path:
     folder = run.path / "evaluations" / name
     folder.mkdir(parents=True)
     models = (
@@ -119,7 +121,7 @@ def _evaluated(run: RunDir, kind: Any = "held_out", status: Any = "done", name: 
     loss = Metric(
         "data", "loss", "a <b>|title", "", "less", "how",
         {"tuned": Estimate(0.5, 0.4, 0.6, 30), "base": Estimate(2.0, 1.5, 2.5, 30)},
-        {"tuned": Difference("base", -1.5, -1.75, -1.25, "better")},
+        {"tuned": Difference("base", -1.5, -1.75, -1.25, "better")} if compared else {},
     )  # fmt: skip
     odd = Metric(
         "mmlu_test", "average", "average", "%", "more", "how", {"tuned": Estimate(float("nan"), None, None, 1)}
@@ -144,6 +146,32 @@ def test_the_newest_evaluation_is_a_table_with_intervals(tmp_path: Path, about: 
     assert [each["dataset"]["name"] for each in model["results"]] == ["held.json"]
     assert model["results"][0]["metrics"] == [{"type": "loss", "name": "a <b>|title", "value": 0.5}]
     assert "jane" not in body
+
+
+def test_an_evaluation_beside_the_base_goes_before_a_newer_one_without(tmp_path: Path, about: About) -> None:
+    assert about.run is not None
+    paths = (_evaluated(about.run, compared=False, name="alone"), _evaluated(about.run, name="beside"))
+    _, body = _card(tmp_path, replace(about, evaluations=paths))
+    assert "-1.5 [-1.75, -1.25], better" in body
+    _, body = _card(tmp_path, replace(about, evaluations=paths[:1]))
+    assert "0.5 [0.4, 0.6]" in body
+    assert "difference" not in body.lower()
+
+
+def test_evaluations_are_found_again_in_a_run_that_was_moved(tmp_path: Path, about: About) -> None:
+    assert about.run is not None
+    _evaluated(about.run)
+    moved = RunDir(about.run.path.rename(tmp_path / "elsewhere"))
+    there = replace(about.weights, adapters=(moved.final,))
+    assert [path.parent.name for path in evaluated(moved, there)] == ["one"]
+    assert evaluated(moved, replace(there, adapters=(moved.checkpoint(3),))) == ()
+
+
+def test_the_licence_is_that_of_the_base(tmp_path: Path, about: About) -> None:
+    recipe = Recipe.of(_RECIPE | {"model_name_or_path": "smollm2-135m"})
+    head, body = _card(tmp_path, replace(about, recipe=recipe))
+    assert head["license"] == "apache-2.0"
+    assert "licence is that of the base" in body
 
 
 def test_rows_that_were_trained_on_are_said_to_be(tmp_path: Path, about: About) -> None:

@@ -29,6 +29,7 @@ class Comparison:
     def __init__(self, folder: Path | None = None, sides: tuple[Kept, Kept] | None = None) -> None:
         self._folder = folder
         self.sides = sides or (self._side(0), self._side(1))
+        self._changed: list[dict[int, int]] = []  # for each change the sides that it concerned, and their count then
 
     @classmethod
     def begin(cls) -> Comparison:
@@ -58,6 +59,7 @@ class Comparison:
         """Return one that `save` wrote, kept in the user's comparisons from now on. Raises DataError."""
         made = cls.begin()
         made.take(path)
+        made._changed.clear()
         return made
 
     def take(self, path: Path) -> None:
@@ -70,6 +72,7 @@ class Comparison:
         for side, (word, saved) in zip(self.sides, told, strict=True):
             side.replace(saved.turns, saved.system, saved.tools)
             side.ask_of(word)
+        self._remember(0, 1)
 
     def swapped(self) -> Comparison:
         """Return it with left and right changed; what comes from now on is kept in a folder of its own."""
@@ -115,12 +118,15 @@ class Comparison:
         old = self.sides[side].turns[place]
         self.sides[side].rewrite(place, text)
         if old.is_answer:
+            self._remember(side)
             return ()
         other = 1 - side
         same = _same_question(self.sides[other].turns, old, place)
         if same is None:
+            self._remember(side)
             return (side,)
         self.sides[other].rewrite(same, text)
+        self._remember(0, 1)
         return (0, 1)
 
     def again(self, side: int, place: int) -> tuple[int, ...]:
@@ -143,11 +149,20 @@ class Comparison:
         """Forget the turns of both."""
         for side in self.sides:
             side.clear()
+        self._remember(0, 1)
+
+    def _remember(self, *places: int) -> None:
+        self._changed.append({place: self.sides[place].changes for place in places})
 
     def undo(self) -> bool:
-        """Take the last change back that removed something, on both sides."""
-        left, right = (side.undo() for side in self.sides)
-        return left or right
+        """Take the last change back that removed something, on the sides that it concerned."""
+        while self._changed:
+            # A side whose count is another has taken it back already, as where an answer was cancelled.
+            last = [(self.sides[place], count) for place, count in self._changed.pop().items()]
+            back = [side.undo() for side, count in last if side.changes == count]
+            if any(back):
+                return True
+        return False
 
     def save(self, path: Path) -> None:
         """Write both as one JSON file. Raises UsageError."""
@@ -169,7 +184,8 @@ def _files(folder: Path) -> list[Path]:
     files = [folder / f"{name}.jsonl" for name in NAMES]
     if not any(file.is_file() for file in files):
         raise UsageError(
-            f"there is no comparison in {folder}", f"name a folder of {places.home() / 'comparisons'}, or what was saved"
+            f"there is no comparison in {folder}",
+            f"name a folder of {places.home() / 'comparisons'}, or what was saved",
         )
     return files
 

@@ -29,6 +29,7 @@ class Kept:
         self._talk = conversation or Conversation()
         self._place, self._on_disk = place, on_disk
         self._before: list[tuple[Turn, ...]] = []
+        self.changes = 0  # that can be, or could once be, taken back
         self._partial: Partial | None = None
         self.warning: TuiTuneError | None = None
 
@@ -149,11 +150,13 @@ class Kept:
     def remember(self) -> None:
         """Let `undo` come back to what is now."""
         self._before = [*self._before[1 - _MOST_UNDO :], tuple(self.turns)]
+        self.changes += 1
 
     def undo(self) -> bool:
         """Come back to what was before the last change of this kind."""
         if not self._before:
             return False
+        self.changes -= 1
         self.become(self._before.pop())
         return True
 

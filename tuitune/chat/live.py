@@ -115,8 +115,9 @@ class _Reading:
 
     def _answer(self, event: events.ReplyFinished) -> Answer:
         started = self._started or events.ReplyStarted(event.id)
+        step = None if self._command.base else event.step  # before training there are no steps
         made = Answer(
-            self._text, event.tokens, event.seconds, event.reason, event.step,  # type: ignore[arg-type]
+            self._text, event.tokens, event.seconds, event.reason, step,  # type: ignore[arg-type]
             prompt_tokens=started.prompt_tokens,
         )  # fmt: skip
         if not (self._command.tools and started.tool_form):

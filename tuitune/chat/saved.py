@@ -82,7 +82,8 @@ def _saved(given: Mapping[str, Any], what: str) -> Saved:
     messages = given.get("messages") or given.get("conversations")
     if not messages and {"left", "right"} <= set(given):
         raise DataError(
-            f"{what} holds a comparison", "go on with both: tuitune chat WHO --compare OTHER --load FILE, or the app's O"
+            f"{what} holds a comparison",
+            "go on with both: tuitune chat WHO --compare OTHER --load FILE, or the app's O",
         )
     if not isinstance(messages, list) or not messages:
         raise DataError(f"{what} has no messages", _FORM)

@@ -6,12 +6,14 @@ import difflib
 import sys
 import time
 from collections.abc import Sequence
+from typing import get_args
 
 from tuitune.cli import tables
 from tuitune.cli.console import json_line, say, screen
 from tuitune.errors import UsageError
 from tuitune.face import figures, words
 from tuitune.face.runs import ORDERS, STATES, Wanted, arranged, key_figure
+from tuitune.recipe.fields.method import Stage
 from tuitune.run import places
 from tuitune.run.packing import record
 from tuitune.run.remarks import plain_tag
@@ -25,7 +27,7 @@ def runs(
     *, tags: Sequence[str], stages: Sequence[str], states: Sequence[str], search: str, sort: str, as_json: bool
 ) -> int:
     """Print the runs that are wanted, the one last active first unless asked otherwise."""
-    wanted = Wanted(tuple(map(plain_tag, tags)), tuple(stages), tuple(map(_state, states)), search)
+    wanted = Wanted(tuple(map(plain_tag, tags)), tuple(map(_stage, stages)), tuple(map(_state, states)), search)
     order = _order(sort.removeprefix("-"))
     shelf = Shelf()
     found = shelf.entries()
@@ -37,10 +39,11 @@ def runs(
     if as_json:
         for entry in listed:
             one = entry.summary()
-            json_line({**record(one), "resumable": one.resumable})
+            remarks = {"note": entry.remarks.note, "tags": entry.remarks.tags}
+            json_line({**record(one), "resumable": one.resumable, **remarks})
         return 0
     if not listed:
-        none = "no run is so" if found else "there are no runs yet; start one: tuitune train RECIPE"
+        none = "no run fits" if found else "there are no runs yet; start one: tuitune train RECIPE"
         say(screen(sys.stderr), none)
         return 0
     tables.show(screen(), _columns(), [_row(entry) for entry in listed], style=_style(listed))
@@ -48,17 +51,22 @@ def runs(
 
 
 def _state(word: str) -> str:
-    known = (*STATES, "starting", "running", "paused", "stopping")
-    if word not in known:
-        raise UsageError(f"there is no state {word!r:.60}", f"one of {', '.join(known)}")
-    return word
+    return _one_of((*STATES, "starting", "running", "paused", "stopping"), word, "there is no state")
+
+
+def _stage(word: str) -> str:
+    return _one_of(get_args(Stage), word, "there is no stage")
 
 
 def _order(word: str) -> str:
-    if word not in ORDERS:
-        near = difflib.get_close_matches(word, ORDERS, n=1)
-        likes = f"did you mean {near[0]}?" if near else f"one of {', '.join(ORDERS)}"
-        raise UsageError(f"runs cannot be sorted by {word!r:.60}", likes)
+    return _one_of(list(ORDERS), word, "runs cannot be sorted by")
+
+
+def _one_of(known: Sequence[str], word: str, wrong: str) -> str:
+    if word not in known:
+        near = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(f"{wrong} {word!r:.60}", f"{meant}one of {', '.join(known)}")
     return word
 
 

@@ -12,6 +12,9 @@ runs_app = typer.Typer(
     rich_markup_mode=None,
 )
 
+# Those of `tuitune.face.runs`, which `tuitune --help` has no time to import.
+_ORDERS = ("newest", "name", "loss", "eval", "steps", "tokens", "time", "speed", "method", "model", "data", "state")
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line and nothing else.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, the beginning of it, or its path.")]
 RunNames = Annotated[list[str], typer.Argument(metavar="RUN...", help="Names, beginnings of names, or paths.")]
@@ -23,7 +26,10 @@ Tags = Annotated[list[str], typer.Argument(metavar="TAG...", help="Words; a # be
 def _runs(
     context: typer.Context,
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="Only those with this tag.")] = None,
-    stage: Annotated[list[str] | None, typer.Option("--stage", metavar="STAGE", help="Only sft, dpo, ...")] = None,
+    stage: Annotated[
+        list[str] | None,
+        typer.Option("--stage", metavar="STAGE", help="Only sft, pt, rm, dpo, orpo, simpo, kto, ppo, grpo or rloo."),
+    ] = None,
     state: Annotated[
         list[str] | None,
         typer.Option("--state", metavar="STATE", help="Only live, finished, stopped, failed, crashed, imported ones."),
@@ -34,7 +40,7 @@ def _runs(
     ] = "",
     sort: Annotated[
         str,
-        typer.Option("--sort", metavar="BY", help="newest, name, loss, eval, steps, time, ...; -BY turns it round."),
+        typer.Option("--sort", metavar="BY", help=f"{', '.join(_ORDERS)}; -BY turns it round."),
     ] = "newest",
     json: Json = False,
 ) -> int:

@@ -71,5 +71,6 @@ def evaluated(run: RunDir | None, weights: Weights) -> tuple[Path, ...]:
 
 
 def _same(model: str, adapters: object, weights: Weights) -> bool:
-    names = [str(path) for path in adapters] if isinstance(adapters, list | tuple) else []
-    return model == weights.model and names == [str(path) for path in weights.adapters]
+    # By names: the run may have been moved since, and what lies in it then has other paths.
+    names = [Path(path).name for path in adapters] if isinstance(adapters, list | tuple) else []
+    return Path(model).name == Path(weights.model).name and names == [path.name for path in weights.adapters]

@@ -6,6 +6,7 @@ others wrote (names, titles) is escaped. The same inputs give the same card.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import shutil
@@ -48,15 +49,18 @@ def write(folder: Path, about: About) -> Path:
 
 
 def _evaluation(about: About) -> Evaluation | None:
-    """Return the newest evaluation of these weights that can be read and is done."""
+    """Return the newest evaluation of these weights that is done: one beside the base if there is any."""
+    done: list[Evaluation] = []
     for path in about.evaluations:
-        try:
+        with contextlib.suppress(TuiTuneError):
             found = read(path.parent)
-        except TuiTuneError:
-            continue
-        if found.status == "done" and _tuned(found) is not None:
-            return found
-    return None
+            if found.status == "done" and _tuned(found) is not None:
+                done.append(found)
+    return next((found for found in done if _compared(found)), done[0] if done else None)
+
+
+def _compared(found: Evaluation) -> bool:
+    return any(metric.differences for metric in found.metrics)
 
 
 def _tuned(found: Evaluation) -> str | None:
@@ -190,11 +194,15 @@ def _evaluated(found: Evaluation | None) -> str:
     if found is None:
         return ""
     shown = [model for model in found.models if model.role in ("tuned", "base")]
-    heads = ("", *(f"{model.role}" for model in shown), "difference")
+    compared = _compared(found)
+    heads = ("", *(f"{model.role}" for model in shown), *(["difference"] if compared else []))
     rows = [
-        (escaped(metric.title), *(_estimate(metric, model.key) for model in shown), _difference(metric, found))
+        (
+            escaped(metric.title), *(_estimate(metric, model.key) for model in shown),
+            *([_difference(metric, found)] if compared else []),
+        )
         for metric in found.metrics
-    ]
+    ]  # fmt: skip
     data = found.data
     how = {"held_out": ", held out of the training", "trained_on": "", "given": ""}
     rows_of = (
@@ -203,7 +211,9 @@ def _evaluated(found: Evaluation | None) -> str:
     words = [rows_of] if data else []
     if data is not None and data.kind == "trained_on":
         words.append("**The model was trained on these rows: the figures say how well it learned them, not more.**")
-    words.append("Between brackets: 95 % intervals. A difference is called better or worse where its own excludes 0.")
+    words.append("Between brackets: 95 % intervals.")
+    if compared:
+        words.append("A difference is called better or worse where its own excludes 0.")
     return "\n\n".join(["## Evaluation", " ".join(words), table(heads, rows)])
 
 
@@ -240,6 +250,6 @@ def _limits(facts: cardfacts.Facts, found: Evaluation | None) -> str:
         lines.append("It was not evaluated.")
     if facts.longest:
         lines.append(f"Training rows were cut at {facts.longest:,} tokens: longer conversations were not practised.")
-    if facts.licence == "unknown":
-        lines.append("No licence was given; that of the model it is made from applies in any case.")
+    said = "No licence was given" if facts.licence == "unknown" else "The licence is that of the base"
+    lines.append(f"{said}: what the model and the data it is made from ask for applies in any case.")
     return "## Limits\n\n" + "\n".join(f"- {line}" for line in lines)

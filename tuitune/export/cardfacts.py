@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from tuitune.engine.plot import figures_of
 from tuitune.errors import TuiTuneError
 from tuitune.fit import embedded
+from tuitune.fit.models import resolve
+from tuitune.fit.scan import licence_of
 from tuitune.recipe.field import FIELDS, Field
 from tuitune.run import RunDir
 from tuitune.run.events import StepLogged
@@ -62,13 +65,15 @@ def of(about: About) -> Facts:
     """Return the facts of an export."""
     recipe, run = about.recipe, about.run
     base, base_id = _base(recipe.model_name_or_path if recipe is not None else about.weights.model)
+    licence = _licence(recipe.model_name_or_path if recipe is not None else about.weights.model)
     if recipe is None:
-        return Facts(base, base_id)
+        return Facts(base, base_id, licence)
     found = figures_of(run).get("loss") if run is not None else None
     steps = _steps(run)
     return Facts(
         base=base,
         base_id=base_id,
+        licence=licence,
         stage=recipe.stage,
         method=recipe.method_name,
         data=tuple(data_name(name) for name in recipe.dataset),
@@ -91,6 +96,16 @@ def line(text: str) -> str:
 def data_name(name: str) -> str:
     """Return what a data set is called, without where it lies."""
     return line(PurePath(name).name if _is_place(name) else name)
+
+
+def _licence(model: str) -> str:
+    """Return the licence that a model says it has, as hubs write it."""
+    if model == embedded.NAME:
+        return embedded.LICENCE
+    with contextlib.suppress(TuiTuneError):
+        place = resolve(model).path
+        return line((licence_of(place) if place is not None else None) or "unknown")
+    return "unknown"
 
 
 def _base(model: str) -> tuple[str, str]:

@@ -99,7 +99,7 @@ def _folder_info(name: str, folder: Path, kind: ModelKind) -> ModelInfo:
         _shown(shape.architecture),
         _shown(shape.dtype),
         shape.parameters,
-        _licence(folder),
+        licence_of(folder),
     )
 
 
@@ -122,7 +122,7 @@ def _gguf_info(name: str, path: Path) -> ModelInfo:
     )
 
 
-def _licence(folder: Path) -> str | None:
+def licence_of(folder: Path) -> str | None:
     """Read the licence from the front matter of the model card, or from the configuration."""
     card = read_text(folder / "README.md", 2 << 20) or ""
     if card.startswith("---"):

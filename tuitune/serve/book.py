@@ -44,7 +44,7 @@ class Entry:
         return next((state for state in ("writes", "reads", "waits") if state in states), "works")
 
     def record(self) -> dict[str, Any]:
-        """Return it for a file or a line of the log; tokens a second are counted from the first answer's beginning."""
+        """Return it for a file or a line of the log; tokens a second are counted from the first token on."""
         seconds = self.seconds if self.seconds is not None else time.monotonic() - self.clock
         return {
             "id": self.name, "what": self.kind, "model": self.model, "client": self.client, "state": self.state,
@@ -54,10 +54,8 @@ class Entry:
 
     def _rate(self, seconds: float) -> float:
         begun = [ticket.begun for ticket in self.tickets if ticket.begun is not None]
-        if not begun or not self.tokens:
-            return 0.0
-        written = seconds - (min(begun) - self.clock)
-        return self.tokens / written if written > 0 else 0.0
+        written = seconds - (min(begun) - self.clock) if begun else 0.0
+        return max(0, self.tokens - len(begun)) / written if written > 0 else 0.0
 
 
 class Book:

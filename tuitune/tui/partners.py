@@ -56,6 +56,11 @@ class _Chosen:
         name = str(self.run or self.adapter or self.model or "")
         return clean_line(name.rstrip("/").rpartition("/")[2]) or OTHER
 
+    @property
+    def kind_label(self) -> str:
+        """The label with what it is, for one that is called as another one is."""
+        return f"{'run' if self.run else 'adapter' if self.adapter else 'model'} {self.label}"
+
 
 class Partners:
     """Finds and loads who is asked; at most one model of its own is in memory.
@@ -97,7 +102,8 @@ class Partners:
         """Return who there is, in a fixed order; looks at files, so not for the loop of the screen."""
         found = [self._who_base(), self._who_live(), self._who_tuned()]
         if self._other is not None:
-            found.append(Who(OTHER, self._other.label))
+            taken = {who.kind for who in found}
+            found.append(Who(OTHER, self._other.label if self._other.label not in taken else self._other.kind_label))
         return found
 
     def _who_base(self) -> Who:

@@ -12,7 +12,7 @@ from tuitune.run import events
 
 _ELAPSED = re.compile(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d)")
 _NOT_FIGURES = {"step", "epoch", "loss", "grad_norm", "learning_rate", "num_input_tokens_seen", "total_flos"}
-_TIMES = ("_runtime", "_samples_per_second", "_steps_per_second")
+_NOT_ENDS = ("_runtime", "_samples_per_second", "_steps_per_second", "_samples")
 _GIB = 1 << 30
 
 
@@ -49,7 +49,7 @@ def told(output: Output) -> Story:
     state = output.state()
     history = [row for each in _list(state.get("log_history")) if (row := _of_trainer(each)) is not None]
     log = [row for each in output.rows() if (row := _of_factory(each)) is not None]
-    rows = _enriched(log, history) if log else history
+    rows = _at_the_end(_enriched(log, history) if log else history, output)
     notes: list[str] = []
     attempts = _attempts(rows)
     if rows and all(row.elapsed is None for row in rows):
@@ -87,21 +87,44 @@ def _of_trainer(values: Values) -> Row | None:
     step = found.get("step")
     if step is None or not ("loss" in found or "eval_loss" in found):
         return None
-    own = {
-        key: value
-        for key, value in found.items()
-        if key not in _NOT_FIGURES and key != "eval_loss" and not key.endswith(_TIMES)
-    }
+    own = {key: value for key, value in found.items() if _is_figure(key)}
     return Row(
         int(step), found.get("epoch", 0.0), found.get("loss"), found.get("eval_loss"),
         found.get("learning_rate", 0.0), found.get("grad_norm"), found.get("num_input_tokens_seen"), metrics=own,
     )  # fmt: skip
 
 
+def _is_figure(key: str) -> bool:
+    return key not in _NOT_FIGURES and key != "eval_loss" and not key.endswith(_NOT_ENDS)
+
+
 def _enriched(log: Sequence[Row], history: Sequence[Row]) -> list[Row]:
-    """Return the lines of LLaMA-Factory's log with what only the Trainer's tells of the same step."""
+    """Return the lines of LLaMA-Factory's log with what only the Trainer's tells: of the same step, and evaluations."""
     known = {(row.step, row.loss is None): row for row in history}
-    return [_joined(row, known.get((row.step, row.loss is None))) for row in log]
+    found = [_joined(row, known.get((row.step, row.loss is None))) for row in log]
+    there = {row.step for row in log if row.eval_loss is not None}
+    for row in history:
+        if row.eval_loss is not None and row.step not in there:
+            _insert(found, row)
+    return found
+
+
+def _insert(rows: list[Row], row: Row) -> None:
+    """Put an evaluation behind the last line that is not later; the Trainer's log is that of the last attempt."""
+    place = next((n for n in range(len(rows), 0, -1) if rows[n - 1].step <= row.step), 0)
+    rows.insert(place, replace(row, elapsed=rows[max(0, place - 1)].elapsed))
+
+
+def _at_the_end(rows: list[Row], output: Output) -> list[Row]:
+    """Return the rows with the evaluation after the training, which may stand in all_results.json only."""
+    results = output.results()
+    loss, trained = results.get("eval_loss"), [row for row in rows if row.loss is not None]
+    # Where others were logged, this one may be of the best checkpoint, not of the last step.
+    if loss is None or not trained or any(row.eval_loss is not None for row in rows):
+        return rows
+    own = {key: value for key, value in results.items() if key.startswith("eval_") and _is_figure(key)}
+    last = trained[-1]
+    return [*rows, Row(last.step, last.epoch, eval_loss=loss, metrics=own, elapsed=rows[-1].elapsed)]
 
 
 def _joined(row: Row, more: Row | None) -> Row:

@@ -64,6 +64,7 @@ Every turn is on disk at once, in `comparisons/` of TuiTune's home.
         self.label = clean_line(label) or "nobody yet"
         if self.is_attached:
             self.retitle()
+            self.refresh_turns()  # answers of others say now whose they are
 
     def take(self, talk: Kept) -> None:
         """Show another conversation."""

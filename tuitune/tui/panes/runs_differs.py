@@ -25,6 +25,8 @@ _NAME = 14  # cells of the names, at least
 _KEYS = (
     ("up,k", "scroll(-1)", "Up", "differs.up", "a line up"),
     ("down,j", "scroll(1)", "Down", "differs.down", "a line down"),
+    ("left,h", "turn(-1)", "Runs before", "differs.left", "the columns of the runs before"),
+    ("right", "turn(1)", "Runs after", "differs.right", "the columns of the runs after"),
     ("pageup", "scroll(-12)", "Page up", "differs.pageup", "a page up"),
     ("pagedown,space", "scroll(12)", "Page down", "differs.pagedown", "a page down"),
 )
@@ -49,6 +51,7 @@ class DiffersPane(DrawnPane):
 
 The keys in which the recipes of the marked runs differ, or of one marked run and the one under the cursor; one column
 for each. Bold: asked for in the recipe; plain: a default, or what the run chose by itself. Above: what came of it.
+**left** and **right** go to the runs whose columns have no room.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(key, action, description, show=False, id=name, tooltip=tooltip)
@@ -58,12 +61,12 @@ for each. Bold: asked for in the recipe; plain: a default, or what the run chose
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self._compared: Compared | None = None
-        self._top = 0
+        self._top = self._first = 0
 
     def show(self, compared: Compared | None) -> None:
         """Show what differs, or how to have something compared."""
         if compared != self._compared:
-            self._compared, self._top = compared, 0
+            self._compared, self._top, self._first = compared, 0, 0
             self.redraw()
 
     @property
@@ -77,7 +80,8 @@ for each. Bold: asked for in the recipe; plain: a default, or what the run chose
         found = self._compared
         if found is None:
             return [R("quiet", line) for line in wrapped(_HOW, width)]
-        table = _Table(found, width)
+        table = _Table(found, width, self._first)
+        self._first = table.first
         head = [*table.names(), table.letters()]
         rows = [*table.figures(), [], *table.keys(), *table.notes()]
         room = max(1, height - len(head))
@@ -90,6 +94,11 @@ for each. Bold: asked for in the recipe; plain: a default, or what the run chose
     def action_scroll(self, by: int) -> None:
         """Go up or down."""
         self._top = max(0, self._top + by)
+        self.redraw()
+
+    def action_turn(self, by: int) -> None:
+        """Go to the columns of other runs."""
+        self._first = max(0, self._first + by)
         self.redraw()
 
     def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
@@ -107,22 +116,25 @@ _HOW = "space marks runs in the list; with two or more, the keys in which their 
 
 
 class _Table:
-    """The rows of a comparison in so many cells; runs that find no column are left out and named."""
+    """The rows of a comparison in so many cells, from the run number `first` on as far as columns have room."""
 
-    def __init__(self, compared: Compared, width: int) -> None:
+    def __init__(self, compared: Compared, width: int, first: int = 0) -> None:
         self._all, self._found, self.width = compared, compared.found, width
         longest = max((cells(key.key) for key in self._found.keys), default=12)
         self.columns = max(1, min(len(compared.entries), (width - _NAME) // (_LEAST + 1)))
         self.name = max(_NAME, min(longest, width - self.columns * (_WISHED + 1)))
         self.size = (width - self.name) // self.columns - 1
+        self.first = max(0, min(first, len(compared.entries) - self.columns))
+        self._seen = slice(self.first, self.first + self.columns)
 
     def names(self) -> list[Row]:
         """Return the runs with their letters."""
         pairs = list(zip(self._all.entries, self._all.numbers, strict=True))
         rows = [R(f"{COLOURS[n]} b", f"{LETTERS[n]} ", "ink", cut(short(entry.run.name), self.width - 2))
-                for entry, n in pairs[: self.columns]]  # fmt: skip
-        left = len(pairs) - self.columns
-        return [*rows, *([R("faint", f"{left} more have no room here")] if left else [])]
+                for entry, n in pairs[self._seen]]  # fmt: skip
+        before, after = self.first, len(pairs) - self.first - self.columns
+        more = [f"← {before} more"] * bool(before) + [f"{after} more →"] * bool(after)
+        return [*rows, *([R("faint", "   ".join(more))] if more else [])]
 
     def letters(self) -> Row:
         """Return the heads of the columns."""
@@ -130,7 +142,7 @@ class _Table:
 
     def _row(self, name: str, values: Sequence[tuple[str, str]]) -> Row:
         row = placed(R("quiet", name), self.name, right=False)
-        for text, role in values[: self.columns]:
+        for text, role in values[self._seen]:
             row += [(" ", "ink"), *placed(R(role, text), self.size, right=False)]
         return row
 
@@ -156,12 +168,12 @@ class _Table:
 
     def _key(self, each: Differing) -> list[Row]:
         values = [(clean_line(value) or "·", "strong b" if asked else "ink")
-                  for value, asked in zip(each.values, each.asked, strict=True)][: self.columns]  # fmt: skip
+                  for value, asked in zip(each.values, each.asked, strict=True)][self._seen]  # fmt: skip
         if cells(each.key) <= self.name and all(cells(value) <= self.size for value, _ in values):
             return [self._row(each.key, values)]
         # What finds no room beside each other stands below each other.
         below = [R(COLOURS[n], f"  {LETTERS[n]} ", role, cut(value, self.width - 4))
-                 for (value, role), n in zip(values, self._all.numbers, strict=False)]  # fmt: skip
+                 for (value, role), n in zip(values, self._all.numbers[self._seen], strict=True)]  # fmt: skip
         return [R("quiet", each.key), *below]
 
     def notes(self) -> list[Row]:

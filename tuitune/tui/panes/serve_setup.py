@@ -109,8 +109,8 @@ To reach it from another machine, `ssh -L 8000:127.0.0.1:8000` is safer than ano
         lines += [
             _limit("rows", "at once", asked.rows, f"{_USUAL.rows}", "answers"),
             _limit("queue", "waiting", asked.queue, f"{_USUAL.queue}", "answers"),
-            _limit("context", "context", asked.context, "the model's", "tokens"),
-            _limit("answer", "answer", asked.answer, "the context", "tokens at most"),
+            _limit("context", "context", asked.context, "all that the model takes", "tokens, with the answer"),
+            _limit("answer", "answer", asked.answer, "what the context leaves", "tokens at most"),
             _limit("seconds", "time", asked.seconds, f"{_USUAL.seconds:g}", "seconds at most"),
         ]
         return lines
@@ -233,4 +233,5 @@ To reach it from another machine, `ssh -L 8000:127.0.0.1:8000` is safer than ano
 
 
 def _limit(kind: str, name: str, value: float | None, usual: str, unit: str) -> Line:
-    return Line(kind, name, usual if value is None else f"{value:,.0f}", unit)
+    known = value is not None or usual.isdigit()
+    return Line(kind, name, usual if value is None else f"{value:,.0f}", unit if known else "")

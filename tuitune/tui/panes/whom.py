@@ -24,7 +24,7 @@ _WHAT = {
     BASE: "the model as it is before training",
     LIVE: "the weights while they train",
     TUNED: "what the run has saved last",
-    OTHER: "as chosen in the list of models",
+    OTHER: "as picked in Models or Runs",
 }
 _FIRST = [
     Who(BASE, BASE),

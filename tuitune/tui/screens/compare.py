@@ -136,8 +136,9 @@ class CompareScreen(CompareActions, Screen[None]):
     def keys(self) -> list[Entry]:
         """The keys worth knowing here."""
         first: list[Entry] = [("esc", "stop", "screen.back")] if self.busy else []
-        if self.prompt.has_focus and not self.busy:
-            first = [("enter", "ask both", "screen.send"), ("esc", "keys", "screen.back")]
+        if self.prompt.has_focus:  # letters are typed there
+            first = first or [("enter", "ask both", "screen.send"), ("esc", "keys", "screen.back")]
+            return [*first, ("f1", "help", "help_here")]
         return [
             *first, ("w", "who", "screen.whom"), ("r", "again", "screen.again"), ("J K", "turn", "screen.turn(1)"),
             ("e", "edit", "screen.edit"), ("p", "sampling", "screen.sampling"), ("f1", "help", "help_here"),

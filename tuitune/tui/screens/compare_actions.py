@@ -9,7 +9,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from tuitune.chat.base import Options
-from tuitune.chat.compare import seeded
+from tuitune.chat.compare import NAMES, seeded
 from tuitune.errors import TuiTuneError
 from tuitune.tui.asking import Picker, PickItem
 from tuitune.tui.panes.answering import in_words
@@ -121,7 +121,7 @@ class CompareActions(CompareFiles):
         place = screen.tab
         before = PickItem(BASE, "before training", f"what {sides.label(1 - place)} was trained from", "This comparison")
         items = [before, *found] if sides.words[1 - place] != BASE else found
-        title = f"Who answers {'left' if place == 0 else 'right'}?"
+        title = f"Who answers {NAMES[place]}?"
         screen.app.push_screen(
             Picker(title, items, chosen=sides.words[place]), lambda word: self._choose(place, word)
         )  # fmt: skip
@@ -134,6 +134,9 @@ class CompareActions(CompareFiles):
             screen.sides.choose(place, word)
         except TuiTuneError as error:
             self.say(in_words(error))
+        else:
+            if screen.sides.words[1 - place] == BASE:
+                self.say(f"{NAMES[1 - place]} is now {screen.sides.label(1 - place)}")
         screen.name_columns()
 
     def action_swap(self) -> None:

@@ -129,7 +129,7 @@ class RunsShow:
 
     @property
     def shown_figure(self) -> str | None:
-        """What the curves show: the figure that was asked for, if a run that is drawn logs it; None: what tells most."""
+        """What the curves show: the figure that was asked for if a run that is drawn logs it, None for what tells most."""
         asked = self._shown.figure
         if asked in (None, figures.LOSS) or any(asked in entry.facts.metrics for entry in self.drawn):
             return asked
@@ -160,7 +160,7 @@ class RunsShow:
 
     def _got(self, curve: Curve) -> None:
         screen = self._shown
-        if curve.asked == self.shown_figure and screen.is_attached:
+        if screen.is_attached and curve.asked == self.shown_figure:
             screen.curves[str(curve.run.path)] = curve
             drawn = {entry.path for entry in self.drawn}
             for path in [path for path in screen.curves if path not in drawn][: max(0, len(screen.curves) - _KEPT)]:

@@ -25,6 +25,8 @@ _EMPTY = "empty"
 class TrashActions:
     """The actions; a part of the screen."""
 
+    _deleting = False  # a second deletion beside it would take the word of the first from it
+
     @property
     def _thrown(self) -> RunsScreen:
         return self  # type: ignore[return-value]
@@ -32,7 +34,7 @@ class TrashActions:
     def action_delete(self) -> None:
         """Move the marked runs to the trash, or that under the cursor; several are asked about."""
         entries, app = self._thrown.meant, self._thrown.app
-        if not entries:
+        if not entries or self._deleting:
             return
         if shown := next((entry for entry in entries if self._is_shown(entry)), None):
             app.say(f"{shown.run.name} trains in this app; stop it first", "warning")
@@ -49,26 +51,23 @@ class TrashActions:
         names = [entry.run.name for entry in entries[:_NAMED]]
         more = [f"and {len(entries) - _NAMED} more"] if len(entries) > _NAMED else []
         app.push_screen(
-            Ask(f"Delete {what}?", [*names, *more, *hidden], choices),
+            Ask(f"Delete {what}?", [*hidden, *names, *more], choices),
             lambda sure: self._delete([entry.run for entry in entries]) if sure else None,
         )
 
     def _hidden(self, entries: Sequence[Entry]) -> list[str]:
-        """Return a sentence on those that the list does not show now: nobody sees that they are marked."""
+        """Return words on those that the list does not show now: nobody sees that they are marked."""
         listed = {entry.path for entry in self._thrown.runs_pane.table.entries}
         count = sum(entry.path not in listed for entry in entries)
-        if not count:
-            return []
-        who = f"{count} of them" if count < len(entries) else "It" if count == 1 else "None of them"
-        verb = "is not" if who == "It" or count == 1 else "is" if who == "None of them" else "are not"
-        return [f"{who} {verb} in the list now: the search or the filter hides {'it' if count == 1 else 'them'}."]
+        who = f"{count} of them" if count < len(entries) else "it" if count == 1 else "all of them"
+        return [f"hidden by the search or the filter now: {who}"] if count else []
 
     def _is_shown(self, entry: Entry) -> bool:
         control = self._thrown.app.control
         return control.working and control.run is not None and control.run.path == entry.run.path
 
     def _delete(self, runs: Sequence[RunDir]) -> None:
-        screen = self._thrown
+        self._deleting = True
 
         def work() -> tuple[list[Trashed], list[str], TuiTuneError | None]:
             gone, users = list[Trashed](), list[str]()
@@ -79,26 +78,34 @@ class TrashActions:
                     gone.append(trash.delete(run))
             except TuiTuneError as error:
                 return gone, users, error
+            except Exception:
+                self._deleting = False
+                raise
             return gone, users, None
 
-        screen.app.in_thread("runs-delete", work, self._deleted)
+        self._thrown.app.in_thread("runs-delete", work, self._deleted)
 
     def _deleted(self, done: tuple[list[Trashed], list[str], TuiTuneError | None]) -> None:
         gone, users, error = done
-        screen = self._thrown
+        screen, self._deleting = self._thrown, False
         if gone:
             screen.undoable.append(gone)
             what = gone[0].name if len(gone) == 1 else f"{len(gone)} runs"
             screen.app.say(f"{what} in the trash; u takes it back")
             for each in gone:
                 screen.curves.pop(each.path, None)
-            paths = {each.path for each in gone}
-            screen.runs_pane.show([entry for entry in screen.runs_pane.all if entry.path not in paths])
+            self._forget({each.path for each in gone})
         if others := [name for name in users if name not in {each.name for each in gone}]:
             screen.app.say(f"their weights are used by {', '.join(others)}", "warning")
         if error is not None:
             screen.app.say_error(error)
         screen.look()
+
+    def _forget(self, paths: set[str]) -> None:
+        """Take runs out of the list, with their marks, before it is read anew."""
+        screen = self._thrown
+        if screen.is_attached:
+            screen.runs_pane.show([entry for entry in screen.runs_pane.all if entry.path not in paths])
 
     def action_undo(self) -> None:
         """Bring back what was deleted last."""
