@@ -153,3 +153,69 @@ def test_one_seed_serves_both() -> None:
 )
 def test_words_in_common_are_counted_from_the_beginning(left: str, right: str, count: int) -> None:
     assert common_words(left, right) == common_words(right, left) == count
+
+
+def test_what_was_kept_or_saved_is_gone_on_with_and_stays_as_it_is(tmp_path: Path) -> None:
+    old = spoken("a")
+    old.sides[0].ask_of("tuned")
+    old.ask("b")
+    old.sides[0].begin_answer("tuned").add("half")
+    assert old.folder is not None
+    talk = spoken("before")
+    talk.take(old.folder)
+    assert both(talk) == [["a", "1", "b", "half"], ["a", "1", "b"]]
+    assert (talk.sides[0].whom, talk.sides[0].turns[-1].reason) == ("tuned", "lost")
+    assert (old.folder / "left.jsonl.part").exists()
+    let_answer(talk, talk.ask("c"))
+    assert both(old) == [["a", "1", "b"], ["a", "1", "b"]]
+    assert talk.folder is not None
+    assert both(Comparison.load(talk.folder)) == both(talk)
+    old.save(tmp_path / "both.json")
+    talk.take(tmp_path / "both.json")
+    assert both(talk) == both(old)
+    talk.undo()
+    talk.undo()
+    assert both(talk) == [["before", "1"]] * 2
+    with pytest.raises(UsageError, match="there is no comparison in"):
+        talk.take(tmp_path)
+
+
+def test_what_is_not_to_be_kept_makes_no_folder_when_it_goes_on(home: Path) -> None:
+    old = spoken("a")
+    assert old.folder is not None
+    talk = Comparison()
+    talk.take(old.folder)
+    let_answer(talk, talk.ask("b"))
+    assert both(talk) == [["a", "1", "b", "3"]] * 2
+    assert earlier() == [old.folder]
+
+
+def test_undo_brings_back_only_what_the_last_change_took() -> None:
+    talk = spoken("a")
+    talk.clear()
+    let_answer(talk, talk.ask("b"))
+    talk.rewrite(0, 1, "mine")
+    assert talk.undo()
+    assert both(talk) == [["b", "1"], ["b", "1"]]  # the right side is not what it was before it was cleared
+    assert talk.undo()
+    assert both(talk) == [["a", "1"], ["a", "1"]]
+    assert not talk.undo()
+
+
+def test_undo_leaves_a_side_alone_that_has_come_back_by_itself() -> None:
+    talk = spoken("a")
+    talk.clear()
+    let_answer(talk, talk.ask("b"))
+    talk.again(0, 1)
+    talk.sides[0].undo()  # its answer was cancelled
+    let_answer(talk, (1,))
+    assert talk.undo()
+    assert both(talk) == [["b", "1"], ["b", "1"]]
+
+
+def test_a_comparison_that_was_just_opened_or_swapped_has_nothing_to_take_back(tmp_path: Path) -> None:
+    talk = spoken("a")
+    talk.save(tmp_path / "both.json")
+    for other in (Comparison.read(tmp_path / "both.json"), talk.swapped()):
+        assert not other.undo()
+        assert both(other) == [["a", "1"]] * 2

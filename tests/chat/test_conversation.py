@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 
@@ -70,3 +71,19 @@ def test_a_disk_that_takes_nothing_is_said(home: Path) -> None:
     talk = Conversation(home / "missing" / "x.jsonl")
     with pytest.raises(RunError, match="cannot be written"):
         talk.ask("one")
+
+
+def test_every_line_of_the_file_is_json_for_others_and_a_torn_one_spoils_no_other(home: Path) -> None:
+    talk = Conversation.begin(system="S")
+    talk.ask("one")
+    assert talk.path is not None
+    kinds = [json.loads(line)["kind"] for line in talk.path.read_text().split("\n")[:-1]]
+    assert kinds == ["system", "turn"]
+    with talk.path.open("ab") as file:
+        file.write(b'{"kind":"tu')
+    talk.answer("two")
+    talk.ask("three")
+    *_, torn, answer, question, end = talk.path.read_text().split("\n")
+    assert torn == '{"kind":"tu'
+    assert [json.loads(line)["content"] for line in (answer, question)] == ["two", "three"]
+    assert end == ""

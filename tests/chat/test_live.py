@@ -150,3 +150,10 @@ def test_calls_and_thoughts_of_live_weights_are_told_apart() -> None:
     assert (done.prompt_tokens, done.role) == (70, "function")
     assert (plain.role, plain.calls) == ("assistant", ())
     assert [(command.tools, command.base) for command in heard] == [('[{"name": "weather"}]', False), ("", True)]
+
+
+def test_what_a_run_was_before_training_has_no_step() -> None:
+    run, seen = plant("live"), list[Generate]()
+    with Engine(run, answer=answering([b"I"], seen)):
+        assert LiveChat(run, base=True).reply([Turn("user", "go")], sampling={}).step is None
+    assert seen[0].base

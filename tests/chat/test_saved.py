@@ -9,6 +9,7 @@ import pytest
 
 from tuitune.chat.base import Turn
 from tuitune.chat.conversation import Conversation
+from tuitune.chat.partial import Partial
 from tuitune.chat.saved import Saved, read, read_file, save, written
 from tuitune.chat.tools import BETWEEN_REPLIES, Call, content
 from tuitune.errors import DataError, UsageError
@@ -88,3 +89,19 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_text() == "user: a\n\n"
     with pytest.raises(UsageError, match="cannot be written"):
         save(tmp_path / "nowhere" / "a.json", TALK)
+
+
+def test_what_a_crash_cut_off_is_read_with_it_and_left_where_it_is(tmp_path: Path) -> None:
+    talk = Conversation(tmp_path / "x.jsonl")
+    talk.ask("a")
+    Partial(talk.path, "tuned").add("half an ans")
+    for _ in range(2):
+        assert read_file(tmp_path / "x.jsonl").turns == (Turn("user", "a"), Turn("assistant", "half an ans"))
+    talk.answer("whole")
+    assert read_file(tmp_path / "x.jsonl").turns[-1].content == "whole"
+
+
+def test_a_comparison_is_told_from_a_conversation() -> None:
+    with pytest.raises(DataError, match="holds a comparison") as caught:
+        read('{"left": {"messages": []}, "right": {"messages": []}}')
+    assert "--compare" in caught.value.hint

@@ -12,6 +12,7 @@ from tests.cli.conftest import Call
 from tests.cli.test_chat import Parrot, say
 from tests.engine.given import model_folder
 from tuitune.chat.base import Answer, Options, Turn
+from tuitune.chat.compare import Comparison
 from tuitune.chat.conversation import Conversation
 from tuitune.chat.kept import Kept
 from tuitune.chat.tools import Call as ToolCall
@@ -190,3 +191,81 @@ def test_scoring_with_what_scores_nothing_says_so_before_it_reads(
     say(monkeypatch, "")
     assert main(["chat", "--score"]) == 2
     assert "no reward model" in capfd.readouterr().err
+
+
+@pytest.fixture
+def pair(monkeypatch: pytest.MonkeyPatch) -> list[Counter]:
+    both = [Counter("left one"), Counter("right one")]
+    monkeypatch.setattr("tuitune.cli.chat._loaded", lambda people, stream: both)
+    return both
+
+
+COMPARE = ("chat", "smollm2-135m", "--compare", "smollm2-135m")
+
+
+def test_a_comparison_is_gone_on_with_from_its_folder_and_from_a_file(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], home: Path, pair: list[Counter]
+) -> None:
+    say(monkeypatch, "a\n/save both.json\n/load\n")
+    assert main([*COMPARE, "--system", "S"]) == 1  # /load without a name
+    [folder] = (home / "comparisons").iterdir()
+    assert f"kept in {folder}" in capfd.readouterr().err
+    assert [side.whom for side in Comparison.peek(folder)] == ["smollm2-135m"] * 2
+    for kept in (str(folder), "both.json"):
+        say(monkeypatch, "b\n")
+        assert main([*COMPARE, "--load", kept]) == 0
+        for each in pair:
+            turns, system, _ = each.asked[-1]
+            assert ([turn.content for turn in turns], system) == (["a", f"{each.title} 1: a", "b"], "S")
+        assert main([*COMPARE, "--load", kept, "--system", "T", "--once", "c"]) == 0
+        assert pair[1].asked[-1][1] == "T"
+    assert len(list((home / "comparisons").iterdir())) == 3
+    say(monkeypatch, f"x\n/load {folder}\ny\n/undo\n")
+    capfd.readouterr()
+    assert main([*COMPARE]) == 0
+    assert [turn.content for turn in pair[0].asked[-1][0]] == ["a", "left one 1: a", "y"]
+    assert "  1 user: x\n" in capfd.readouterr().out
+
+
+def test_what_is_no_comparison_is_refused_before_a_model_is_loaded(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuitune.cli.chat._loaded", lambda people, stream: pytest.fail("loaded"))
+    (tmp_path / "talk.json").write_text('[{"role": "user", "content": "a"}]')
+    code, _, err = call(*COMPARE, "--load", "talk.json")
+    assert (code, "talk.json is no comparison" in err, "comparisons" in err) == (1, True, True)
+    assert call(*COMPARE, "--load", str(tmp_path))[0] == 2
+
+
+def test_an_unknown_command_is_named_and_the_near_one_too(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, talk = talked("/foo\n/agian\n", monkeypatch, Parrot())
+    out, err = capfd.readouterr()
+    assert (code, out, contents(talk)) == (1, "", [])
+    assert "there is no command '/foo'" in err
+    assert "did you mean /again? /help lists them" in err
+    talked("/help\n", monkeypatch, Parrot())
+    assert "/again [N]" in capfd.readouterr().out
+
+
+def test_a_line_with_two_slashes_is_said_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, talk = talked("//usr/bin is what?\n", monkeypatch, Parrot())
+    assert contents(talk)[0] == "/usr/bin is what?"
+
+
+def test_what_was_done_is_said_beside_the_replies(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _, talk = talked("/system\n/system S\na\n/system\n/clear\n", monkeypatch, Parrot())
+    out, err = capfd.readouterr()
+    assert out == "a\n"
+    assert err.splitlines() == [
+        "there is no system message but the model's own; /system TEXT sets one",
+        "the next answer follows it",
+        "the system message is gone: the model's own is back",
+        "forgotten; /undo brings it back",
+        f"kept in {talk.path}; with --load it goes on",
+    ]
+    talked("/system\n", monkeypatch, Parrot())  # nothing was said, so nothing is kept
+    assert "kept in" not in capfd.readouterr().err

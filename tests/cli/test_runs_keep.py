@@ -13,6 +13,8 @@ import pytest
 
 from tests.cli.conftest import Call
 from tests.cli.given import EVIL, Engine, finished, plant, story
+from tuitune.cli import runs_app
+from tuitune.face.runs import ORDERS
 from tuitune.run import RunDir, events, index
 from tuitune.run.job import Job
 from tuitune.run.remarks import Remarks
@@ -88,12 +90,38 @@ def test_filters_and_orders(call: Call, options: tuple[str, ...], found: list[st
     assert [json.loads(line)["name"] for line in lines] == found
 
 
-@pytest.mark.parametrize(("option", "word", "hint"), [("--sort", "evl", "eval"), ("--state", "done", "finished")])
+@pytest.mark.parametrize(
+    ("option", "word", "hint"),
+    [
+        ("--sort", "evl", "did you mean eval? one of newest, name"),
+        ("--sort", "nosense", "one of newest, name, loss, eval, steps, tokens, time, speed"),
+        ("--state", "done", "finished"),
+        ("--stage", "nosense", "one of sft, pt, rm, dpo"),
+        ("--stage", "sftt", "did you mean sft?"),
+    ],
+)
 def test_a_wrong_word_is_refused_with_those_that_are_right(call: Call, option: str, word: str, hint: str) -> None:
     code, out, err = call("runs", option, word)
     assert (code, out) == (2, "")
     assert word in err
-    assert hint in err
+    assert hint in " ".join(err.split())
+
+
+def test_the_help_names_every_order() -> None:
+    assert tuple(ORDERS) == runs_app._ORDERS
+
+
+def test_the_list_as_json_has_notes_and_tags_and_agrees_with_show(call: Call) -> None:
+    start = events.RunStarted(1, model="tiny", stage="sft", method="lora", t=1000.0)
+    plant("one", [start, *story()[1:]], status="stopped", step=2, total_steps=3)
+    call("runs", "note", "one", "a note")
+    call("runs", "tag", "one", "best")
+    found = json.loads(call("runs", "--json")[1])
+    assert (found["note"], found["tags"], found["total_steps"]) == ("a note", ["best"], 3)
+    shown = json.loads(call("runs", "show", "one", "--json")[1])
+    assert {name: shown[name] for name in ("note", "tags", "step", "total_steps")} == {
+        name: found[name] for name in ("note", "tags", "step", "total_steps")
+    }
 
 
 def test_nothing_fits_is_said(call: Call) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import contextvars
 import json
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +17,15 @@ from textual.pilot import Pilot
 from tests.tui.given import screen_text
 from tests.tui.panes.chatting import Speaker
 from tests.tui.test_app import MIDDLE, SMALL, go, home, made, opened, recipe, until  # noqa: F401
+from tuitune.chat.base import Answer
 from tuitune.chat.compare import Comparison, earlier
 from tuitune.errors import ModelError, TuiTuneError
 from tuitune.tui.app import TuiTune
-from tuitune.tui.asking import Picker, TextAsk
+from tuitune.tui.asking import Picker, PickItem, TextAsk
 from tuitune.tui.panes.chatforms import EditAsk
+from tuitune.tui.panes.column import Column
+from tuitune.tui.screens import compare as compare_screen
+from tuitune.tui.screens import compare_actions, compare_files
 from tuitune.tui.screens.compare import CompareScreen
 from tuitune.tui.sides import Sides
 
@@ -279,5 +286,95 @@ def test_opened_by_its_name_it_finds_whom_to_compare() -> None:
             assert "w chooses who answers here" in screen_text(app)
             await pilot.press("escape", "f1")
             await until(pilot, lambda: "Two models answer the same question" in screen_text(app))
+
+    go(work)
+
+
+def test_who_answers_now_is_said_of_the_other_side_and_of_the_old_turns_too() -> None:
+    async def work() -> None:
+        async with comparing(Given([Speaker("one")], [Speaker("two")])) as (pilot, screen):
+            await ask(pilot, screen, "Who?")
+            assert "(tuned" not in screen_text(pilot.app)
+            await pilot.press("escape", "w")
+            await until(pilot, lambda: isinstance(pilot.app.screen, Picker))
+            await pilot.press(*"smollm2-135m", "enter")
+            await until(pilot, lambda: "1 smollm2-135m" in screen_text(pilot.app))
+            text = screen_text(pilot.app)
+            assert "right is now smollm2-135m before" in text
+            assert "(tuned, 1 token" in text
+            assert "(tuned before, 1 token" in text
+
+    go(work)
+
+
+def test_keys_that_would_be_typed_are_not_offered_at_the_prompt() -> None:
+    async def work() -> None:
+        async with comparing(Given([], [])) as (pilot, screen):
+            assert [entry[0] for entry in screen.keys] == ["enter", "esc", "f1"]
+            await pilot.press("escape")
+            await until(pilot, lambda: not screen.prompt.has_focus)
+            assert {"w", "e", "o"} <= {entry[0] for entry in screen.keys}
+
+    go(work)
+
+
+def test_a_key_pressed_at_once_does_not_cost_the_look_at_who_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = threading.Event()
+    look = compare_screen._sides
+
+    def slow(*given: Any) -> Sides:
+        held.wait(20)
+        return look(*given)
+
+    monkeypatch.setattr(compare_screen, "_sides", slow)
+
+    async def work() -> None:
+        async with opened(made()) as pilot:
+            screen = CompareScreen("tuned")
+            pilot.app.push_screen(screen)
+            await until(pilot, lambda: screen.prompt.has_focus)
+            await pilot.press("escape", "o")
+            await until(pilot, lambda: screen.remark == "no comparison has been kept yet")
+            held.set()
+            await until(pilot, lambda: screen.sides is not None)
+
+    go(work)
+
+
+@pytest.mark.parametrize(("key", "where", "what"), [("w", compare_actions, "subjects"), ("o", compare_files, "_kept")])
+def test_a_list_that_comes_when_the_screen_was_left_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, key: str, where: Any, what: str
+) -> None:
+    held, done = threading.Event(), threading.Event()
+
+    def slow() -> list[PickItem]:
+        held.wait(20)
+        done.set()
+        return [PickItem("x", "x")]
+
+    monkeypatch.setattr(where, what, slow)
+
+    async def work() -> None:
+        async with comparing(Given([], [])) as (pilot, screen):
+            await pilot.press("escape", key, "escape")
+            await until(pilot, lambda: pilot.app.screen is not screen)
+            held.set()
+            await until(pilot, done.is_set)
+            await pilot.app.workers.wait_for_complete()
+            await pilot.pause()
+            assert not isinstance(pilot.app.screen, Picker)
+
+    go(work)
+
+
+def test_an_answer_that_ends_while_its_screen_goes_away_is_no_fault() -> None:
+    async def work() -> None:
+        async with comparing(Given([Speaker("one")], [])) as (pilot, screen):
+            column = Column(0)  # as one that is taken out: it has no parents by which it finds the app
+            column.talk.ask("Who?")
+            job = column.prepared("0", "tuned", {})
+            assert screen.sides is not None
+            await asyncio.to_thread(contextvars.Context().run, column.work, job, screen.sides)
+            assert isinstance(job.outcome, Answer)
 
     go(work)

@@ -111,7 +111,7 @@ def test_the_form_is_chosen_and_kept_and_so_is_the_folder(model: str, home: Path
             assert "4-bit bitsandbytes" in screen_text(app)
             await pilot.press("q", "8", "_", "enter")
             await until(pilot, lambda: screen.setup.plan.order is not None and screen.setup.plan.order.form == "gguf")
-            assert screen.setup.plan.argv[2].endswith("exports/one-q80")
+            assert screen.setup.plan.argv[2].endswith("exports/one-q8_0")
             assert screen.setup.plan.argv[3:] == ("export_format=gguf", "export_gguf_type=Q8_0")
             await pilot.press("down", "down", "down", "right")
             await until(pilot, lambda: "export_gguf_type=Q4_0" in screen.setup.plan.argv)

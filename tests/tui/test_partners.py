@@ -129,6 +129,9 @@ def test_whoever_was_chosen_is_the_fourth(folder: Path) -> None:
     assert there.partner("other").title == "other, final"
     there.choose(run=run.path)
     assert there.options()[3].label == "other"
+    there.choose(run=folder / "runs" / "tuned")
+    assert there.options()[3] == Who("other", "run tuned")  # another one is called tuned already
+    there.choose(run=run.path)
     assert there.partner("other").title == "other, final"
     there.choose(model="org/[x]\x1b[2J")
     assert there.options()[3].label == "[x]"

@@ -151,9 +151,9 @@ def test_requests_and_totals_show_and_are_harmless(running: Live) -> None:
 
 
 def test_a_server_is_started_survives_the_screen_and_is_stopped(
-    home: Path,
+    home: Path,  # noqa: F811
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     script = tmp_path / "server.py"
     script.write_text(SERVER)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,12 +15,16 @@ from tuitune.cli.console import say, screen
 from tuitune.cli.telling import Teller, telling
 from tuitune.errors import UsageError
 from tuitune.face.host import prepare_for
-from tuitune.face.serving import Wanted, wanted_of
+from tuitune.face.serving import wanted_of
 from tuitune.run import places
+from tuitune.run.streams import guard
 
 if TYPE_CHECKING:
+    import socket
+
     from tuitune.serve.book import Entry
     from tuitune.serve.limits import Limits
+    from tuitune.serve.order import Engine
     from tuitune.serve.secret import Secret
     from tuitune.serve.server import Address, Serving
 
@@ -40,39 +45,67 @@ def serve(asked: Asked, *, as_json: bool) -> int:
     """Serve until ctrl+c; return the exit code."""
     if find_spec("fastapi") is None or find_spec("uvicorn") is None:
         raise UsageError("the server needs fastapi and uvicorn", "pip install 'tuitune[serve]'")
-    with telling(places.home() / "serve.log", as_json=as_json) as tell:
-        wanted = wanted_of(asked.words, asked.names)
-        for warning in wanted.recipe.warnings:
-            tell.note(str(warning))
-        from tuitune.serve.engines import check
-        from tuitune.serve.secret import Secret
-
-        check(wanted.models, wanted.recipe)
-        secret, limits, address = Secret.of(), _limits(asked), _address(asked, tell)
-        sock = address.bound()
-        with sock:
-            serving = _serving(wanted, secret, limits, address, sock, tell, asked)
-            token = serving.live.keep(secret)
-            serving.run(lambda: _ready(serving, secret, token, tell))
+    log = places.home() / "serve.log"
+    with telling(log, as_json=as_json) as tell:
+        opened = _open(asked, tell)
+    # The bars of the loading have gone by now: a server tells lines.
+    with _lines(log, as_json=as_json) as tell, opened.sock:
+        serving = opened.serving(tell, quiet=asked.quiet)
+        token = serving.live.keep(opened.secret)
+        serving.run(lambda: _ready(serving, opened.secret, token, tell))
         tell.result({"url": serving.url, **serving.book.totals}, _farewell(serving))
     return 0
 
 
-def _serving(
-    wanted: Wanted, secret: Secret, limits: Limits, address: Address, sock: Any, tell: Teller, asked: Asked
-) -> Serving:
-    """Load the models."""
-    from tuitune.serve.server import Serving
+@dataclass(frozen=True)
+class _Opened:
+    """A server that is ready to begin."""
 
-    first = wanted.models[0][1]
-    prepare_for(first.device, first.threads)
-    from tuitune.serve.engines import engine_of
+    engine: Engine
+    secret: Secret
+    limits: Limits
+    address: Address
+    sock: socket.socket
 
-    engine = engine_of(wanted.models, wanted.recipe, limits, progress=tell.progress, note=tell.note)
-    return Serving(
-        engine, secret, limits, address, sock, ended=_written(tell, secret, quiet=asked.quiet),
-        say=lambda text: _aside(tell, text),
-    )  # fmt: skip
+    def serving(self, tell: Teller, *, quiet: bool) -> Serving:
+        """Return the server."""
+        from tuitune.serve.server import Serving
+
+        return Serving(
+            self.engine, self.secret, self.limits, self.address, self.sock,
+            ended=_written(tell, self.secret, quiet=quiet), say=lambda text: _aside(tell, text),
+        )  # fmt: skip
+
+
+def _open(asked: Asked, tell: Teller) -> _Opened:
+    """Find out what is asked for, take the port and load the models."""
+    from tuitune.serve.engines import check, engine_of
+    from tuitune.serve.secret import Secret
+
+    wanted = wanted_of(asked.words, asked.names)
+    for warning in wanted.recipe.warnings:
+        tell.note(str(warning))
+    check(wanted.models, wanted.recipe)
+    secret, limits, address = Secret.of(), _limits(asked), _address(asked, tell)
+    sock = address.bound()
+    try:
+        first = wanted.models[0][1]
+        prepare_for(first.device, first.threads)
+        engine = engine_of(wanted.models, wanted.recipe, limits, progress=tell.progress, note=tell.note)
+    except BaseException:
+        sock.close()
+        raise
+    return _Opened(engine, secret, limits, address, sock)
+
+
+@contextlib.contextmanager
+def _lines(log: Path, *, as_json: bool) -> Iterator[Teller]:
+    if as_json:
+        with telling(log, as_json=True) as tell:
+            yield tell
+        return
+    with guard(log) as real:
+        yield Teller(real.out, real.err, lambda stage, done, total: None, as_json=False)
 
 
 def _limits(asked: Asked) -> Limits:

@@ -10,9 +10,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from tuitune.cli.console import say, screen
-from tuitune.cli.telling import Teller, telling
+from tuitune.cli.telling import Teller
 from tuitune.errors import UsageError
 from tuitune.run import places
+from tuitune.run.streams import guard
 
 if TYPE_CHECKING:
     import socket
@@ -25,7 +26,8 @@ def web(words: Sequence[str], *, host: str | None, port: int) -> int:
     """Serve the app until ctrl+c; words: what it opens, as `tuitune` alone takes them. Return the exit code."""
     if find_spec("textual_serve") is None:
         raise UsageError("the app in a browser needs textual-serve", "pip install 'tuitune[web]'")
-    with telling(places.home() / "web.log", as_json=False) as tell:
+    with guard(places.home() / "web.log") as real:
+        tell = Teller(real.out, real.err, lambda stage, done, total: None, as_json=False)
         from tuitune.serve.secret import Secret
         from tuitune.serve.server import Address
 

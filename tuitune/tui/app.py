@@ -303,11 +303,16 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
 
     def show_screen(self, name: str, subject: str | None = None) -> None:
         """Show a screen about `subject`: a run, a folder or a model, named as a command would name it."""
+        try:
+            screen = made(name, subject)
+        except Exception as error:  # a training in this process must not end with a screen that cannot be opened
+            self.say(f"this screen cannot be opened: {type(error).__name__}: {error}", "error")
+            return
         here = kind_of(self.screen)
         if here is not None and here != name:
-            self.switch_screen(made(name, subject))
+            self.switch_screen(screen)
         else:
-            self.push_screen(made(name, subject))
+            self.push_screen(screen)
 
     def action_jump(self) -> None:
         """Show a letter at every place."""

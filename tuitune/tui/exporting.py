@@ -41,7 +41,7 @@ class Preset:
 
 def _gguf(kind: str, good: str, bits: float) -> Preset:
     values = {"export_format": "gguf", "export_gguf_type": kind}
-    return Preset(kind.lower().replace("_", ""), f"GGUF {kind}", good, values, bits)
+    return Preset(kind.lower(), f"GGUF {kind}", good, values, bits)
 
 
 def _bits(slug: str, name: str, good: str, bits: int, method: str) -> Preset:

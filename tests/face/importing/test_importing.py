@@ -159,6 +159,39 @@ def test_attempts_that_went_on_do_not_count_twice(tmp_path: Path) -> None:
     assert summary(run).status == "stopped"
 
 
+def test_an_evaluation_that_only_the_trainer_logged_is_taken_in(tmp_path: Path) -> None:
+    folder = given.factory(tmp_path)
+    given.put(folder, "trainer_log.jsonl", [row for row in given.log_rows() if "eval_loss" not in row])
+    evals = [event for event in journal(take_in(folder).run) if isinstance(event, events.EvalLogged)]
+    assert [(each.step, each.loss) for each in evals] == [(s, given.loss_at(s) + 0.02) for s in (100, 200, 300)]
+    assert evals[0].metrics == {"eval_rewards/accuracies": 0.8}
+    started = given.ENDED - 600.0
+    assert [each.t - started for each in evals] == pytest.approx([200.0, 400.0, 600.0])
+
+
+def test_the_evaluation_after_the_training_stands_in_the_results_only(tmp_path: Path) -> None:
+    folder = given.factory(tmp_path)
+    given.put(folder, "trainer_log.jsonl", [row for row in given.log_rows() if "eval_loss" not in row])
+    given.put(folder, "trainer_state.json", given.state(log_history=[]))
+    results = {"train_loss": 0.8, "eval_loss": 0.7, "eval_accuracy": 0.5, "eval_runtime": 2.0, "eval_samples": 9}
+    given.put(folder, "all_results.json", results)
+    evals = [event for event in journal(take_in(folder).run) if isinstance(event, events.EvalLogged)]
+    assert [(each.step, each.loss, each.metrics) for each in evals] == [(300, 0.7, {"eval_accuracy": 0.5})]
+
+
+def test_an_evaluation_of_a_training_that_went_on_stands_where_its_step_counts(tmp_path: Path) -> None:
+    folder = given.factory(tmp_path)
+    rows = [given.log_row(step, step * 2, loss=float(step)) for step in (10, 20, 30, 40)]
+    rows += [given.log_row(step, (step - 20) * 3, loss=-float(step)) for step in (30, 40, 50)]
+    given.put(folder, "trainer_log.jsonl", rows)
+    history = [{"step": 20, "eval_loss": 0.2}, {"step": 40, "eval_loss": 0.4}, {"step": 50, "eval_loss": 0.5}]
+    given.put(folder, "trainer_state.json", given.state(log_history=history))
+    ledger = Ledger(take_in(folder).run.events)
+    ledger.read()
+    assert list(ledger.columns.values) == [10, 20, -30, -40, -50]
+    assert [(each.event.step, each.event.loss) for each in ledger.evals] == [(20, 0.2), (40, 0.4), (50, 0.5)]
+
+
 def test_not_a_number_and_torn_lines_survive(tmp_path: Path) -> None:
     folder = given.factory(tmp_path)
     (folder / "trainer_state.json").unlink()

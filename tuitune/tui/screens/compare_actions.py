@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Sequence
-from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from tuitune.chat.base import Options
@@ -73,11 +72,7 @@ class CompareActions(CompareFiles):
         """Let them answer, at the same time where they do not share anything; in a thread."""
         sides = self._screen.sides
         assert sides is not None
-        # With the context: a column whose screen is going away could not find the app by its parents.
-        threads = [
-            threading.Thread(target=copy_context().run, args=(column.work, job, sides), daemon=True)
-            for column, job in jobs
-        ]
+        threads = [threading.Thread(target=column.work, args=(job, sides), daemon=True) for column, job in jobs]
         apart = len(threads) > 1 and sides.apart()
         for _, job in jobs[1:]:
             job.loading = None if apart else Loading("its turn comes next")

@@ -81,6 +81,8 @@ class DataScreen(DataActions, Screen[None]):
 
     def on_mount(self) -> None:
         """Prepare the data unless they are there, and follow how far that is."""
+        if self not in self.app.screen_stack:
+            return  # left before it was laid out
         self.place_panes()
         self.pane("tokens" if self.narrow else "rows").focus_first()
         recipe = self.app.draft.recipe()
@@ -150,6 +152,8 @@ class DataScreen(DataActions, Screen[None]):
 
     def on_resize(self, event: Resize) -> None:
         """Choose what fits."""
+        if self not in self.app.screen_stack:
+            return
         self.place_panes()
         self.call_after_refresh(self._redraw)
 

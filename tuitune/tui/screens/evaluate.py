@@ -95,6 +95,8 @@ class EvaluateScreen(EvaluateState, EvaluateActions, Screen[None]):
 
     def on_mount(self) -> None:
         """Find out whom it is about and what was evaluated before."""
+        if self not in self.app.screen_stack:
+            return  # left before it was laid out
         self.place_panes()
         self.query_one(SetupPane).focus_first()
         self.query_one(SetupPane).settings = self.given_settings
@@ -162,6 +164,8 @@ class EvaluateScreen(EvaluateState, EvaluateActions, Screen[None]):
 
     def on_resize(self, event: Resize) -> None:
         """Choose what fits."""
+        if self not in self.app.screen_stack:
+            return
         self.place_panes()
         self.call_after_refresh(self._redraw)
 

@@ -83,6 +83,8 @@ class ExportScreen(ExportActions, Screen[None]):
 
     def on_mount(self) -> None:
         """Find out what it is about."""
+        if self not in self.app.screen_stack:
+            return  # left before it was laid out
         self.place_panes()
         self.query_one(ExportSetup).focus_first()
         self.options.subscribe(self.follow)
@@ -122,6 +124,8 @@ class ExportScreen(ExportActions, Screen[None]):
 
     def on_resize(self, event: Resize) -> None:
         """Choose what fits."""
+        if self not in self.app.screen_stack:
+            return
         self.place_panes()
         self.call_after_refresh(self._redraw)
 

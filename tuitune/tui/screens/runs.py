@@ -108,6 +108,7 @@ class RunsScreen(RunsShow, RunsActions, KeepActions, TrashActions, Screen[None])
             curve.read()  # a few lines: what was logged while the screen was away
         self.place_panes()
         pane.focus_first()
+        self.show_known(seen.entries)
         self.look()
         self.set_interval(_BEAT, self.beat)
         self.app.note_focus()
@@ -116,6 +117,7 @@ class RunsScreen(RunsShow, RunsActions, KeepActions, TrashActions, Screen[None])
         """Keep how it was left."""
         pane, seen = self.runs_pane, self._seen
         seen.wanted, seen.order, seen.turned, seen.search = pane.wanted, pane.order, pane.turned, pane.line.value
+        seen.entries = pane.all
         seen.marks, seen.look, seen.figure = list(pane.table.marks), self.overlay.look, self.figure
         seen.undoable, seen.path = self.undoable, self.entry.path if self.entry is not None else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -9,6 +10,7 @@ from weakref import WeakKeyDictionary
 from textual.app import App
 
 from tuitune.face.runs import Wanted
+from tuitune.run.shelf import Entry
 from tuitune.run.trash import Trashed
 from tuitune.tui.panes.runs_curve import Curve
 from tuitune.tui.panes.runs_look import Look
@@ -20,6 +22,7 @@ class Seen:
     """What was read, marked, searched, sorted and drawn, and where the cursor stood."""
 
     desk: Desk = field(default_factory=Desk)
+    entries: Sequence[Entry] = ()
     curves: dict[str, Curve] = field(default_factory=dict)
     figure: str | None = None
     undoable: list[list[Trashed]] = field(default_factory=list)

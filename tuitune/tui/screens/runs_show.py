@@ -75,6 +75,7 @@ class RunsShow:
         self._looking = False
         screen.runs_pane.show(entries)
         self._go_to_subject(entries)
+        screen.subject = None
         self._refresh()
         if self.shown_figure != self._drawn_figure:
             self.read_curves()
@@ -87,10 +88,17 @@ class RunsShow:
 
     def _go_to_subject(self, entries: Sequence[Entry]) -> None:
         screen = self._shown
-        subject, screen.subject = screen.subject, None
-        path = next((each.path for each in entries if subject in (each.path, each.run.name)), None)
+        path = next((each.path for each in entries if screen.subject in (each.path, each.run.name)), None)
         if path is not None:
+            screen.subject = None
             screen.runs_pane.table.go_to(path)
+
+    def show_known(self, entries: Sequence[Entry]) -> None:
+        """Show the runs as they were known last, until they are read anew."""
+        if entries:
+            self._shown.runs_pane.show(entries)
+            self._go_to_subject(entries)
+            self._refresh()
 
     def _refresh(self) -> None:
         """Show what belongs to the list as it is now."""
@@ -129,7 +137,7 @@ class RunsShow:
 
     @property
     def shown_figure(self) -> str | None:
-        """What the curves show: the figure that was asked for if a run that is drawn logs it, None for what tells most."""
+        """What the curves show: the figure that was asked for if a drawn run logs it, None for what tells most."""
         asked = self._shown.figure
         if asked in (None, figures.LOSS) or any(asked in entry.facts.metrics for entry in self.drawn):
             return asked

@@ -87,6 +87,8 @@ class ServeScreen(ServeActions, Screen[None]):
 
     def on_mount(self) -> None:
         """Find out what it is about, and which servers run."""
+        if self not in self.app.screen_stack:
+            return  # left before it was laid out
         self.place_panes()
         self.query_one(ServeSetup).focus_first()
         self.look_for_subject()
@@ -122,6 +124,8 @@ class ServeScreen(ServeActions, Screen[None]):
 
     def on_resize(self, event: Resize) -> None:
         """Choose what fits."""
+        if self not in self.app.screen_stack:
+            return
         self.place_panes()
         self.call_after_refresh(self._redraw)
 
