@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Call
+from tests.cli.given import plant
 from tests.cli.test_chat import Parrot, say
 from tests.engine.given import model_folder
 from tuitune.chat.base import Answer, Options, Turn
@@ -18,6 +19,7 @@ from tuitune.chat.kept import Kept
 from tuitune.chat.tools import Call as ToolCall
 from tuitune.cli.main import main
 from tuitune.cli.talk import Talk
+from tuitune.run.imported import Imported
 
 TOOLS = '[{"name": "weather", "description": "of a city", "parameters": {"type": "object"}}]'
 
@@ -269,3 +271,11 @@ def test_what_was_done_is_said_beside_the_replies(
     ]
     talked("/system\n", monkeypatch, Parrot())  # nothing was said, so nothing is kept
     assert "kept in" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("which", [("theirs",), ("--run", "theirs")])
+def test_a_run_that_was_imported_without_weights_says_so(call: Call, which: tuple[str, ...]) -> None:
+    run = plant("theirs", recipe="stage: sft\n", status="finished")
+    Imported("saves/theirs", "LLaMA-Factory", 1.0).keep(run)
+    code, _, err = call("chat", *which, "--once", "hi")
+    assert (code, "theirs was imported without weights" in err) == (1, True)

@@ -135,6 +135,7 @@ def test_a_server_shows_its_token_once_and_ends_when_answers_are_done(tiny: Path
     assert b"wrong-token-of-a-stranger" not in everything
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_at_once_and_the_token_of_the_environment_is_taken(
     tiny: Path, serve: Callable[..., Served]
 ) -> None:

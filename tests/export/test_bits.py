@@ -58,7 +58,7 @@ def test_bitsandbytes_is_loaded_again_by_transformers(root: Path, asked: Quantis
     assert done.number == asked.words
 
 
-@pytest.mark.parametrize("asked", BNB, ids=lambda each: each.words)
+@pytest.mark.parametrize("asked", [BNB[0], BNB[2]], ids=lambda each: each.words)
 def test_one_wrong_matrix_is_not_kept(root: Path, asked: Quantised, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = bits.with_bitsandbytes
 

@@ -11,9 +11,10 @@ from transformers import PreTrainedTokenizerFast
 
 from tests.export.gguf_given import sentencepiece
 from tests.tiny import CORPUS, SPECIAL, tiny_tokenizer
-from tuitune.export.gguf_cuts import CUTS, cut_of
 from tuitune.export.gguf_speech import SPOKEN, differing, rebuilt
-from tuitune.export.gguf_vocab import BYTE, CONTROL, NORMAL, UNKNOWN, UNUSED, USER_DEFINED, NotOurs, vocabulary
+from tuitune.export.gguf_vocab import NotOurs, vocabulary
+from tuitune.models.gguf_cuts import CUTS, cut_of
+from tuitune.models.gguf_words import BYTE, CONTROL, NORMAL, UNKNOWN, UNUSED, USER_DEFINED
 
 _MORE = (
     *CORPUS,

@@ -34,6 +34,13 @@ def test_reads_what_the_library_writes(file: Path) -> None:
     assert header.metadata["flag"] is True
     assert header.metadata["number"] == 0.5
     assert header.metadata["tokenizer.ggml.tokens"] == 3
+    assert header.arrays == {}
+
+
+def test_reads_the_arrays_that_are_asked_for(file: Path) -> None:
+    header = read_gguf(file, ("tokenizer.ggml.tokens", "numbers", "none"))
+    assert header.arrays == {"tokenizer.ggml.tokens": ["a", "bc", "\u00e9"], "numbers": [1, 2, 3]}
+    assert (header.metadata["tokenizer.ggml.tokens"], header.parameters) == (3, 135)
 
 
 def test_damage_is_named_and_never_crashes(file: Path, tmp_path: Path) -> None:
@@ -46,7 +53,7 @@ def test_damage_is_named_and_never_crashes(file: Path, tmp_path: Path) -> None:
                 damaged[chance.randrange(min(len(damaged), 400))] = chance.randrange(256)
         other.write_bytes(damaged)
         try:
-            read_gguf(other)
+            read_gguf(other, ("tokenizer.ggml.tokens", "numbers"))
         except BadGguf:
             refused += 1
     assert refused > 200

@@ -68,7 +68,7 @@ def test_a_planted_tree(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_converted_files_are_listed_once(place: Path) -> None:
     folder = model(place / "cache" / "models" / "mine-12345678")
-    (folder / embedded.MARKER).write_text(json.dumps({"source": "mine.gguf"}))
+    (folder / embedded.MARKER).write_text(json.dumps({"source": "mine.gguf", "format": embedded.CONVERSION}))
     infos = [info for info in scan(place / "cache" / "models", []) if info.path == folder]
     assert [info.name for info in infos] == ["mine.gguf"]
 

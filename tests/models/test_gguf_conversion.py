@@ -14,6 +14,7 @@ import pytest
 from tests.models.ggufs import write_gguf
 from tests.tiny import tiny_tokenizer
 from tuitune.errors import ModelError
+from tuitune.fit import embedded
 from tuitune.fit.embedded import MARKER
 from tuitune.fit.models import resolve, scan
 from tuitune.models import converted, gguf
@@ -131,6 +132,20 @@ def test_a_marker_of_other_weights_does_not_count(source: tuple[Path, Any], in_p
     sha256 = json.loads((folder / MARKER).read_text())["sha256"]
     assert is_converted(folder, sha256)
     assert not is_converted(folder, "0" * 64)
+
+
+def test_a_newer_way_of_converting_has_a_folder_of_its_own(
+    source: tuple[Path, Any], in_process: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = convert_file(source[0], progress=_quiet, check=_nothing)
+    newer = embedded.CONVERSION + 1
+    for module in (embedded, converted):
+        monkeypatch.setattr(module, "CONVERSION", newer)
+    second = convert_file(source[0], progress=_quiet, check=_nothing)
+    assert in_process == ["convert", "convert"]
+    assert second != first
+    assert (first / "model.safetensors").is_file()  # another program may be reading it
+    assert [info.path for info in scan(first.parent, []) if info.name == source[0].name] == [second]
 
 
 def test_a_file_that_changes_is_another_model(in_process: list[str], tmp_path: Path) -> None:

@@ -205,3 +205,42 @@ def test_a_fault_in_one_model_leaves_the_others_at_work(monkeypatch: pytest.Monk
     assert "RuntimeError" in words
     assert "secret" not in words
     asyncio.run(engine.close())
+
+
+def test_who_finds_no_room_for_keys_and_values_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tuitune.serve.desk import Desk
+
+    who, together = partner(), list[int]()
+    engine = LocalEngine({"tiny": who}, Limits(cache=100))
+    take = Desk.take
+    monkeypatch.setattr(Desk, "take", lambda self, ticket: (take(self, ticket), together.append(self.rows)))
+    orders = [order(PROMPTS[0], request=str(place), max_new_tokens=40) for place in range(5)]  # 43 columns each
+    assert texts(asyncio.run(written(engine, orders))) == [alone(who, orders[0])] * 5
+    assert max(together) == 2
+    asyncio.run(engine.close())
+
+
+def test_when_the_engine_is_closed_everybody_is_told() -> None:
+    from tuitune.serve.refusal import Refusal
+
+    slow = partner()
+    slow._model.register_forward_pre_hook(lambda *arguments: time.sleep(0.02))
+    engine = LocalEngine({"tiny": slow}, Limits(rows=1))
+
+    async def work() -> list[int]:
+        answers = [Answers([order(PROMPTS[0], request=name, max_new_tokens=400)], 60) for name in "ab"]
+        for each in answers:
+            engine.submit(each.tickets)
+        told = []
+        await asyncio.sleep(0.1)
+        await engine.close()
+        for each in answers:
+            with pytest.raises(Refusal) as refused:
+                async for _ in each:
+                    pass
+            told.append(refused.value.status)
+        with pytest.raises(Refusal, match="being stopped"):
+            engine.submit(answers[0].tickets)
+        return told
+
+    assert asyncio.run(work()) == [503, 503]

@@ -350,7 +350,7 @@ def test_a_list_that_comes_when_the_screen_was_left_is_not_shown(
     def slow() -> list[PickItem]:
         held.wait(20)
         done.set()
-        return [PickItem("x", "x")]
+        return [PickItem("x", "x", "x")]
 
     monkeypatch.setattr(where, what, slow)
 
@@ -369,7 +369,7 @@ def test_a_list_that_comes_when_the_screen_was_left_is_not_shown(
 
 def test_an_answer_that_ends_while_its_screen_goes_away_is_no_fault() -> None:
     async def work() -> None:
-        async with comparing(Given([Speaker("one")], [])) as (pilot, screen):
+        async with comparing(Given([Speaker("one")], [])) as (_, screen):
             column = Column(0)  # as one that is taken out: it has no parents by which it finds the app
             column.talk.ask("Who?")
             job = column.prepared("0", "tuned", {})

@@ -131,7 +131,7 @@ def test_the_form_is_chosen_and_kept_and_so_is_the_folder(model: str, home: Path
 def test_adapters_are_added_weighed_and_taken_out(model: str, tmp_path: Path) -> None:
     async def work() -> None:
         async with on_screen(model) as (app, pilot, screen):
-            screen.setup._add(str(tmp_path / "two"))
+            screen.setup.add(str(tmp_path / "two"))
             await until(pilot, lambda: screen.setup.plan.order is not None
                         and len(screen.setup.plan.order.weights.adapters) == 2)  # fmt: skip
             await pilot.press("down", "down", "left", "left")

@@ -73,6 +73,8 @@ def test_runs_without_the_figure_stand_below_the_chart_and_not_in_it() -> None:
             await pilot.press("m")
             await until(pilot, lambda: "without acc (m: another figure): b gamma" in screen_text(app))
             assert "nan" not in screen_text(app)
+            await pilot.press("E", "E")
+            await until(pilot, lambda: "no evaluation with acc (E: the training): a pairs; without" in screen_text(app))
 
     go(work)
 

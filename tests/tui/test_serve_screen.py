@@ -23,7 +23,7 @@ from tuitune.tui.asking import Ask, TextAsk
 from tuitune.tui.help import HelpScreen
 from tuitune.tui.leave import Leave
 from tuitune.tui.panes.jobs import JobsPane
-from tuitune.tui.panes.serve_live import ServerPane, UsePane
+from tuitune.tui.panes.serve_live import UsePane
 from tuitune.tui.picker import Picker
 from tuitune.tui.screens.serve import ServeScreen
 from tuitune.tui.serving import Asked, Named, snippets
@@ -105,13 +105,16 @@ def test_what_shows_depends_on_the_room(
     go(work)
 
 
-def test_the_token_is_hidden_until_a_key_shows_it_and_can_be_copied(
-    running: Live, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_requests_show_and_the_token_only_after_a_key(running: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
         async with on_screen(size=WIDE) as (app, pilot, screen):
-            await until(pilot, lambda: "http://127.0.0.1:8000/v1" in screen_text(app))
-            assert TOKEN not in screen_text(app)
+            await until(pilot, lambda: "1 written now, 2 wait" in screen_text(app))
+            text = screen_text(app)
+            for word in ("writes", "left", "failed", "35+21", "2.5 s", "8.4", "1.234k requests", "56k written"):
+                assert word in text, (word, text)
+            assert "a[@click=app.quit]b" in text
+            assert not {"\x1b", "\u202e"} & set(text)
+            assert TOKEN not in text
             copied: list[str] = []
             monkeypatch.setattr(app, "copy", copied.append)
             await pilot.press("c")
@@ -122,30 +125,6 @@ def test_the_token_is_hidden_until_a_key_shows_it_and_can_be_copied(
             screen.query_one(UsePane).focus()
             await pilot.press("y")
             assert copied == [TOKEN, f"export OPENAI_BASE_URL=http://127.0.0.1:8000/v1\nexport OPENAI_API_KEY={TOKEN}"]
-
-    go(work)
-
-
-def test_requests_and_totals_show_and_are_harmless(running: Live) -> None:
-    async def work() -> None:
-        async with on_screen(size=WIDE) as (app, pilot, _):
-            await until(pilot, lambda: "1 written now, 2 wait" in screen_text(app))
-            text = screen_text(app)
-            for word in (
-                "writes",
-                "left",
-                "failed",
-                "35+21",
-                "2.5 s",
-                "8.4",
-                "1.234k requests",
-                "56k written",
-                "3 failed",
-            ):
-                assert word in text, (word, text)
-            assert "\x1b" not in text
-            assert "\u202e" not in text
-            assert "a[@click=app.quit]b" in text
 
     go(work)
 
@@ -179,12 +158,14 @@ def test_a_server_is_started_survives_the_screen_and_is_stopped(
     go(work)
 
 
-def test_a_server_of_another_terminal_is_stopped_too(running: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_of_another_terminal_is_stopped_too_and_every_pane_has_its_help(
+    running: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
     killed: list[tuple[int, int]] = []
     monkeypatch.setattr(serving.os, "kill", lambda pid, number: killed.append((pid, number)))
 
     async def work() -> None:
-        async with on_screen() as (app, pilot, _):
+        async with on_screen() as (app, pilot, screen):
             await until(pilot, lambda: "http://127.0.0.1:8000/v1" in screen_text(app))
             await pilot.press("x")
             await until(pilot, lambda: isinstance(app.screen, Ask))
@@ -196,6 +177,15 @@ def test_a_server_of_another_terminal_is_stopped_too(running: Live, monkeypatch:
             await until(pilot, lambda: isinstance(app.screen, Ask))
             await pilot.press("x")
             await until(pilot, lambda: killed == [(running.pid, signal.SIGINT)])
+            panes = (("3", "server", "The server"), ("4", "use", "Pieces to paste"), ("1", "setup", "OpenAI-style"))
+            for digit, name, word in panes:
+                await pilot.press(digit)
+                await until(pilot, lambda name=name: screen.pane(name).has_focus)  # type: ignore[misc]
+                await pilot.press("f1")
+                await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+                assert word in " ".join(screen_text(app).split())
+                await pilot.press("escape")
+                await until(pilot, lambda: app.screen is screen)
 
     go(work)
 
@@ -227,20 +217,13 @@ def test_models_names_and_limits_become_the_command(home: Path, monkeypatch: pyt
             assert copied == ["tuitune serve nice=some-model other-model temperature=0.5 --port 9000 --rows 3"]
             await pilot.press("home", "delete")
             assert [each.word for each in setup.asked.models] == ["other-model"]
-
-    go(work)
-    assert serving.kept() == Asked(port=9000, rows=3)  # the models are chosen anew
-
-
-def test_wrong_settings_are_told_and_nothing_is_started(home: Path) -> None:  # noqa: F811
-    async def work() -> None:
-        async with on_screen("some-model") as (app, pilot, screen):
             screen.options.set("temperature", -1)
             await pilot.press("s")
             await until(pilot, lambda: "the settings are not ready" in said(app))
             assert screen.query_one(JobsPane).jobs == []
 
     go(work)
+    assert serving.kept() == Asked(port=9000, rows=3)  # the models are chosen anew
 
 
 def test_without_a_model_one_is_asked_for(home: Path) -> None:  # noqa: F811
@@ -250,29 +233,6 @@ def test_without_a_model_one_is_asked_for(home: Path) -> None:  # noqa: F811
             await pilot.press("s")
             await until(pilot, lambda: isinstance(app.screen, Picker) or "nothing to choose" in said(app))
             assert screen.query_one(JobsPane).running == []
-
-    go(work)
-
-
-def test_every_pane_has_its_help_and_its_keys(running: Live) -> None:
-    async def work() -> None:
-        async with on_screen() as (app, pilot, screen):
-            for digit, word in (
-                ("1", "OpenAI-style"),
-                ("3", "its token"),
-                ("4", "Pieces to paste"),
-                ("5", "process of its own"),
-            ):
-                await pilot.press(digit)
-                await pilot.pause(0.1)
-                await pilot.press("f1")
-                await until(pilot, lambda: isinstance(app.screen, HelpScreen))
-                text = " ".join(screen_text(app).split())
-                assert word.split()[0] in text, (digit, text)
-                await pilot.press("escape")
-                await until(pilot, lambda: app.screen is screen)
-            await pilot.press("3")
-            assert screen.query_one(ServerPane).has_focus
 
     go(work)
 

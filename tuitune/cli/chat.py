@@ -144,8 +144,9 @@ def _weights(wish: Wish) -> Weights:
 
 def weights_of(run: RunDir) -> Weights:
     """Return the newest weights of a run that has ended."""
+    folder = weights.newest(run)  # before the recipe: that of an imported run without weights may lack its model
     recipe, _ = asked(run)
-    return weights.of_run(run, recipe)
+    return weights.of_run(run, recipe, folder)
 
 
 def load(chosen: Weights, stream: TextIO) -> Chat:

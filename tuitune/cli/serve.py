@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tuitune.cli.console import say, screen
 from tuitune.cli.telling import Teller, telling
@@ -73,7 +73,7 @@ class _Opened:
 
         return Serving(
             self.engine, self.secret, self.limits, self.address, self.sock,
-            ended=_written(tell, self.secret, quiet=quiet), say=lambda text: _aside(tell, text),
+            ended=_written(tell, quiet=quiet), say=lambda text: _aside(tell, text),
         )  # fmt: skip
 
 
@@ -160,21 +160,17 @@ def _ready(serving: Serving, secret: Secret, token: Path | None, tell: Teller) -
     say(out, "ctrl+c ends it", "dim")
 
 
-def _written(tell: Teller, secret: Secret, *, quiet: bool) -> Callable[[Entry], None]:
+def _written(tell: Teller, *, quiet: bool) -> Callable[[Entry], None]:
     """Return what writes a line about a request that is over."""
     out = screen(tell.out)
 
     def write(entry: Entry) -> None:
         if tell.as_json:
-            tell.line("request", _hidden(entry.record(), secret))
+            tell.line("request", entry.record())
         else:
-            say(out, secret.hide(_words(entry)), "" if entry.status == 200 else "yellow")
+            say(out, _words(entry), "" if entry.status == 200 else "yellow")
 
     return (lambda entry: None) if quiet else write
-
-
-def _hidden(values: Mapping[str, Any], secret: Secret) -> dict[str, Any]:
-    return {key: secret.hide(value) if isinstance(value, str) else value for key, value in values.items()}
 
 
 def _words(entry: Entry) -> str:

@@ -13,10 +13,12 @@ from tuitune.cli.console import say, screen
 from tuitune.cli.telling import Teller
 from tuitune.errors import UsageError
 from tuitune.run import places
+from tuitune.run.files import write_atomic
 from tuitune.run.streams import guard
 
 if TYPE_CHECKING:
     import socket
+    from pathlib import Path
 
     from tuitune.serve.secret import Secret
     from tuitune.serve.server import Address
@@ -41,6 +43,7 @@ def web(words: Sequence[str], *, host: str | None, port: int) -> int:
 async def _serve(argv: Sequence[str], secret: Secret, address: Address, sock: socket.socket, tell: Teller) -> None:
     from aiohttp.web import AppRunner, SockSite
 
+    from tuitune.serve.live import folder
     from tuitune.tui.web import Web
 
     runner = AppRunner(await Web(argv, secret, any_host=address.open).app(), access_log=None, shutdown_timeout=5.0)
@@ -48,16 +51,18 @@ async def _serve(argv: Sequence[str], secret: Secret, address: Address, sock: so
     end = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, end.set)
+    place = folder() / f"web-{sock.getsockname()[1]}.token"
     try:
         await SockSite(runner, sock).start()
-        _ready(address, sock, secret, tell)
+        _ready(address, sock, secret, place, tell)
         await end.wait()
     finally:
+        place.unlink(missing_ok=True)
         await runner.cleanup()
 
 
-def _ready(address: Address, sock: socket.socket, secret: Secret, tell: Teller) -> None:
-    from tuitune.serve.live import folder
+def _ready(address: Address, sock: socket.socket, secret: Secret, place: Path, tell: Teller) -> None:
+    """Say where it is. The token is shown to a person at a terminal only: everything else may be a log."""
     from tuitune.serve.server import url_of
 
     if address.open:
@@ -69,9 +74,6 @@ def _ready(address: Address, sock: socket.socket, secret: Secret, tell: Teller) 
     if out.is_terminal:
         say(out, f"{url}/#{secret.value}")
     else:
-        from tuitune.run.files import write_atomic
-
-        place = folder() / f"web-{sock.getsockname()[1]}.token"
         write_atomic(place, f"{url}/#{secret.value}\n".encode())
         say(out, f"{url}; the address with its token is in {place}")
     say(out, "whoever has this address has a terminal here; ctrl+c ends it, and what trains goes on", "dim")

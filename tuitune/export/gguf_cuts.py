@@ -1,69 +1,15 @@
-"""How llama.cpp cuts text before it merges bytes: the names of `tokenizer.ggml.pre`, and which of them a tokenizer is.
-
-llama.cpp has the regular expressions in its program (src/llama-vocab.cpp, llm_tokenizer_bpe) and a file names one of
-them. Here each is composed of the same parts, so that what a file says can be tried.
-"""
+"""Which of the names of `tokenizer.ggml.pre` a tokenizer is; what they mean: tuitune/models/gguf_cuts.py."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
+
+from tuitune.models.gguf_cuts import CUTS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-
-@dataclass(frozen=True)
-class Cut:
-    """Patterns that cut one after the other; whole: a piece that is a token is not merged from its bytes."""
-
-    patterns: tuple[str, ...]
-    whole: bool = False
-
-
-_SUFFIX = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-_WORD = r"[^\r\n\p{L}\p{N}]?\p{L}+"
-_SIGNS = r" ?[^\s\p{L}\p{N}]+[\r\n]*"
-_GAPS = r"\s*[\r\n]+|\s+(?!\S)|\s+"
-_UPPER, _LOWER = r"(?:(?=\p{L})[^a-z])", r"(?:(?=\p{L})[^A-Z])"  # llama.cpp's reading: any letter but those of ASCII
-_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"
-
-
-def _modern(digits: str) -> str:
-    return "|".join((_SUFFIX, _WORD, digits, _SIGNS, _GAPS))
-
-
-def _cased(digits: str, suffix: str) -> str:
-    """Return the pattern that cuts words also where small letters are followed by capitals."""
-    start = r"[^\r\n\p{L}\p{N}]?"
-    words = (f"{start}{_UPPER}*{_LOWER}+{suffix}", f"{start}{_UPPER}+{_LOWER}*{suffix}")
-    return "|".join((*words, digits, r" ?[^\s\p{L}\p{N}]+[\r\n/]*", _GAPS))
-
-
-_ASCII_SIGN = r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]"
-_DEEPSEEK = (
-    r"\p{N}{1,3}",
-    "[一-龥\u3040-ゟ゠-ヿ]+",
-    _ASCII_SIGN + r"[A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|" + _GAPS,
-)
-
-# In the order in which they are tried: of two that may do the same, the one that cuts less comes first.
-CUTS: dict[str, Cut] = {
-    "llama-bpe": Cut((_modern(r"\p{N}{1,3}"),), whole=True),
-    "smaug-bpe": Cut((_modern(r"\p{N}{1,3}"),)),
-    "qwen2": Cut((_modern(r"\p{N}"),)),
-    "tekken": Cut((_cased(r"\p{N}", ""),), whole=True),
-    "gpt-4o": Cut((_cased(r"\p{N}{1,3}", f"{_SUFFIX}?"),)),
-    "gpt-2": Cut((_GPT2,)),
-    "smollm": Cut((r"\p{N}", _GPT2)),
-    "deepseek-v3": Cut(_DEEPSEEK),
-    "qwen35": Cut(("|".join((
-        _SUFFIX, r"[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+", r"\p{N}", r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*", _GAPS
-    )),)),
-    "seed-coder": Cut(("|".join((_SUFFIX, _WORD, r"\p{N}", r" ?[^\s\p{L}\p{N}\r\n]+", _GAPS)),)),
-    "minicpm5": Cut((r"\p{N}{1,3}", _modern(r"\p{N}+")), whole=True),
-}  # fmt: skip
 
 # The text whose ids llama.cpp's converter hashes to know a tokenizer again; it must be exactly this.
 HASHED = (
@@ -93,15 +39,6 @@ _KNOWN = {
     "3ce83efda5659b07b1ad37ca97ca5797ea4285d9b9ab0dc679e4a720c9da7454": "gpt-2",
     "0fe1cf6eda062318a1af7270f3331a85c539a01778ff948e24388e949c5282f4": "gpt-2",
 }
-_SAME = {
-    "deepseek-r1-qwen": "qwen2", "megrez": "qwen2", "pixtral": "llama-bpe", "falcon3": "llama-bpe",
-    "midm-2.0": "llama-bpe",
-}  # fmt: skip
-
-
-def cut_of(name: str) -> Cut:
-    """Return how llama.cpp cuts for a name of `tokenizer.ggml.pre`; raises KeyError for one not known here."""
-    return CUTS[_SAME.get(name, name)]
 
 
 def candidates(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:

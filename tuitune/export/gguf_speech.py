@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tuitune.export.gguf_cuts import HASHED, cut_of
+from tuitune.export.gguf_cuts import HASHED
+from tuitune.models.gguf_cuts import cut_of
+from tuitune.models.gguf_words import add_marks, byte_level
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -27,6 +29,7 @@ SPOKEN: tuple[str, ...] = (
     "def add(first, second):\n    return first + second  # sum\n\n\nprint(add(1, 22), 'DON\\'T')",
     "Die Straße führt über Köln; l'été à Genève; ¿Qué? Привет, мир! Καλημέρα. שלום עולם. مرحبا بالعالم",
     "中文和日本語のテキスト、한국어 텍스트。数学：∑ x² ≤ ∞ 👩‍👩‍👧 🇨🇭 ﬁ ½",
+    "Steps:\n\n1. one\n\n22. two!\r\n\r\n333.   4444 and  55\t6; a ½ cup, x² at 20°",
     "CamelCaseWords and SHOUTING, snake_case_words, https://example.org/a?b=c&d=%20e http://x.y/~z <b>bold</b> {{x}}",
 )
 
@@ -35,10 +38,10 @@ class Rebuilt:
     """A tokenizer that does what llama.cpp would with a vocabulary."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self._byte_level = vocabulary.model == "gpt2"
-        self._made: Any = _bytes(vocabulary) if self._byte_level else _characters(vocabulary)
-        _add_marks(self._made, vocabulary)
-        if self._byte_level and vocabulary.pre != "default":
+        bytewise = vocabulary.model == "gpt2"
+        self._made: Any = byte_level(vocabulary.tokens, vocabulary.merges) if bytewise else _characters(vocabulary)
+        add_marks(self._made, vocabulary.tokens, vocabulary.kinds)
+        if bytewise and vocabulary.pre != "default":
             self.cut(vocabulary.pre)
 
     def cut(self, name: str) -> None:
@@ -65,14 +68,6 @@ def rebuilt(vocabulary: Vocabulary) -> Rebuilt:
 def differing(told: Rebuilt, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[str]:
     """Return the texts that get other ids than the tokenizer's."""
     return [text for text in texts if told.ids(text) != tokenizer(text, add_special_tokens=False).input_ids]
-
-
-def _bytes(vocabulary: Vocabulary) -> Any:
-    from tokenizers import Tokenizer, models
-
-    numbers = {token: number for number, token in enumerate(vocabulary.tokens)}
-    merges = [(left, right) for left, _, right in (merge.partition(" ") for merge in vocabulary.merges)]
-    return Tokenizer(models.BPE(vocab=numbers, merges=merges))
 
 
 def _characters(vocabulary: Vocabulary) -> Any:
@@ -104,15 +99,3 @@ def _joins(vocabulary: Vocabulary) -> list[tuple[str, str]]:
         if token[:place] in plain and token[place:] in plain
     ]
     return [(left, right) for _, left, right in sorted(found, key=lambda each: each[0])]
-
-
-def _add_marks(made: Any, vocabulary: Vocabulary) -> None:
-    from tokenizers import AddedToken
-
-    marks = [
-        AddedToken(token, special=kind == 3, normalized=False)
-        for token, kind in zip(vocabulary.tokens, vocabulary.kinds, strict=True)
-        if kind in (3, 4)
-    ]
-    made.add_special_tokens([mark for mark in marks if mark.special])
-    made.add_tokens([mark for mark in marks if not mark.special])

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from tuitune.export.gguf_cuts import candidates
 from tuitune.export.gguf_speech import SPOKEN, differing, rebuilt
+from tuitune.models.gguf_words import BYTE, CONTROL, NORMAL, UNKNOWN, UNUSED, USER_DEFINED
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from tuitune.export.gguf_speech import Note
 
-NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 _BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 _MARK = re.compile(r"<\|.*\|>|<｜.*｜>", re.DOTALL)
 _ADDED_SCORE = -1000.0  # what llama.cpp's converter gives to added tokens

@@ -13,6 +13,7 @@ from tuitune.export import bits, calibration, record, shares
 from tuitune.export.about import About, evaluated, trained_in
 from tuitune.export.agree import EXACT, Agreement, Bound, hold, logits, probe
 from tuitune.export.folder import made_whole, refuse_existing, refuse_full
+from tuitune.export.forms import changed
 from tuitune.export.history import Done, remember
 from tuitune.export.memory import device_for, on_disk, parameters_of
 from tuitune.export.merge import kept_as, load_whole, merged, read_whole, rounded, settle_generation, speech
@@ -139,7 +140,9 @@ class _Work:
             del model  # two copies need not fit
             self._check_written(first, truth)
             if first is not folder:
-                self._change_form(first, folder, self._about(tokenizer, template), whole, ids)
+                about = self._about(tokenizer, template)
+                checks, self.file = changed(order, first, folder, about, whole, ids, self.progress, self.note)
+                self.checks += checks
                 shutil.rmtree(first)
             self._describe(folder, self._about(tokenizer, template))
             record.write(folder, order, self.checks, self.progress)
@@ -162,56 +165,6 @@ class _Work:
         self.progress("check", 0, None)
         read = read_whole(folder, self.order.weights, self.device, self.note)
         self.checks.append(hold(logits(read), truth, EXACT, "the model in the files, read again,"))
-
-    def _change_form(self, first: Path, folder: Path, about: About, whole: Tensor, ids: Tensor) -> None:
-        if self.order.form == "gguf":
-            self._to_gguf(first, folder, about, whole, ids)
-            return
-        asked = self.order.quantised
-        assert asked is not None
-        self.progress("quantise", 0, None)
-        made = None
-        if asked.library == "bnb":
-            model = bits.with_bitsandbytes(self.order, first, folder, self.note)
-            made = logits(model, ids)
-            del model
-        else:
-            from tuitune.export.calibrated import quantise
-
-            texts = calibration.samples(
-                self.order, about.tokenizer, about.template, progress=self.progress, note=self.note
-            )
-            quantise(self.order, first, folder, texts, progress=self.progress, note=self.note)
-        self._carry(first, folder, about.tokenizer)
-        self.progress("check", 0, None)
-        read = bits.read(self.order, folder, self.note)
-        found = logits(read, ids)
-        if made is not None:
-            self.checks.append(hold(found, made, bits.REREAD, "the quantised model in the files, read again,"))
-        self.checks.append(hold(found, whole, bits.bound_of(asked), f"the {asked.words} model"))
-        if (worst := bits.matrices(read, first, asked)) is not None:
-            self.checks.append(worst)
-
-    def _carry(self, first: Path, folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Put what lies beside the weights into the folder of the quantised ones."""
-        tokenizer.save_pretrained(folder)
-        for name in ("generation_config.json", valued.FILE):
-            if (first / name).is_file():
-                shutil.copyfile(first / name, folder / name)
-
-    def _to_gguf(self, first: Path, folder: Path, about: About, whole: Tensor, ids: Tensor) -> None:
-        from tuitune.export.gguf import BOUNDS, Unreadable, read, write
-
-        kind = self.order.gguf_type
-        made = write(first, folder, about, kind, self.progress, self.note)
-        self.file = made.name
-        self.progress("check", 0, None)
-        try:
-            found = logits(read(made, first, self.note), ids)
-        except Unreadable as error:
-            self.note(f"{made.name} was not compared: {error.message}")
-            return
-        self.checks.append(hold(found, whole, BOUNDS[kind], f"the model in {made.name}, read again,"))
 
     def _about(self, tokenizer: PreTrainedTokenizerBase, template: Template) -> About:
         order = self.order

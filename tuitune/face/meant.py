@@ -29,6 +29,7 @@ def of_name(name: str, *, model: str | None = None) -> Weights:
         if _may_be_model(name, path) and model is None:
             return weights.of_model(name)
         raise UsageError(error.message, error.hint) from error
+    weights.newest(run)  # where there are none this is said, and not what an imported recipe lacks
     return _on(model, weights.of_run(run, asked(run)[0]))
 
 

@@ -23,11 +23,14 @@ PARAMETERS = 134_515_008
 LICENCE = "apache-2.0"
 VARIABLE = "TUITUNE_EMBEDDED_MODEL"
 MARKER = "tuitune-converted.json"
+NOTES = "tuitune-notes.json"
+# How files are converted; a change makes all of them anew, beside the old ones that a running program may be reading.
+CONVERSION = 2
 
 
 def converted_dir(stem: str, sha256: str) -> Path:
     """Return the folder that holds, or will hold, the converted weights of the GGUF file with this hash."""
-    return cache() / "models" / f"{stem}-{sha256[:8]}"
+    return cache() / "models" / f"{stem}-{sha256[:8]}-{CONVERSION}"
 
 
 def embedded_dir() -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -13,6 +13,7 @@ from typing import BinaryIO
 from tuitune.fit.files import regular_size
 
 Value = str | int | float | bool | None
+Array = list[str] | list[int | float | bool]
 
 # Scalar types of the format, by their number: struct code. 8 is a string, 9 an array.
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -34,11 +35,15 @@ class BadGguf(ValueError):
 
 @dataclass(frozen=True)
 class GgufHeader:
-    """What a GGUF file says about itself; arrays (the vocabulary, mostly) are kept as their lengths."""
+    """What a GGUF file says about itself.
+
+    metadata: arrays (the vocabulary, mostly) are kept as their lengths; arrays: those that were asked for.
+    """
 
     metadata: dict[str, Value] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     types: dict[str, int] = field(default_factory=dict)
+    arrays: dict[str, Array] = field(default_factory=dict)
 
     @property
     def architecture(self) -> str | None:
@@ -61,14 +66,14 @@ class GgufHeader:
         return _TYPES.get(common[0][0]) if common else None
 
 
-def read_gguf(path: Path) -> GgufHeader:
-    """Read the head of a GGUF file; raise BadGguf for anything that is not one."""
+def read_gguf(path: Path, arrays: Collection[str] = ()) -> GgufHeader:
+    """Read the head of a GGUF file, with the arrays of these names; raise BadGguf for anything that is not one."""
     size = regular_size(path)
     if size is None:
         raise BadGguf("it is not a regular file")
     try:
         with path.open("rb") as stream:
-            return _Reader(stream, size).header()
+            return _Reader(stream, size).header(arrays)
     except (OSError, UnicodeDecodeError, struct.error) as error:
         raise BadGguf(str(error)) from error
 
@@ -80,7 +85,7 @@ class _Reader:
         self._stream = stream
         self._left = size
 
-    def header(self) -> GgufHeader:
+    def header(self, wanted: Collection[str]) -> GgufHeader:
         if self._take(4) != b"GGUF":
             raise BadGguf("it does not begin with GGUF")
         version = self._number("I")
@@ -89,9 +94,15 @@ class _Reader:
         tensors, pairs = self._number("Q"), self._number("Q")
         if tensors > _MOST_TENSORS or pairs > _MOST_TENSORS:
             raise BadGguf("it claims an impossible number of entries")
-        metadata = {self._string(): self._value(self._number("I")) for _ in range(pairs)}
+        metadata: dict[str, Value] = {}
+        arrays: dict[str, Array] = {}
+        for _ in range(pairs):
+            name, kind = self._string(), self._number("I")
+            if kind == _ARRAY and name in wanted:
+                arrays[name] = self._array()
+            metadata[name] = len(arrays[name]) if name in arrays else self._value(kind)
         infos = [self._tensor() for _ in range(tensors)]
-        return GgufHeader(metadata, {n: s for n, s, _ in infos}, {n: t for n, _, t in infos})
+        return GgufHeader(metadata, {n: s for n, s, _ in infos}, {n: t for n, _, t in infos}, arrays)
 
     def _tensor(self) -> tuple[str, tuple[int, ...], int]:
         name, dimensions = self._string(), self._number("I")
@@ -111,10 +122,23 @@ class _Reader:
         number: Value = struct.unpack("<" + _SCALARS[kind], self._take(struct.calcsize(_SCALARS[kind])))[0]
         return number
 
-    def _skip_array(self) -> int:
+    def _array(self) -> Array:
+        kind, count = self._array_head()
+        if kind in _SCALARS:
+            code = f"<{count}{_SCALARS[kind]}"
+            return list(struct.unpack(code, self._take(struct.calcsize(code))))
+        if kind != _STRING:
+            raise BadGguf(f"an array of type {kind} is not known")
+        return [self._string() for _ in range(count)]
+
+    def _array_head(self) -> tuple[int, int]:
         kind, count = self._number("I"), self._number("Q")
         if count > _MOST_ITEMS:
             raise BadGguf(f"an array claims {count} items")
+        return kind, count
+
+    def _skip_array(self) -> int:
+        kind, count = self._array_head()
         if kind in _SCALARS:
             self._skip(count * struct.calcsize(_SCALARS[kind]))
             return count

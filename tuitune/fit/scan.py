@@ -83,8 +83,9 @@ def _embedded() -> ModelInfo:
 def _converted() -> Iterator[ModelInfo]:
     """Yield GGUF files of the user's that were converted; they are listed even when the file itself is elsewhere."""
     for folder in _children(cache() / "models"):
-        source = read_object(folder / embedded.MARKER).get("source")
-        if folder != embedded.embedded_dir() and isinstance(source, str) and is_model(folder):
+        marker = read_object(folder / embedded.MARKER)
+        source, current = marker.get("source"), marker.get("format") == embedded.CONVERSION
+        if current and folder != embedded.embedded_dir() and isinstance(source, str) and is_model(folder):
             yield _folder_info(source, folder, "local")
 
 

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from tuitune.errors import ModelError
-from tuitune.fit.embedded import MARKER, converted_dir
+from tuitune.fit.embedded import CONVERSION, MARKER, converted_dir
 from tuitune.fit.files import read_object, regular_size
 from tuitune.fit.gguf import BadGguf, read_gguf
 from tuitune.models.child import Check, Progress, run_task
@@ -17,15 +17,13 @@ from tuitune.models.hashing import file_sha256
 from tuitune.models.locks import locked
 from tuitune.run.files import write_atomic
 
-FORMAT = 1
-
 
 def is_converted(folder: Path, sha256: str) -> bool:
     """Tell whether `folder` holds the whole conversion of the file with this hash."""
     # The marker is written last and lists the rest.
     marker = read_object(folder / MARKER)
     files = marker.get("files")
-    if marker.get("format") != FORMAT or marker.get("sha256") != sha256 or not isinstance(files, dict) or not files:
+    if marker.get("format") != CONVERSION or marker.get("sha256") != sha256 or not isinstance(files, dict) or not files:
         return False
     return all(regular_size(folder / name) == size for name, size in files.items())
 
@@ -38,7 +36,7 @@ def convert_file(path: Path, *, progress: Progress, check: Check) -> Path:
 
 
 def convert_known(path: Path, stem: str, sha256: str, *, progress: Progress, check: Check) -> Path:
-    """Convert the GGUF file `path`, whose hash the caller has verified, into `<cache>/models/<stem>-<hash8>`."""
+    """Convert the GGUF file `path`, whose hash the caller has verified, into `converted_dir(stem, sha256)`."""
     target = converted_dir(stem, sha256)
     if is_converted(target, sha256):
         return target
@@ -69,7 +67,7 @@ def _build(path: Path, target: Path, sha256: str, progress: Progress, check: Che
 
 def _mark(folder: Path, source: Path, sha256: str) -> None:
     files = {file.name: file.stat().st_size for file in sorted(folder.iterdir()) if file.is_file()}
-    marker = {"format": FORMAT, "sha256": sha256, "source": source.name, "files": files}
+    marker = {"format": CONVERSION, "sha256": sha256, "source": source.name, "files": files}
     write_atomic(folder / MARKER, json.dumps(marker, indent=1).encode(), sync=True)
 
 

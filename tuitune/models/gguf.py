@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuitune.errors import ModelError
+from tuitune.fit.embedded import NOTES
+from tuitune.models.gguf_words import tokenizer_of
 from tuitune.models.load import strip_quantisation_marks
 
 if TYPE_CHECKING:
@@ -16,13 +21,18 @@ Progress = Callable[[str, int, int | None], None]
 
 
 def convert(source: str, target: str, *, progress: Progress) -> str:
-    """Write the GGUF file `source` as fp32 safetensors with its tokenizer into the folder `target`; return `target`."""
+    """Write the GGUF file `source` as fp32 safetensors with its tokenizer into the folder `target`; return `target`.
+
+    What there is to say about its tokenizer goes to `target`/tuitune-notes.json, for whoever loads it.
+    """
     file = Path(source)
+    notes: list[str] = []
     progress("read the file", 0, None)
     try:
-        tokenizer = _tokenizer(file)
-        progress("de-quantise", 0, None)
-        model = read_model(file)
+        with _alone(file) as link:
+            tokenizer = tokenizer_of(link, notes.append)
+            progress("de-quantise", 0, None)
+            model = read_model(link)
     except (ImportError, OSError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
         raise ModelError(
             f"cannot convert {file.name}: {type(error).__name__}: {error}",
@@ -33,16 +43,18 @@ def convert(source: str, target: str, *, progress: Progress) -> str:
     progress("write", 0, None)
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
+    if notes:
+        (Path(target) / NOTES).write_text(json.dumps({"notes": notes}), encoding="utf-8")
     return target
 
 
-def _tokenizer(file: Path) -> PreTrainedTokenizerBase:
-    from transformers import AutoTokenizer
-
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-        str(file.parent), gguf_file=file.name, trust_remote_code=False
-    )
-    return tokenizer
+@contextmanager
+def _alone(file: Path) -> Iterator[Path]:
+    """Give the file by a name in a folder of its own: transformers takes a tokenizer.json that lies beside it."""
+    with tempfile.TemporaryDirectory(prefix="tuitune-") as folder:
+        link = Path(folder) / "model.gguf"
+        link.symlink_to(file.resolve())
+        yield link
 
 
 def read_model(file: Path, config: PretrainedConfig | None = None) -> PreTrainedModel:

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuitune.errors import ModelError
+from tuitune.fit.embedded import NOTES
+from tuitune.fit.files import read_object
 from tuitune.fit.folders import folder_problem
+from tuitune.text import clean_line
 
 if TYPE_CHECKING:
     import torch
@@ -44,6 +47,7 @@ def load_tokenizer(
     if len(tokenizer) == 0:
         raise ModelError(f"the tokenizer in {path} has no vocabulary", _TOKENIZER_HINT)
     _settle_padding(tokenizer, path, note)
+    _repeat_notes(Path(path), note)
     return tokenizer
 
 
@@ -66,6 +70,13 @@ def _settle_padding(tokenizer: PreTrainedTokenizerBase, path: str | Path, note: 
     raise ModelError(
         f"the tokenizer in {path} has neither a padding nor an end token", "Add eos_token to its tokenizer_config.json."
     )
+
+
+def _repeat_notes(path: Path, note: Note) -> None:
+    # What was noticed when the folder was made from a GGUF file holds whenever it is used.
+    told = read_object(path / NOTES).get("notes")
+    for text in told if isinstance(told, list) else []:
+        note(clean_line(str(text)))
 
 
 def _tokenizer_error(path: Path, error: Exception) -> ModelError:

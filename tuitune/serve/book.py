@@ -59,10 +59,12 @@ class Entry:
 
 
 class Book:
-    """The requests of a server; `ended` hears of each when it is over."""
+    """The requests of a server; `ended` hears of each when it is over. hide: takes secrets out of what clients say."""
 
-    def __init__(self, ended: Callable[[Entry], None] = lambda entry: None) -> None:
-        self._ended = ended
+    def __init__(
+        self, ended: Callable[[Entry], None] = lambda entry: None, hide: Callable[[str], str] = lambda text: text
+    ) -> None:
+        self._ended, self._hide = ended, hide
         self._open: dict[str, Entry] = {}
         self._last: deque[Entry] = deque(maxlen=_REMEMBERED)
         self.totals: Counter[str] = Counter()
@@ -72,7 +74,8 @@ class Book:
         self, name: str, kind: str, model: str, client: str, prompt: int, tickets: Sequence[Ticket] = ()
     ) -> Entry:
         """Take note of a request that is answered from now on."""
-        entry = Entry(name, kind, clean_line(model)[:80], clean_line(client)[:60], prompt, tickets)
+        shown = clean_line(self._hide(model))[:80], clean_line(self._hide(client))[:60]
+        entry = Entry(name, kind, *shown, prompt, tickets)
         self._open[name] = entry
         self.totals["requests"] += 1
         self.totals["prompt_tokens"] += prompt

@@ -38,6 +38,8 @@ def chat_prompt(asked: ChatAsked, served: Served) -> tuple[list[int], bool]:
         return served.template.prompt_ids(messages, served.tokenizer, tools), bool(tools)
     except TuiTuneError as error:
         raise invalid(error.message, "messages") from error
+    except RecursionError:
+        raise invalid("the request is nested too deeply") from None
 
 
 def check_messages(messages: Sequence[Mapping[str, Any]], what: str = "messages") -> None:

@@ -77,14 +77,22 @@ class Loop:
             self._change.notify()
 
     def _run(self) -> None:
-        while self._has_work():
-            self._compute()
-            for desk in self._desks.values():
-                try:
-                    desk.work()
-                except Exception as error:  # one model's fault must not end the others
-                    traceback.print_exception(error)
-        self._end()
+        try:
+            while self._has_work():
+                self._compute()
+                for desk in self._desks.values():
+                    self._work(desk)
+        finally:  # also after a fault of this very loop: nobody shall wait for ever
+            with self._change:
+                self._closed = True
+            self._end()
+
+    @staticmethod
+    def _work(desk: Desk) -> None:
+        try:
+            desk.work()
+        except Exception as error:  # one model's fault must not end the others
+            traceback.print_exception(error)
 
     def _has_work(self) -> bool:
         """Wait until there is something to do, and let in who has a place; return whether to go on."""

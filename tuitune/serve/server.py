@@ -24,6 +24,7 @@ from tuitune.serve.routes import app_of
 from tuitune.serve.secret import Secret
 
 _GRACE = 30.0  # seconds that answers on their way have at the end
+_CONNECTIONS = 2048  # more at once are turned away by uvicorn
 _LOOK = 0.5  # seconds between two writings of the file in which others look
 _BEAT = 10.0  # seconds after which it is written again though nothing has changed
 
@@ -103,14 +104,14 @@ class Serving:
         grace: float = _GRACE,
     ) -> None:
         self._engine, self._sock, self._say, self._grace = engine, sock, say, grace
-        self.book = Book(ended)
+        self.book = Book(ended, secret.hide)
         self.url = url_of(address, sock)
         models = [{"name": each.name, "title": each.title, "judges": each.judges} for each in engine.models.values()]
         self.live = Live(sock.getsockname()[1], self.url, models, secret.source)
         app: Any = app_of(engine, secret, limits, self.book, any_host=address.open)
         self._server = _Uvicorn(uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, date_header=False, lifespan="off",
-            timeout_keep_alive=30, ws="none", http="h11",
+            timeout_keep_alive=30, ws="none", http="h11", limit_concurrency=_CONNECTIONS,
         ))  # fmt: skip
         self._asked_to_end = 0
 

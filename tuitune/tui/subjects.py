@@ -11,6 +11,7 @@ from tuitune.errors import TuiTuneError
 from tuitune.fit.adapters import scan_adapters
 from tuitune.fit.models import scan
 from tuitune.run import RunDir, index, manifest
+from tuitune.run.imported import Imported
 from tuitune.text import clean_line
 from tuitune.tui.asking import Picker, PickItem
 from tuitune.tui.panes.model_items import WHERE, size_of
@@ -103,7 +104,7 @@ def _runs(most: int = _MOST_RUNS) -> list[tuple[RunDir, Path]]:
     """Return the runs that have weights, with their newest."""
     found: list[tuple[RunDir, Path]] = []
     with contextlib.suppress(TuiTuneError, OSError):
-        for run in index.all_runs()[:_MOST_RUNS]:
+        for run in index.all_runs():
             folder = _newest(run)
             if folder is not None:
                 found.append((run, folder))
@@ -113,8 +114,10 @@ def _runs(most: int = _MOST_RUNS) -> list[tuple[RunDir, Path]]:
 
 
 def _newest(run: RunDir) -> Path | None:
-    """Return the result of a run, or its newest whole checkpoint, by names and sizes."""
+    """Return the result of a run, or its newest whole checkpoint, by names and sizes; where an imported one's lie."""
     with contextlib.suppress(TuiTuneError, OSError):
+        if (imported := Imported.of(run)) is not None:
+            return imported.folder(run)
         if manifest.verify(run.final, deep=False).valid:
             return run.final
         return manifest.newest_valid(run.path, deep=False)[0]
@@ -122,7 +125,8 @@ def _newest(run: RunDir) -> Path | None:
 
 
 def _run_item(run: RunDir, folder: Path) -> PickItem:
-    what = "its result" if folder == run.final else folder.name
+    inside = folder.name if folder.parent == run.path else "imported"
+    what = "its result" if folder == run.final else inside
     return PickItem(str(run.path), clean_line(run.name), what, "Runs")
 
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
+from textual.screen import Screen
 
 from tests.tui.given import screen_text
 from tests.tui.panes.chatting import HERE, Fake, Speaker, ready, say, table, until
@@ -388,6 +390,33 @@ def test_an_earlier_conversation_is_found_and_gone_on_with() -> None:
             assert pane.talk.path == old.path != first
             assert old.path is not None
             assert [turn.content for turn in Conversation.load(old.path).turns][2:] == ["more", "again"]
+
+    asyncio.run(go())
+
+
+def test_a_list_of_conversations_is_not_shown_on_another_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    held, done = threading.Event(), threading.Event()
+
+    def slow() -> list[Path]:
+        held.wait(20)
+        done.set()
+        return []
+
+    monkeypatch.setattr("tuitune.tui.panes.chat.earlier", slow)
+
+    async def go() -> None:
+        app, pane = table(Fake(Speaker("new")))
+        async with app.run_test(size=(80, 24), notifications=True) as pilot:
+            await ready(pilot, pane)
+            await pilot.press("escape", "o")
+            app.push_screen(Screen())
+            held.set()
+            await until(pilot, done.is_set)
+            await app.workers.wait_for_complete()
+            await pilot.pause()
+            app.pop_screen()
+            await pilot.pause()
+            assert "no conversation has been kept yet" not in screen_text(app)
 
     asyncio.run(go())
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+from textual._context import NoActiveAppError
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.events import Click, DescendantBlur, DescendantFocus
+from textual.message import Message
 from textual.widget import Widget
 
 from tuitune.tui.kit.drawn import Drawn
@@ -57,6 +59,13 @@ class Pane(Vertical):
     def compose_body(self) -> Iterable[Widget]:
         """Yield what stands below the title."""
         return ()
+
+    def post_message(self, message: Message) -> bool:
+        """Post a message; of a thread that outlives the pane's screen nobody hears any more."""
+        try:
+            return super().post_message(message)
+        except NoActiveAppError:  # a thread finds the app by the parents, and they are gone
+            return False
 
     @property
     def has_focus_inside(self) -> bool:

@@ -150,7 +150,7 @@ Every turn is on disk at once, in `chats/` of TuiTune's home; an answer cut off 
     @on(Found)
     def _found(self, event: Found) -> None:
         event.stop()
-        if not self.screen.is_current:  # left while the disk was looked at
+        if not self.screen.is_active:  # left while the disk was looked at
             return
         if not event.items:
             self.tell("no conversation has been kept yet")

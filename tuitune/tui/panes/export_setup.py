@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from tuitune.face import words
 from tuitune.text import clean_line
-from tuitune.tui.asking import Picker, PickItem, TextAsk
-from tuitune.tui.exporting import FORM_KEYS, PRESETS, Asked, Plan, Preset, preset_of
+from tuitune.tui.exporting import PRESETS, Asked, Plan, Preset, preset_of
 from tuitune.tui.kit.rows import R, Row, cells, cut, split
 from tuitune.tui.optiondraft import OptionDraft
+from tuitune.tui.panes.export_asking import ExportAsking, about_size
 from tuitune.tui.panes.export_plan import plan_rows
 from tuitune.tui.panes.listing import ListPane, list_keys
-from tuitune.tui.subjects import ask_subject, named
+from tuitune.tui.subjects import named
 
 if TYPE_CHECKING:
     from tuitune.tui.app import TuiTune
@@ -38,7 +37,7 @@ class Line:
     value: str = ""
 
 
-class ExportSetup(ListPane[Line]):
+class ExportSetup(ExportAsking, ListPane[Line]):
     """What is asked for, line by line."""
 
     label = "Export"
@@ -115,8 +114,8 @@ With several adapters each has a weight: 0.5 puts half of what it changes into t
             lines.append(Line("add", "", "+ another adapter"))
         preset = self.preset
         size = self.plan.outline.size if self.plan.outline is not None else None
-        lines.append(Line("form", "as", preset.name if preset else self._other(), _about(size)))
-        lines.append(Line("out", "to", clean_line(self._out()), "" if asked.out else "a new one"))
+        lines.append(Line("form", "as", preset.name if preset else self._other(), about_size(size)))
+        lines.append(Line("out", "to", clean_line(self.out_words()), "" if asked.out else "a new one"))
         repo = self.options.value("export_hub_model_id")
         lines.append(Line("repo", "push to", clean_line(str(repo)) if repo else "nowhere", "" if repo else "the hub"))
         return lines
@@ -124,7 +123,8 @@ With several adapters each has a weight: 0.5 puts half of what it changes into t
     def _other(self) -> str:
         return self.plan.order.form_words if self.plan.order is not None else "as the settings say"
 
-    def _out(self) -> str:
+    def out_words(self) -> str:
+        """Return the folder, short."""
         argv = self.plan.argv
         return _short(argv[2]) if len(argv) > 2 else "a folder of its own"
 
@@ -166,96 +166,22 @@ With several adapters each has a weight: 0.5 puts half of what it changes into t
                 self.choose_adapter()
             case "adapter":
                 assert line is not None
-                self._ask_share(line.value)
+                self.ask_share(line.value)
             case "form":
                 self.choose_form()
             case "out":
-                self._ask_out()
+                self.ask_out()
             case "repo":
-                self._ask_repo()
-
-    def choose_subject(self) -> None:
-        """Let the user choose what is exported."""
-        ask_subject(self.app, self.set_subject, title="Export what?", chosen=self.asked.subject)
-
-    def set_subject(self, subject: str | None) -> None:
-        """Be about something else; folder and adapters were of the former."""
-        self.ask(Asked(subject))
-
-    def choose_adapter(self) -> None:
-        """Let the user choose a further adapter."""
-        kinds = ("run", "checkpoint", "adapter")
-        ask_subject(self.app, self._add, title="Merge which adapter too?", kinds=kinds)  # type: ignore[arg-type]
-
-    def _add(self, word: str) -> None:
-        if word == self.asked.subject or word in self.asked.more:
-            self.app.say(f"{named(word)} is merged already")
-            return
-        self.ask(replace(self.asked, more=(*self.asked.more, word)))
-
-    def choose_form(self) -> None:
-        """Let the user choose among the forms, with about what each takes."""
-        made = self.plan.outline
-        items = [
-            PickItem(
-                each.slug, each.name, f"{_about(each.size(made)) if made is not None else ''}  {each.good}".strip()
-            )
-            for each in PRESETS
-        ]
-        now = self.preset
-        self.app.push_screen(Picker("In which form?", items, chosen=now.slug if now else None), self._take_form)
-
-    def _take_form(self, slug: str | None) -> None:
-        preset = next((each for each in PRESETS if each.slug == slug), None)
-        if preset is None:
-            return
-        for key in FORM_KEYS:
-            if key not in preset.values and key in self.options.changed:
-                self.options.remove(key)
-        for key, value in preset.values.items():
-            self.options.set(key, value)
-        if preset.calibrated and self.dataset and not self.options.value("export_quantization_dataset"):
-            self.options.set("export_quantization_dataset", self.dataset)
-
-    def _ask_share(self, adapter: str) -> None:
-        now = f"{self.asked.shares.get(adapter, 1.0):g}"
-        facts = ["1 puts all of what the adapter changes into the model, 0.5 half of it; it may be negative."]
-        ask = TextAsk("How much of this adapter?", now, "1", validate=_share_problem, facts=facts)
-        self.app.push_screen(ask, lambda text: None if text is None else self._set_share(adapter, float(text)))
-
-    def _set_share(self, adapter: str, share: float) -> None:
-        self.ask(replace(self.asked, shares={**self.asked.shares, adapter: round(share, 6)}))
-
-    def _ask_out(self) -> None:
-        facts = ["A folder that is not there yet. Nothing: one in TuiTune's own place."]
-        ask = TextAsk("Where to?", self.asked.out or "", self._out(), validate=_out_problem, facts=facts)
-        self.app.push_screen(ask, lambda text: None if text is None else self._take_out(text.strip()))
-
-    def _take_out(self, text: str) -> None:
-        self.ask(replace(self.asked, out=str(Path(text).expanduser().absolute()) if text else None))
-
-    def _ask_repo(self) -> None:
-        now = self.options.value("export_hub_model_id")
-        facts = ["organisation/name; a private repository unless the settings say otherwise.",
-                 "The token comes from the hub's own login or HF_TOKEN, never from here."]  # fmt: skip
-        ask = TextAsk("Push it to which repository? Nothing: nowhere", str(now or ""), "organisation/name",
-                      validate=_repo_problem, facts=facts)  # fmt: skip
-        self.app.push_screen(ask, lambda text: None if text is None else self._take_repo(text.strip()))
-
-    def _take_repo(self, text: str) -> None:
-        if text:
-            self.options.set("export_hub_model_id", text)
-        else:
-            self.options.remove("export_hub_model_id")
+                self.ask_repo()
 
     def action_turn(self, by: int) -> None:
         """Take the next form, or a little more of an adapter."""
         line = self._chosen()
         if line is not None and line.kind == "form":
             at = PRESETS.index(self.preset) if self.preset is not None else -1
-            self._take_form(PRESETS[(at + by) % len(PRESETS)].slug)
+            self.take_form(PRESETS[(at + by) % len(PRESETS)].slug)
         elif line is not None and line.kind == "adapter":
-            self._set_share(line.value, self.asked.shares.get(line.value, 1.0) + by * _STEP)
+            self.set_share(line.value, self.asked.shares.get(line.value, 1.0) + by * _STEP)
 
     def action_remove(self) -> None:
         """Take an adapter out, or put the line back to its default."""
@@ -269,17 +195,13 @@ With several adapters each has a weight: 0.5 puts half of what it changes into t
             case "out":
                 self.ask(replace(asked, out=None))
             case "form":
-                self._take_form(PRESETS[0].slug)
+                self.take_form(PRESETS[0].slug)
             case "repo":
-                self._take_repo("")
+                self.take_repo("")
 
     def action_copy(self) -> None:
         """Copy the command."""
         self.app.copy(self.plan.command)
-
-
-def _about(size: int | None) -> str:
-    return "" if size is None else f"about {words.size(size)}"
 
 
 def _short(path: str) -> str:
@@ -290,19 +212,3 @@ def _short(path: str) -> str:
 def _tail(text: str, width: int) -> str:
     """Return the end of a path: what tells it from others."""
     return text if cells(text) <= width else "…" + text[-max(1, width - 1) :]
-
-
-def _share_problem(text: str) -> str | None:
-    try:
-        return None if abs(float(text)) < 100 else "a number such as 0.5"
-    except ValueError:
-        return "a number such as 0.5"
-
-
-def _out_problem(text: str) -> str | None:
-    return "it exists already" if text.strip() and Path(text.strip()).expanduser().exists() else None
-
-
-def _repo_problem(text: str) -> str | None:
-    parts = text.strip().split("/")
-    return None if not text.strip() or (len(parts) == 2 and all(parts)) else "organisation/name"

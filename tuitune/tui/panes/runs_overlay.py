@@ -104,13 +104,13 @@ The curves of the marked runs, or of the one under the cursor: each has a colour
 
     def _missing(self, line: Line) -> str:
         """Return what a run has not, so that no curve of it is drawn; empty when it is drawn."""
-        curve = line.curve
+        curve, word = line.curve, figures.word(self._figure)
         if not len(curve):
             return "no step yet"
         if curve.figure != self._figure or not curve.logs:
-            return f"without {figures.word(self._figure)} (m: another figure)"
+            return f"without {word} (m: another figure)"
         if self.look.kinds == "evaluation" and not curve.tested:
-            return "not evaluated (E: the training)"
+            return f"{'not evaluated' if word == figures.LOSS else f'no evaluation with {word}'} (E: the training)"
         return ""
 
     def _said(self, left_out: Sequence[Line]) -> str:
@@ -120,7 +120,7 @@ The curves of the marked runs, or of the one under the cursor: each has a colour
             words.append(f"{reason}: {', '.join(name for each, name in missing if each == reason)}")
         if self._more:
             words.append(f"{self._more} more are marked; {len(COLOURS)} curves can be told apart")
-        return clean_line("   ".join(words))
+        return clean_line("; ".join(words))
 
     def _series(self, drawn: Sequence[Line]) -> list[Series]:
         """Return the curves, over them their evaluations, over these the letters at their ends."""

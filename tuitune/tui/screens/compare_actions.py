@@ -111,7 +111,7 @@ class CompareActions(CompareFiles):
 
     def _offer(self, found: list[PickItem]) -> None:
         screen, sides = self._screen, self._screen.sides
-        if sides is None or not screen.is_current:
+        if sides is None or not screen.is_active:  # left while the disk was looked at
             return
         place = screen.tab
         before = PickItem(BASE, "before training", f"what {sides.label(1 - place)} was trained from", "This comparison")

@@ -101,7 +101,7 @@ class CompareFiles:
             self._screen.app.in_thread("compare-list", _kept, self._pick)
 
     def _pick(self, items: list[PickItem]) -> None:
-        if not self._screen.is_current:  # left while the disk was looked at
+        if not self._screen.is_active:  # left while the disk was looked at
             return
         if not items:
             self.say("no comparison has been kept yet")

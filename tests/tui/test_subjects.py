@@ -1,0 +1,40 @@
+"""What can be chosen as the subject of a command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.given import plant
+from tests.tui.test_partners import folder, trained  # noqa: F401
+from tuitune.run import RunDir
+from tuitune.run.imported import Imported
+from tuitune.tui.subjects import subjects
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TUITUNE_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_a_run_with_weights_is_found_behind_any_number_without(
+    folder: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = trained(folder, "tuned")
+    others = [RunDir(tmp_path / "runs" / f"failed{n}") for n in range(300)]
+    monkeypatch.setattr("tuitune.run.index.all_runs", lambda: [*others, run])
+    assert [(item.key, item.title) for item in subjects(["run"])] == [(str(run.path), "tuned")]
+
+
+def test_an_imported_run_can_be_chosen_where_it_has_weights(tmp_path: Path) -> None:
+    run, bare = plant("theirs"), plant("bare")
+    (tmp_path / "weights").mkdir()
+    Imported("saves/theirs", "LLaMA-Factory", 1.0, str(tmp_path / "weights"), True).keep(run)
+    Imported("saves/bare", "LLaMA-Factory", 1.0).keep(bare)
+    [item] = subjects(["run"])
+    assert (item.key, item.title) == (str(run.path), "theirs")
+    assert "imported" in item.note
