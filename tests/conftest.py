@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import settings
 from platformdirs import user_cache_path
@@ -16,13 +20,30 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
 @pytest.fixture(autouse=True)
-def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep runs and settings of tests out of the user's own; models already converted are used where they lie."""
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep runs and settings of tests out of the user's own; models already converted are used where they lie.
+
+    Jobs outlive whoever began them, also a test that fails: they are ended here.
+    """
+    before = os.environ.get("TUITUNE_HOME")
     if "TUITUNE_HOME" not in os.environ:
         monkeypatch.setenv("TUITUNE_HOME", str(tmp_path_factory.mktemp("home")))
     if "TUITUNE_CACHE" not in os.environ:
         monkeypatch.setenv("TUITUNE_CACHE", str(_own_cache(tmp_path_factory.mktemp("cache"))))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    yield
+    home = os.environ.get("TUITUNE_HOME")
+    if home and home != before:
+        _end_jobs(Path(home) / "jobs")
+
+
+def _end_jobs(folder: Path) -> None:
+    for file in folder.glob("*/job.json"):
+        pid = json.loads(file.read_bytes())["pid"]
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            if process.create_time() <= file.stat().st_mtime + 2:  # no other process that has the number now
+                process.kill()
 
 
 def _own_cache(folder: Path) -> Path:
