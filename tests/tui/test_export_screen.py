@@ -131,6 +131,11 @@ def test_the_form_is_chosen_and_kept_and_so_is_the_folder(model: str, home: Path
 def test_adapters_are_added_weighed_and_taken_out(model: str, tmp_path: Path) -> None:
     async def work() -> None:
         async with on_screen(model) as (app, pilot, screen):
+            await pilot.press("a")
+            await until(pilot, lambda: isinstance(app.screen, Picker) or "nothing to choose" in said(app))
+            if isinstance(app.screen, Picker):
+                await pilot.press("escape")
+            await until(pilot, lambda: app.screen is screen)
             screen.setup.add(str(tmp_path / "two"))
             await until(pilot, lambda: screen.setup.plan.order is not None
                         and len(screen.setup.plan.order.weights.adapters) == 2)  # fmt: skip

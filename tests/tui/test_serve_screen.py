@@ -177,13 +177,13 @@ def test_a_server_of_another_terminal_is_stopped_too_and_every_pane_has_its_help
             await until(pilot, lambda: isinstance(app.screen, Ask))
             await pilot.press("x")
             await until(pilot, lambda: killed == [(running.pid, signal.SIGINT)])
-            panes = (("3", "server", "The server"), ("4", "use", "Pieces to paste"), ("1", "setup", "OpenAI-style"))
+            panes = (("3", "server", "Its address"), ("4", "use", "Pieces to paste"), ("1", "setup", "OpenAI-style"))
             for digit, name, word in panes:
                 await pilot.press(digit)
                 await until(pilot, lambda name=name: screen.pane(name).has_focus)  # type: ignore[misc]
                 await pilot.press("f1")
                 await until(pilot, lambda: isinstance(app.screen, HelpScreen))
-                assert word in " ".join(screen_text(app).split())
+                await until(pilot, lambda word=word: word in " ".join(screen_text(app).split()))  # type: ignore[misc]
                 await pilot.press("escape")
                 await until(pilot, lambda: app.screen is screen)
 

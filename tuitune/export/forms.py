@@ -1,4 +1,4 @@
-"""The merged model in another form: few bits, or GGUF; written beside it, read again and compared with the whole one."""
+"""The merged model in another form, few bits or GGUF: written, read again, and compared with the whole one."""
 
 from __future__ import annotations
 

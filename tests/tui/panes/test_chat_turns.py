@@ -169,8 +169,12 @@ def test_tools_are_offered_called_and_answered(home: Path) -> None:
             await ready(pilot, pane)
             await pilot.press("escape", "f")
             assert isinstance(app.screen, TextAsk)
+            await pilot.press(*"no.json", "enter")
+            await until(pilot, lambda: "no.json cannot be read" in screen_text(app))
+            await pilot.press("f")
             await pilot.press(*"tools.json", "enter")
             await until(pilot, lambda: bool(pane.talk.tools))
+            assert "no.json" not in screen_text(app)  # that is over
             pane.focus_first()
             await say(pilot, pane, "Weather?")
             assert '→ weather(city="Rome")' in screen_text(app)

@@ -1,4 +1,4 @@
-"""What the Export pane asks: which model, which adapter and how much of it, which form, which folder, which repository."""
+"""What the Export pane asks: which model, which adapter and how much of it, the form, the folder, the repository."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ExportAsking:
 
     def choose_adapter(self) -> None:
         """Let the user choose a further adapter."""
-        ask_subject(self._pane.app, self._add, title="Merge which adapter too?", kinds=_ADAPTERS)
+        ask_subject(self._pane.app, self.add, title="Merge which adapter too?", kinds=_ADAPTERS)
 
     def add(self, word: str) -> None:
         """Merge a further adapter."""
