@@ -148,6 +148,7 @@ def _ready(serving: Serving, secret: Secret, token: Path | None, tell: Teller) -
     if tell.as_json:
         tell.line("ready", {"url": serving.url, "port": serving.live.port, "pid": serving.live.pid, "models": models,
                             "token_file": token, "token_from": secret.source})  # fmt: skip
+        tell.progress("answers", 0, None)  # the loading is over
         return
     out = screen(tell.out)
     say(out, f"{', '.join(models)}: {serving.url}/v1")
