@@ -10,7 +10,7 @@ from tests.engine.given import data_folder, model_folder, start
 from tuitune.engine.run import run as engine
 from tuitune.errors import UsageError
 from tuitune.face.meant import base_of, of_name
-from tuitune.run import RunDir
+from tuitune.run import RunDir, index
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,13 @@ def test_a_run_its_folders_and_its_adapter_are_asked_as_they_were_trained(traine
     assert (checkpoint.template, checkpoint.options) == (run.template, run.options)
     assert base_of(run).adapters == ()
     assert base_of(run).template == run.template
+
+
+def test_a_run_in_the_list_and_its_checkpoints_go_by_name(trained: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    index.register(trained.path)
+    assert of_name("run/checkpoint-1").adapters == (trained.checkpoint(1),)
+    assert of_name("run/final").adapters == (trained.final,)
+    assert of_name("run/checkpoint-7").model == "run/checkpoint-7"  # a name on a hub, as far as anybody knows
 
 
 def test_models_are_folders_files_and_names(trained: RunDir, tmp_path: Path) -> None:

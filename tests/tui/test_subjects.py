@@ -38,3 +38,12 @@ def test_an_imported_run_can_be_chosen_where_it_has_weights(tmp_path: Path) -> N
     [item] = subjects(["run"])
     assert (item.key, item.title) == (str(run.path), "theirs")
     assert "imported" in item.note
+
+
+def test_a_run_in_training_can_be_asked_before_it_has_saved_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = plant("learning")
+    monkeypatch.setattr("tuitune.tui.subjects.is_live", lambda each: each.path == run.path)
+    assert subjects(["run"]) == []
+    [item] = subjects(["run"], live=True)
+    assert (item.key, item.title) == (str(run.path), "learning")
+    assert "as it is now" in item.note

@@ -12,6 +12,7 @@ from tuitune.errors import RunError, UsageError
 from tuitune.fit import embedded
 from tuitune.recipe import Recipe
 from tuitune.run import RunDir, index
+from tuitune.run.directory import CHECKPOINT
 
 
 def of_name(name: str, *, model: str | None = None) -> Weights:
@@ -23,6 +24,9 @@ def of_name(name: str, *, model: str | None = None) -> Weights:
     path = Path(name).expanduser()
     if path.is_dir() and not RunDir(path).is_run():
         return _on(model, _of_folder(path.absolute()))
+    inside = _inside(name)
+    if inside is not None:
+        return _on(model, _of_folder(inside))
     try:
         run = index.find(name)
     except RunError as error:
@@ -31,6 +35,15 @@ def of_name(name: str, *, model: str | None = None) -> Weights:
         raise UsageError(error.message, error.hint) from error
     weights.newest(run)  # where there are none this is said, and not what an imported recipe lacks
     return _on(model, weights.of_run(run, asked(run)[0]))
+
+
+def _inside(name: str) -> Path | None:
+    """Return the folder that RUN/final or RUN/checkpoint-N means, as lists show them."""
+    run, _, folder = name.partition("/")
+    known = next((each for each in index.all_runs() if each.name == run), None) if folder else None
+    if known is None or not (folder == "final" or CHECKPOINT.fullmatch(folder)):
+        return None
+    return known.path / folder if (known.path / folder).is_dir() else None
 
 
 def _on(model: str | None, found: Weights) -> Weights:

@@ -25,6 +25,7 @@ from tuitune.serve.secret import Secret
 
 _GRACE = 30.0  # seconds that answers on their way have at the end
 _CONNECTIONS = 2048  # more at once are turned away by uvicorn
+_WAITING = 128  # connections that wait to be taken
 _LOOK = 0.5  # seconds between two writings of the file in which others look
 _BEAT = 10.0  # seconds after which it is written again though nothing has changed
 
@@ -42,7 +43,7 @@ class Address:
         return not is_loopback(self.host)
 
     def bound(self) -> socket.socket:
-        """Return a socket there, which does not listen yet. Raises UsageError where it cannot be had."""
+        """Return a socket that listens there; who connects waits. Raises UsageError where it cannot be had."""
         try:
             found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
             family, kind, protocol, _, place = found[0]
@@ -50,6 +51,8 @@ class Address:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 sock.bind(place)
+                # Before a model is loaded: two sockets may be bound to one port, but only one can listen.
+                sock.listen(_WAITING)
             except OSError:
                 sock.close()
                 raise

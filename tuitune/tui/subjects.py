@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tuitune.errors import TuiTuneError
+from tuitune.face.find import is_live
 from tuitune.fit.adapters import scan_adapters
 from tuitune.fit.models import scan
 from tuitune.run import RunDir, index, manifest
@@ -44,12 +45,19 @@ def ask_subject(
     app.in_thread("subjects", lambda: subjects(kinds), found)
 
 
-def subjects(kinds: Sequence[Kind] = KINDS) -> list[PickItem]:
-    """Return what there is, newest first in each group. Looks at the disk."""
+def subjects(kinds: Sequence[Kind] = KINDS, *, live: bool = False) -> list[PickItem]:
+    """Return what there is, newest first in each group. Looks at the disk.
+
+    live: runs in training can be asked as they are, so they are there before they have saved anything.
+    """
     items: list[PickItem] = []
     runs = _runs()
+    training = _training() if live else []
     if "run" in kinds:
-        items += [_run_item(run, folder) for run, folder in runs]
+        items += [
+            PickItem(str(run.path), clean_line(run.name), "in training, as it is now", "Runs") for run in training
+        ]
+        items += [_run_item(run, folder) for run, folder in runs if run not in training]
     if "checkpoint" in kinds:
         items += [each for run, _ in runs for each in _checkpoints(run)]
     if "adapter" in kinds:
@@ -111,6 +119,12 @@ def _runs(most: int = _MOST_RUNS) -> list[tuple[RunDir, Path]]:
             if len(found) >= most:
                 break
     return found
+
+
+def _training() -> list[RunDir]:
+    with contextlib.suppress(TuiTuneError, OSError):
+        return [run for run in index.all_runs() if is_live(run)]
+    return []
 
 
 def _newest(run: RunDir) -> Path | None:

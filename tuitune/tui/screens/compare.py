@@ -223,8 +223,12 @@ class CompareScreen(CompareActions, Screen[None]):
 
 
 def _sides(app: TuiTune, subject: str | None) -> Sides:
-    """Return who is compared at first: a run with its base, else a model with itself. Looks at the disk."""
-    word = subject or default_subject(app)
+    """Return who is compared at first: a run with its base, the one in training before others; else a model with itself.
+
+    Looks at the disk.
+    """
+    training = app.control.run if app.control.live else None  # it answers before it has saved anything
+    word = subject or (str(training.path) if training is not None else default_subject(app))
     if word is None:
         recipe = app.draft.recipe()
         word = recipe.model_name_or_path if recipe is not None else "smollm2-135m"

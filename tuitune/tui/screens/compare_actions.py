@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tuitune.chat.base import Options
@@ -107,7 +108,7 @@ class CompareActions(CompareFiles):
     def action_whom(self) -> None:
         """Choose who answers in this column."""
         if self._free() and self._screen.sides is not None:
-            self._screen.app.in_thread("compare-list", subjects, self._offer)
+            self._screen.app.in_thread("compare-list", partial(subjects, live=True), self._offer)
 
     def _offer(self, found: list[PickItem]) -> None:
         screen, sides = self._screen, self._screen.sides
