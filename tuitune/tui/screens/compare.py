@@ -223,7 +223,7 @@ class CompareScreen(CompareActions, Screen[None]):
 
 
 def _sides(app: TuiTune, subject: str | None) -> Sides:
-    """Return who is compared at first: a run with its base, the one in training before others; else a model with itself.
+    """Return who is compared at first: a run (the one in training, if any) with its base, else a model with itself.
 
     Looks at the disk.
     """
