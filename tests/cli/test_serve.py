@@ -179,6 +179,14 @@ def test_a_port_that_is_taken_is_told(call: Call, tiny: Path) -> None:
     assert f"port {port} is taken" in err
 
 
+def test_of_two_servers_that_load_at_once_the_second_learns_it_at_once() -> None:
+    from tuitune.errors import UsageError
+from tuitune.serve.server import Address
+
+    with Address(port=0).bound() as first, pytest.raises(UsageError, match="is taken"):
+        Address(port=first.getsockname()[1]).bound()
+
+
 @pytest.fixture(autouse=True)
 def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("API_KEY", "TUITUNE_API_KEY", "API_HOST", "API_PORT", "API_MODEL_NAME", "MAX_CONCURRENT"):
