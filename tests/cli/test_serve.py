@@ -181,7 +181,7 @@ def test_a_port_that_is_taken_is_told(call: Call, tiny: Path) -> None:
 
 def test_of_two_servers_that_load_at_once_the_second_learns_it_at_once() -> None:
     from tuitune.errors import UsageError
-from tuitune.serve.server import Address
+    from tuitune.serve.server import Address
 
     with Address(port=0).bound() as first, pytest.raises(UsageError, match="is taken"):
         Address(port=first.getsockname()[1]).bound()
