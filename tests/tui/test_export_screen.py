@@ -82,12 +82,12 @@ def was_made(tmp_path: Path, subject: str, name: str = "earlier") -> Path:
 )
 def test_what_shows_depends_on_the_room(model: str, size: tuple[int, int], seen: list[str], hidden: list[str]) -> None:
     async def work() -> None:
-        async with on_screen(model, size) as (app, _, _):
+        async with on_screen(model, size) as (app, pilot, _):
+            await until(pilot, lambda: "s start" in screen_text(app))
             text = screen_text(app)
             assert all(word.replace("MB", "GB") in text for word in seen), text
             assert not any(word in text for word in hidden), text
             assert "merged, bfloat16" in text
-            assert "s start" in text
 
     go(work)
 
@@ -99,6 +99,22 @@ def test_nothing_to_export_says_what_to_do(home: Path) -> None:  # noqa: F811
             await pilot.press("s")
             await until(pilot, lambda: isinstance(app.screen, Picker) or "nothing to choose" in said(app))
             assert screen.query_one(JobsPane).running == []
+
+    go(work)
+
+
+def test_what_begins_is_the_form_that_was_chosen_last(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[tuple[str, ...]] = []
+    monkeypatch.setattr(JobsPane, "begin", lambda self, kind, title, argv: begun.append(tuple(argv)))
+
+    async def work() -> None:
+        async with on_screen(model) as (app, pilot, _):
+            await pilot.press("f")
+            await until(pilot, lambda: isinstance(app.screen, Picker))
+            await pilot.press("q", "8", "_", "enter", "s")
+            await until(pilot, lambda: bool(begun))
+            await pilot.pause(0.3)
+            assert [argv[3:] for argv in begun] == [("export_format=gguf", "export_gguf_type=Q8_0")]
 
     go(work)
 

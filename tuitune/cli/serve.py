@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from tuitune.face.host import prepare_for
 from tuitune.face.serving import wanted_of
 from tuitune.run import places
 from tuitune.run.streams import guard
+from tuitune.run.uses import at_work
 
 if TYPE_CHECKING:
     import socket
@@ -104,7 +106,7 @@ def _lines(log: Path, *, as_json: bool) -> Iterator[Teller]:
         with telling(log, as_json=True) as tell:
             yield tell
         return
-    with guard(log) as real:
+    with guard(log) as real, at_work(sys.argv[1:]):
         yield Teller(real.out, real.err, lambda stage, done, total: None, as_json=False)
 
 

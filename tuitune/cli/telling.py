@@ -7,6 +7,7 @@ or {"kind": "error", "message", "hint", "stopped"}. `tuitune.run.job` reads them
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from tuitune.cli.bars import Report, bars
 from tuitune.cli.console import json_line, say, screen
 from tuitune.errors import Stopped, TuiTuneError
 from tuitune.run.streams import Streams, guard
+from tuitune.run.uses import at_work
 from tuitune.text import clean_line
 
 _EVERY = 0.2  # seconds between two lines of progress in one stage
@@ -73,10 +75,10 @@ class Teller:
 @contextlib.contextmanager
 def telling(log: Path, *, as_json: bool) -> Iterator[Teller]:
     """Yield who tells; meanwhile what libraries print goes to the end of `log`. With JSON, errors are objects too."""
-    with guard(log) as real:
+    with guard(log) as real, at_work(sys.argv[1:]):
         try:
             yield from _drawn(real, as_json)
-        except (TuiTuneError, KeyboardInterrupt) as error:
+        except (Exception, KeyboardInterrupt) as error:
             if as_json:
                 json_line(_error(error), real.out)
             raise
@@ -95,4 +97,5 @@ def _error(error: BaseException) -> dict[str, object]:
     if isinstance(error, TuiTuneError):
         problems = [str(problem) for problem in getattr(error, "problems", ())]
         return {"kind": "error", "message": error.message, "hint": error.hint, "problems": problems, "stopped": stopped}
-    return {"kind": "error", "message": "cancelled", "hint": "", "problems": [], "stopped": True}
+    message = "cancelled" if stopped else f"a fault in TuiTune: {type(error).__name__}: {error}"
+    return {"kind": "error", "message": message, "hint": "", "problems": [], "stopped": stopped}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tuitune.errors import RunError
 from tuitune.run import RunDir, index
 from tuitune.run.job import Job
+from tuitune.run.uses import all_at_work
 
 _MOST = 1 << 16  # bytes of a recipe that is looked through
 
@@ -17,6 +20,18 @@ def refuse_used(run: RunDir) -> None:
         job.read()
         if job.status == "running":
             raise RunError(f"{run.name} is in use: {job.title}", "wait for that, or cancel it")
+    for words, folder in all_at_work():
+        if any(_may_mean(word, folder, run) for word in words[1:]):
+            raise RunError(f"{run.name} is in use: tuitune {' '.join(words)}", "wait for that, or end it")
+
+
+def _may_mean(word: str, folder: str, run: RunDir) -> bool:
+    """Whether a word of a command line, typed in `folder`, may name a run or something in it."""
+    what = word.rpartition("=")[2]
+    if not what or what.startswith("-"):
+        return False
+    place = Path(folder, what).absolute()
+    return run.name.startswith(what.partition("/")[0]) or run.path == place or run.path in place.parents
 
 
 def _means(word: str, run: RunDir) -> bool:

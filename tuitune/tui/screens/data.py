@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.events import DescendantFocus, Resize
-from textual.screen import Screen
 
 from tuitune.tui.keys import Entry, KeysLine
 from tuitune.tui.kit.pane import DrawnPane, Pane
@@ -20,6 +18,7 @@ from tuitune.tui.panes.data_rows import RowsPane
 from tuitune.tui.panes.data_tokens import Note, TokensPane
 from tuitune.tui.screens.data_actions import DataActions
 from tuitune.tui.screens.data_notes import about_bad, about_example, about_work, longest
+from tuitune.tui.screens.paned import PanedScreen
 from tuitune.tui.status import Status, Tabs
 
 if TYPE_CHECKING:
@@ -46,10 +45,10 @@ _KEYS = (
 )
 
 
-class DataScreen(DataActions, Screen[None]):
+class DataScreen(DataActions, PanedScreen):
     """Rows, tokens, checks and lengths; below 100 columns one of them at a time."""
 
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-middle"), (46, "-tall")]  # noqa: RUF012
+    TABS = TABS
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(digit, f"pane('{name}')", f"{label} pane", show=False, id=f"data.{name}", tooltip=f"go to {label}")
@@ -62,8 +61,7 @@ class DataScreen(DataActions, Screen[None]):
         app: TuiTune
 
     def __init__(self, subject: str | None = None) -> None:
-        super().__init__()
-        self.tab, self.zoomed = "tokens", False
+        super().__init__("tokens")
         self.held = self.batches = False  # evaluation rows; packs in place of tokens
         self._revision = -1
 
@@ -81,8 +79,8 @@ class DataScreen(DataActions, Screen[None]):
 
     def on_mount(self) -> None:
         """Prepare the data unless they are there, and follow how far that is."""
-        if self not in self.app.screen_stack:
-            return  # left before it was laid out
+        if self.left:
+            return
         self.place_panes()
         self.pane("tokens" if self.narrow else "rows").focus_first()
         recipe = self.app.draft.recipe()
@@ -145,68 +143,14 @@ class DataScreen(DataActions, Screen[None]):
 
     # -- where things stand ------------------------------------------------------------------------------------
 
-    @property
-    def narrow(self) -> bool:
-        """Whether there is room for one pane only."""
-        return self.size.width < 100
-
-    def on_resize(self, event: Resize) -> None:
-        """Choose what fits."""
-        if self not in self.app.screen_stack:
-            return
-        self.place_panes()
-        self.call_after_refresh(self._redraw)
-
-    def _redraw(self) -> None:
-        for pane in self.query("Pane, DrawnPane"):
-            if isinstance(pane, Pane):
-                pane.retitle()
-            elif isinstance(pane, DrawnPane):
-                pane.redraw()
-
-    def on_descendant_focus(self, event: DescendantFocus) -> None:
-        """Bring the pane with the keys to the front where only one shows."""
-        for name, _, _ in TABS:
-            pane = self.pane(name)
-            if name != self.tab and (event.widget is pane or pane in event.widget.ancestors):
-                self.tab = name
-                self.place_panes()
-
     def pane(self, name: str) -> Pane | DrawnPane:
         """Return a pane by the name of its tab."""
-        if name == "tokens" and self.batches:
-            return self.query_one(BatchesPane)
-        found = self.query_one(f".{name}.place")
-        assert isinstance(found, Pane | DrawnPane)
-        return found
+        return self.query_one(BatchesPane) if name == "tokens" and self.batches else super().pane(name)
 
-    def place_panes(self) -> None:
-        """Tell the style sheet what shows where."""
-        self.set_class(self.narrow or self.zoomed, "-one")
+    def stand(self) -> None:
+        """Show packs in place of tokens where that is wanted."""
         self.set_class(self.batches, "-batches")
-        for name, _, _ in TABS:
-            for place in self.query(f".{name}.place"):
-                place.set_class(name == self.tab, "-active")
         self.query_one(BatchesPane).set_class(self.tab == "tokens", "-active")
-        self.query_one(Tabs).show(self.tab)
-
-    def action_pane(self, name: str) -> None:
-        """Go to a pane."""
-        self.tab = name
-        self.place_panes()
-        self.call_after_refresh(lambda: self.pane(name).focus_first())
-
-    def on_tabs_chosen(self, message: Tabs.Chosen) -> None:
-        """Go to the tab that was clicked."""
-        self.action_pane(message.name)
-
-    def action_zoom(self) -> None:
-        """Show the pane with the keys alone, or all of them again."""
-        if self.narrow:
-            self.app.say("one pane shows at a time here; 1 to 4 change it")
-            return
-        self.zoomed = not self.zoomed
-        self.place_panes()
 
     # -- what panes tell ---------------------------------------------------------------------------------------
 

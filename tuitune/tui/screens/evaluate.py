@@ -7,13 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
-from textual.events import DescendantFocus, Resize
-from textual.screen import Screen
 from textual.widget import Widget
 
-from tuitune.tui.actions import in_view
 from tuitune.tui.keys import Entry, KeysLine
-from tuitune.tui.kit.pane import DrawnPane, Pane
 from tuitune.tui.optiondraft import OptionDraft
 from tuitune.tui.panes.eval_answers import AnswersOfRow
 from tuitune.tui.panes.eval_list import PredictionList
@@ -24,6 +20,7 @@ from tuitune.tui.panes.jobs import JobsPane
 from tuitune.tui.panes.options import OptionsPane
 from tuitune.tui.screens.evaluate_actions import EvaluateActions, words_of
 from tuitune.tui.screens.evaluate_state import EvaluateState
+from tuitune.tui.screens.paned import PanedScreen
 from tuitune.tui.status import Status, Tabs
 
 if TYPE_CHECKING:
@@ -58,10 +55,10 @@ _KEYS = (
 )
 
 
-class EvaluateScreen(EvaluateState, EvaluateActions, Screen[None]):
+class EvaluateScreen(EvaluateState, EvaluateActions, PanedScreen):
     """What is asked for, results, rows and answers; below 100 columns one of them at a time."""
 
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-middle"), (46, "-tall")]  # noqa: RUF012
+    TABS = TABS
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(digit, f"pane('{name}')", f"{label} pane", show=False, id=f"evaluate.{name}", tooltip=f"to {label}")
@@ -74,8 +71,7 @@ class EvaluateScreen(EvaluateState, EvaluateActions, Screen[None]):
         app: TuiTune
 
     def __init__(self, subject: str | None = None) -> None:
-        super().__init__()
-        self.tab, self.zoomed = "setup", False
+        super().__init__("setup")
         self.options = OptionDraft("evaluate", "evaluate", _SECTIONS)
         self.begin_state(subject)
 
@@ -95,8 +91,8 @@ class EvaluateScreen(EvaluateState, EvaluateActions, Screen[None]):
 
     def on_mount(self) -> None:
         """Find out whom it is about and what was evaluated before."""
-        if self not in self.app.screen_stack:
-            return  # left before it was laid out
+        if self.left:
+            return
         self.place_panes()
         self.query_one(SetupPane).focus_first()
         self.query_one(SetupPane).settings = self.given_settings
@@ -157,57 +153,14 @@ class EvaluateScreen(EvaluateState, EvaluateActions, Screen[None]):
 
     # -- where things stand ------------------------------------------------------------------------------------
 
-    @property
-    def narrow(self) -> bool:
-        """Whether there is room for one pane only."""
-        return self.size.width < 100
-
-    def on_resize(self, event: Resize) -> None:
-        """Choose what fits."""
-        if self not in self.app.screen_stack:
-            return
-        self.place_panes()
-        self.call_after_refresh(self._redraw)
-
-    def _redraw(self) -> None:
-        for pane in self.query("Pane, DrawnPane"):
-            if isinstance(pane, Pane):
-                pane.retitle()
-            elif isinstance(pane, DrawnPane):
-                pane.redraw()
-
-    def on_descendant_focus(self, event: DescendantFocus) -> None:
-        """Bring the pane with the keys to the front where not all of them show."""
-        for name, _, _ in TABS:
-            pane = self.pane(name)
-            if name != self.tab and (event.widget is pane or pane in event.widget.ancestors):
-                self.tab = name
-                self.place_panes()
-        self.app.note_focus()
-
-    def pane(self, name: str) -> Pane | DrawnPane:
-        """Return a pane by the name of its tab."""
-        found = self.query_one(f".{name}.place")
-        assert isinstance(found, Pane | DrawnPane)
-        return found
-
-    def place_panes(self) -> None:
-        """Tell the style sheet what shows where."""
-        self.set_class(self.narrow or self.zoomed, "-one")
+    def stand(self) -> None:
+        """Give rows and answers the whole width, and show the side that has the pane where only one shows."""
         self.set_class(self.tab in _BROWSED, "-browse")
-        for name, _, _ in TABS:
-            self.pane(name).set_class(name == self.tab, "-active")
         self.query_one(".asked").set_class(self.tab in ("setup", "options", "jobs"), "-active")
-        self.query_one(Tabs).show(self.tab)
 
-    def action_pane(self, name: str) -> None:
-        """Go to a pane."""
-        shown, self.tab = in_view(self.pane(name)), name
-        self.place_panes()
-        if shown:
-            self.set_focus(self._first(name))  # at once: the next key may be on its way
-        else:
-            self.call_after_refresh(lambda: self.set_focus(self._first(name)))
+    def give_keys(self, name: str) -> None:
+        """Let a pane have the keys at once: the next one may be on its way."""
+        self.set_focus(self._first(name))
 
     def _first(self, name: str) -> Widget:
         """Return the widget of a pane that has its keys."""
@@ -218,15 +171,3 @@ class EvaluateScreen(EvaluateState, EvaluateActions, Screen[None]):
                 return options.form
             case pane:
                 return pane
-
-    def on_tabs_chosen(self, message: Tabs.Chosen) -> None:
-        """Go to the tab that was clicked."""
-        self.action_pane(message.name)
-
-    def action_zoom(self) -> None:
-        """Show the pane with the keys alone, or all of them again."""
-        if self.narrow:
-            self.app.say("one pane shows at a time here; 1 to 6 change it")
-            return
-        self.zoomed = not self.zoomed
-        self.place_panes()

@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
-from textual.events import DescendantFocus, Resize
-from textual.screen import Screen
 
 from tuitune.tui.keys import Entry, KeysLine
-from tuitune.tui.kit.pane import DrawnPane, Pane
 from tuitune.tui.optiondraft import OptionDraft
 from tuitune.tui.panes.export_plan import EarlierPane, PlanPane
 from tuitune.tui.panes.export_setup import ExportSetup
 from tuitune.tui.panes.jobs import JobsPane
 from tuitune.tui.panes.options import OptionsPane
 from tuitune.tui.screens.export_actions import ExportActions, words_of
+from tuitune.tui.screens.paned import PanedScreen
 from tuitune.tui.status import Status, Tabs
 
 if TYPE_CHECKING:
@@ -46,10 +44,10 @@ _KEYS = (
 )
 
 
-class ExportScreen(ExportActions, Screen[None]):
+class ExportScreen(ExportActions, PanedScreen):
     """What is asked for, what it takes, what is at work and what was made; below 100 columns one at a time."""
 
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-middle"), (46, "-tall")]  # noqa: RUF012
+    TABS = TABS
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(digit, f"pane('{name}')", f"{label} pane", show=False, id=f"export.to_{name}", tooltip=label)
@@ -62,8 +60,7 @@ class ExportScreen(ExportActions, Screen[None]):
         app: TuiTune
 
     def __init__(self, subject: str | None = None) -> None:
-        super().__init__()
-        self.tab, self.zoomed = "setup", False
+        super().__init__("setup")
         self.options = OptionDraft("export", "export", _SECTIONS)
         self.wanted = subject
 
@@ -83,8 +80,8 @@ class ExportScreen(ExportActions, Screen[None]):
 
     def on_mount(self) -> None:
         """Find out what it is about."""
-        if self not in self.app.screen_stack:
-            return  # left before it was laid out
+        if self.left:
+            return
         self.place_panes()
         self.query_one(ExportSetup).focus_first()
         self.options.subscribe(self.follow)
@@ -117,64 +114,8 @@ class ExportScreen(ExportActions, Screen[None]):
 
     # -- where things stand ------------------------------------------------------------------------------------
 
-    @property
-    def narrow(self) -> bool:
-        """Whether there is room for one pane only."""
-        return self.size.width < 100
-
-    def on_resize(self, event: Resize) -> None:
-        """Choose what fits."""
-        if self not in self.app.screen_stack:
-            return
-        self.place_panes()
-        self.call_after_refresh(self._redraw)
-
-    def _redraw(self) -> None:
-        for pane in self.query("Pane, DrawnPane"):
-            if isinstance(pane, Pane):
-                pane.retitle()
-            elif isinstance(pane, DrawnPane):
-                pane.redraw()
-
-    def on_descendant_focus(self, event: DescendantFocus) -> None:
-        """Bring the pane with the keys to the front where not all of them show."""
-        for name, _, _ in TABS:
-            pane = self.pane(name)
-            if name != self.tab and (event.widget is pane or pane in event.widget.ancestors):
-                self.tab = name
-                self.place_panes()
-        self.app.note_focus()
-
-    def pane(self, name: str) -> Pane | DrawnPane:
-        """Return a pane by the name of its tab."""
-        found = self.query_one(f".{name}.place")
-        assert isinstance(found, Pane | DrawnPane)
-        return found
-
-    def place_panes(self) -> None:
-        """Tell the style sheet what shows where."""
-        self.set_class(self.narrow or self.zoomed, "-one")
-        for name, _, _ in TABS:
-            self.pane(name).set_class(name == self.tab, "-active")
+    def stand(self) -> None:
+        """Show the side that has the pane, where only one shows."""
         left = self.tab in ("setup", "options")
         self.query_one(".asked").set_class(left, "-active")
         self.query_one(".done").set_class(not left, "-active")
-        self.query_one(Tabs).show(self.tab)
-
-    def action_pane(self, name: str) -> None:
-        """Go to a pane."""
-        self.tab = name
-        self.place_panes()
-        self.call_after_refresh(lambda: self.pane(name).focus_first())
-
-    def on_tabs_chosen(self, message: Tabs.Chosen) -> None:
-        """Go to the tab that was clicked."""
-        self.action_pane(message.name)
-
-    def action_zoom(self) -> None:
-        """Show the pane with the keys alone, or all of them again."""
-        if self.narrow:
-            self.app.say("one pane shows at a time here; 1 to 5 change it")
-            return
-        self.zoomed = not self.zoomed
-        self.place_panes()

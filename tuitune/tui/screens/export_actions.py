@@ -26,6 +26,7 @@ class ExportActions:
 
     wanted: str | None  # the subject that the screen was opened for
     fresh = ""  # the folder of an export that was just made
+    starting = False  # whether it begins as soon as it is known what the export will be
 
     @property
     def _screen(self) -> ExportScreen:
@@ -55,7 +56,11 @@ class ExportActions:
         app.in_thread("export-subject", lambda: wanted if wanted is not None else default_subject(app), looked)
 
     def follow(self) -> None:
-        """Find out in a thread what would happen now."""
+        """Find out in a thread what would happen now; what was about to begin does not, as something has changed."""
+        self.starting = False
+        self._look()
+
+    def _look(self) -> None:
         screen, setup = self._screen, self.setup
         setup.show()
         asked, preset = setup.asked, setup.preset
@@ -84,6 +89,9 @@ class ExportActions:
             if self.fresh and found.earlier and found.earlier[0].done.path == self.fresh:
                 self.fresh = ""
                 earlier.open_newest()
+            if self.starting:
+                self.starting = False
+                self._begin(found)
 
     def job_changed(self, job: Job) -> None:
         """Show what came out of a job that has ended."""
@@ -110,9 +118,13 @@ class ExportActions:
             screen.action_pane("options")
             screen.query_one(OptionsPane).go_to(wrong.key)
             return
-        found = setup.plan
-        if found.trouble or not found.argv:
-            screen.app.say(found.trouble[0] if found.trouble else "looking; a moment", "warning")
+        self.starting = True  # what is known may be of a form that was chosen before
+        self._look()
+
+    def _begin(self, found: Plan) -> None:
+        screen, setup = self._screen, self.setup
+        if found.trouble or not found.argv or setup.asked.subject is None:
+            screen.app.say(found.trouble[0] if found.trouble else "there is nothing to export", "warning")
             return
         if any(job.argv[2:3] == found.argv[2:3] for job in screen.query_one(JobsPane).running):
             screen.app.say(f"{found.argv[2]} is being written already", "warning")

@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.events import DescendantFocus, Resize
-from textual.screen import Screen
 
 from tuitune.run.shelf import Entry
 from tuitune.tui.keys import Entry as Key
 from tuitune.tui.keys import KeysLine
-from tuitune.tui.kit.pane import DrawnPane, Pane
 from tuitune.tui.panes.runs_differs import DiffersPane
 from tuitune.tui.panes.runs_facts import FactsPane
 from tuitune.tui.panes.runs_list import RunsPane
 from tuitune.tui.panes.runs_overlay import OverlayPane
 from tuitune.tui.panes.runs_table import RunTable
+from tuitune.tui.screens.paned import PanedScreen
 from tuitune.tui.screens.runs_actions import RunsActions
 from tuitune.tui.screens.runs_keep import KeepActions
 from tuitune.tui.screens.runs_seen import seen_of
@@ -61,10 +59,10 @@ _KEYS = (
 )
 
 
-class RunsScreen(RunsShow, RunsActions, KeepActions, TrashActions, Screen[None]):
+class RunsScreen(RunsShow, RunsActions, KeepActions, TrashActions, PanedScreen):
     """List, curves, differences and facts; below 100 columns one of them at a time."""
 
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-middle"), (46, "-tall")]  # noqa: RUF012
+    TABS = TABS
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(digit, f"pane('{name}')", f"{label} pane", show=False, id=f"runs.{name}", tooltip=f"go to {label}")
@@ -77,8 +75,7 @@ class RunsScreen(RunsShow, RunsActions, KeepActions, TrashActions, Screen[None])
         app: TuiTune
 
     def __init__(self, subject: str | None = None) -> None:
-        super().__init__()
-        self.tab, self.zoomed = "list", False
+        PanedScreen.__init__(self, "list")
         seen = self._seen = seen_of(self.app)
         self.desk, self.curves, self.undoable = seen.desk, seen.curves, seen.undoable
         self.figure = seen.figure  # what the curves show; None: what tells most of the first
@@ -163,61 +160,11 @@ class RunsScreen(RunsShow, RunsActions, KeepActions, TrashActions, Screen[None])
 
     # -- where things stand ------------------------------------------------------------------------------------
 
-    @property
-    def narrow(self) -> bool:
-        """Whether there is room for one pane only."""
-        return self.size.width < 100
-
-    def on_resize(self, event: Resize) -> None:
-        """Choose what fits."""
-        self.place_panes()
-        self.call_after_refresh(self._redraw)
-
-    def _redraw(self) -> None:
-        for pane in self.query("Pane, DrawnPane"):
-            if isinstance(pane, Pane):
-                pane.retitle()
-            elif isinstance(pane, DrawnPane):
-                pane.redraw()
-
-    def on_descendant_focus(self, event: DescendantFocus) -> None:
-        """Bring the pane with the keys to the front where only one shows."""
-        for name, _, _ in TABS:
-            pane = self.pane(name)
-            if name != self.tab and (event.widget is pane or pane in event.widget.ancestors):
-                self.tab = name
-                self.place_panes()
-
-    def pane(self, name: str) -> Pane | DrawnPane:
-        """Return a pane by the name of its tab."""
-        found = self.query_one(f".{name}.place")
-        assert isinstance(found, Pane | DrawnPane)
-        return found
-
-    def place_panes(self) -> None:
-        """Tell the style sheet what shows where."""
-        self.set_class(self.narrow or self.zoomed, "-one")
+    def stand(self) -> None:
+        """Show one of facts and differences where there is room for one."""
         if self.tab in ("facts", "differs"):
             self.set_class(self.tab == "differs", "-differs")
-        for name, _, _ in TABS:
-            for place in self.query(f".{name}.place"):
-                place.set_class(name == self.tab, "-active")
-        self.query_one(Tabs).show(self.tab)
-
-    def action_pane(self, name: str) -> None:
-        """Go to a pane."""
-        self.tab = name
-        self.place_panes()
-        self.call_after_refresh(lambda: self.pane(name).focus_first())
-
-    def on_tabs_chosen(self, message: Tabs.Chosen) -> None:
-        """Go to the tab that was clicked."""
-        self.action_pane(message.name)
 
     def action_zoom_pane(self) -> None:
         """Show the pane with the keys alone, or all of them again."""
-        if self.narrow:
-            self.app.say("one pane shows at a time here; 1 to 4 change it")
-            return
-        self.zoomed = not self.zoomed
-        self.place_panes()
+        PanedScreen.action_zoom(self)

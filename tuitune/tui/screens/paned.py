@@ -1,0 +1,111 @@
+"""What the screens beside the Workbench share: panes that stand side by side, or one at a time behind tabs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.events import DescendantFocus, Resize
+from textual.screen import Screen
+
+from tuitune.tui.actions import in_view
+from tuitune.tui.kit.pane import DrawnPane, Pane
+from tuitune.tui.status import Tabs
+
+if TYPE_CHECKING:
+    from tuitune.tui.app import TuiTune
+
+_LEAST_WIDTH = 100  # cells below which one pane shows at a time
+
+
+class PanedScreen(Screen[None]):
+    """A screen of panes, each of the classes `<name> place`; `TABS` names them, with their digits and words.
+
+    Where each stands is told by the style sheet from the classes -one (one pane alone) and -active (the pane whose tab
+    is chosen).
+    """
+
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-middle"), (46, "-tall")]  # noqa: RUF012
+    TABS: ClassVar[Sequence[tuple[str, str, str]]] = ()
+    if TYPE_CHECKING:
+        app: TuiTune
+
+    def __init__(self, tab: str) -> None:
+        super().__init__()
+        self.tab, self.zoomed = tab, False
+
+    @property
+    def narrow(self) -> bool:
+        """Whether there is room for one pane only."""
+        return self.size.width < _LEAST_WIDTH
+
+    @property
+    def left(self) -> bool:
+        """Whether it was left before it was laid out: then its panes are not there."""
+        return self not in self.app.screen_stack
+
+    def on_resize(self, event: Resize) -> None:
+        """Choose what fits."""
+        if self.left:
+            return
+        self.place_panes()
+        self.call_after_refresh(self._redraw)
+
+    def _redraw(self) -> None:
+        for pane in self.query("Pane, DrawnPane"):
+            if isinstance(pane, Pane):
+                pane.retitle()
+            elif isinstance(pane, DrawnPane):
+                pane.redraw()
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        """Bring the pane with the keys to the front where not all of them show."""
+        for name, _, _ in self.TABS:
+            pane = self.pane(name)
+            if name != self.tab and (event.widget is pane or pane in event.widget.ancestors):
+                self.tab = name
+                self.place_panes()
+        self.app.note_focus()
+
+    def pane(self, name: str) -> Pane | DrawnPane:
+        """Return a pane by the name of its tab."""
+        found = self.query_one(f".{name}.place")
+        assert isinstance(found, Pane | DrawnPane)
+        return found
+
+    def place_panes(self) -> None:
+        """Tell the style sheet what shows where."""
+        self.set_class(self.narrow or self.zoomed, "-one")
+        for name, _, _ in self.TABS:
+            for place in self.query(f".{name}.place"):
+                place.set_class(name == self.tab, "-active")
+        self.stand()
+        self.query_one(Tabs).show(self.tab)
+
+    def stand(self) -> None:
+        """Set the classes that only this screen has."""
+
+    def action_pane(self, name: str) -> None:
+        """Go to a pane."""
+        shown, self.tab = in_view(self.pane(name)), name
+        self.place_panes()
+        if shown:
+            self.give_keys(name)  # at once: the next key may be on its way
+        else:
+            self.call_after_refresh(self.give_keys, name)
+
+    def give_keys(self, name: str) -> None:
+        """Let a pane have the keys."""
+        self.pane(name).focus_first()
+
+    def on_tabs_chosen(self, message: Tabs.Chosen) -> None:
+        """Go to the tab that was clicked."""
+        self.action_pane(message.name)
+
+    def action_zoom(self) -> None:
+        """Show the pane with the keys alone, or all of them again."""
+        if self.narrow:
+            self.app.say(f"one pane shows at a time here; 1 to {len(self.TABS)} change it")
+            return
+        self.zoomed = not self.zoomed
+        self.place_panes()
