@@ -40,6 +40,11 @@ def test_models_are_listed_by_name(client: OpenAI) -> None:
         client.models.retrieve("other")
 
 
+def test_the_longest_conversation_is_told_as_it_is_limited() -> None:
+    with serving(Limits(context=40), tiny=partner()) as running, running.client() as client:
+        assert client.get("/v1/models/tiny").json()["max_model_len"] == 40
+
+
 @pytest.mark.parametrize("name", ["tiny", "tuned"])
 def test_an_answer_is_that_of_the_chat(client: OpenAI, name: str) -> None:
     found = client.chat.completions.create(model=name, messages=MESSAGES, **GREEDY)

@@ -19,7 +19,7 @@ from tuitune.fit.machine import disk_free
 _SLACK = 64 << 20  # tokenizer, configuration, what the file system takes
 _MARK = ".tuitune-partial"
 _PARTIAL = re.compile(r"\..+\.partial-[0-9]+")
-_MORE_ROOM = "free some space, name a folder on another disk, or choose --dtype bfloat16"
+_MORE_ROOM = "free some space, name a folder on another disk, or choose a smaller form such as --gguf Q8_0"
 
 
 def refuse_existing(out: Path) -> None:

@@ -80,20 +80,21 @@ async def _health(room: Room, request: Request) -> Response:
 
 
 async def _models(room: Room, request: Request) -> Response:
-    return told({"object": "list", "data": [_about(each) for each in room.engine.models.values()]})
+    return told({"object": "list", "data": [_about(each, room.limits) for each in room.engine.models.values()]})
 
 
 async def _model(room: Room, request: Request) -> Response:
     name = str(request.path_params["name"])
     if name not in room.engine.models:
         room.served(name)
-    return told(_about(room.engine.models[name]))
+    return told(_about(room.engine.models[name], room.limits))
 
 
-def _about(served: Served) -> dict[str, Any]:
+def _about(served: Served, limits: Limits) -> dict[str, Any]:
+    rooms = [each for each in (served.context, limits.context, limits.cache) if each is not None]
     return {
         "id": served.name, "object": "model", "created": served.created, "owned_by": "tuitune",
-        "root": served.base, "max_model_len": served.context,
+        "root": served.base, "max_model_len": min(rooms) if rooms else None,
     }  # fmt: skip
 
 

@@ -96,5 +96,6 @@ RULES = (
         lambda r: len(r.adapter_name_or_path) > 1 and not r.create_new_adapter,
         "names several adapters: all but the last are merged into the model, the last is trained on",
         level="warning",
+        training=True,
     ),
 )
