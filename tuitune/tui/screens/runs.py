@@ -75,7 +75,7 @@ class RunsScreen(RunsShow, RunsActions, KeepActions, TrashActions, PanedScreen):
         app: TuiTune
 
     def __init__(self, subject: str | None = None) -> None:
-        PanedScreen.__init__(self, "list")
+        super().__init__()
         seen = self._seen = seen_of(self.app)
         self.desk, self.curves, self.undoable = seen.desk, seen.curves, seen.undoable
         self.figure = seen.figure  # what the curves show; None: what tells most of the first

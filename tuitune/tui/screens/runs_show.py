@@ -28,7 +28,7 @@ class RunsShow:
     """Reading and showing; a part of the screen."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("list")  # type: ignore[call-arg]  # what is shared is mixed into a PanedScreen
         self._looks = 0  # at the list, so far; what an earlier one than the last finds does not count
         self._looking = False
         self._beats = 0
