@@ -208,7 +208,7 @@ def test_about_the_trained_share_is_picked_afterwards(root: Path) -> None:
     rows = json.loads((root / "data" / "rows.json").read_text())
     chat = LocalChat.load(of_run(run, load(run.recipe)))
     for row in rows[:10]:
-        logits(model, torch.tensor([chat._tokenizer(row["instruction"] + row["output"]).input_ids]))
+        logits(model, torch.tensor([chat.tokenizer(row["instruction"] + row["output"]).input_ids]))
     assert 0.1 < sum(shares) / len(shares) < 0.5
 
 
@@ -221,7 +221,8 @@ def test_learns_and_reloads_and_answers(root: Path, monkeypatch: pytest.MonkeyPa
     answer = chat.reply([Turn("user", "name fruits")], sampling={"max_new_tokens": 12, "temperature": 0.0})
     assert answer.tokens > 0
     alone = LocalChat.load(of_model(str(run.final)))  # named as any model
-    assert torch.equal(logits(alone._model), logits(chat._model))
+    with alone.using() as one, chat.using() as other:
+        assert torch.equal(logits(one), logits(other))
 
 
 def test_resumes_exactly(root: Path) -> None:

@@ -275,8 +275,8 @@ def test_the_base_in_a_live_chat_and_in_a_saved_one_is_the_original(
     torch.testing.assert_close(seen[0], truth, atol=1e-5, rtol=0)
     assert (seen[1] - truth).abs().max() > 1e-2
     chat = LocalChat.load(of_model(str(root / "tiny"), made.final))
-    with chat._weights(True):
-        torch.testing.assert_close(logits(chat._model), truth, atol=1e-5, rtol=0)
+    with chat.using(base=True) as model:
+        torch.testing.assert_close(logits(model), truth, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("asked", [PISSA, LOFTQ])
