@@ -347,7 +347,7 @@ def test_a_list_that_comes_when_the_screen_was_left_is_not_shown(
 ) -> None:
     held, done = threading.Event(), threading.Event()
 
-    def slow() -> list[PickItem]:
+    def slow(**more: bool) -> list[PickItem]:
         held.wait(20)
         done.set()
         return [PickItem("x", "x", "x")]

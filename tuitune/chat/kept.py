@@ -69,11 +69,6 @@ class Kept:
         return self._talk.whom
 
     @property
-    def can_undo(self) -> bool:
-        """Whether there is a change to take back."""
-        return bool(self._before)
-
-    @property
     def waits_for_tools(self) -> bool:
         """Whether the last turn calls tools, so that what they answer comes next."""
         return bool(self.turns) and self.turns[-1].role == "function"

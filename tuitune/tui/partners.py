@@ -218,7 +218,7 @@ class Partners:
             free()
             self._loaded = _Loaded(wanted, self._load(wanted, progress, note))
         off = base is not None and bool(wanted.adapters)
-        return _Asked(self._loaded.chat, (base or wanted).title, base=off)
+        return Asked(self._loaded.chat, (base or wanted).title, base=off)
 
     def _load(self, wanted: Weights, progress: Progress, note: Note) -> LocalChat:
         mine = self._round
@@ -237,7 +237,7 @@ class Partners:
         return chat
 
 
-class _Asked:
+class Asked:
     """A loaded model, with its adapter or without."""
 
     def __init__(self, chat: LocalChat, title: str, *, base: bool) -> None:

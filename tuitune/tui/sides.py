@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tuitune.chat.base import Answer, Chat, Options, Turn
+from tuitune.chat.base import Chat
 from tuitune.chat.live import LiveChat
 from tuitune.chat.loading import Note, Progress
 from tuitune.chat.local import LocalChat
@@ -16,7 +15,7 @@ from tuitune.errors import Stopped, TuiTuneError, UsageError
 from tuitune.face import whom
 from tuitune.face.host import prepare_for
 from tuitune.face.whom import Meant
-from tuitune.tui.partners import free, worded
+from tuitune.tui.partners import Asked, free, worded
 from tuitune.tui.subjects import named
 
 BASE = whom.BASE
@@ -81,7 +80,7 @@ class Sides:
             if held is None or held.weights != who:
                 self._drop(place)
                 held = self._held[place] = _Held(who, self._load(who, progress, note))
-            return _Worded(held.chat)
+            return Asked(held.chat, held.chat.title, base=False)
 
     def release(self) -> None:
         """Give the memory back, and give up loading."""
@@ -120,28 +119,3 @@ class Sides:
             raise worded(error, training=False) from error
         watched("load", 1, 1)
         return found
-
-
-class _Worded:
-    """A loaded model whose failures are told in words."""
-
-    def __init__(self, chat: LocalChat) -> None:
-        self._chat = chat
-        self.title, self.judge = chat.title, chat.judge
-
-    def reply(
-        self,
-        turns: Sequence[Turn],
-        *,
-        system: str | None = None,
-        tools: str = "",
-        sampling: Options,
-        on_text: Callable[[str], None] = lambda text: None,
-        stop: Callable[[], bool] = lambda: False,
-    ) -> Answer:
-        try:
-            return self._chat.reply(
-                turns, system=system, tools=tools, sampling=sampling, on_text=on_text, stop=stop
-            )  # fmt: skip
-        except (MemoryError, RuntimeError) as error:
-            raise worded(error, training=False) from error

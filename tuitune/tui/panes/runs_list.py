@@ -137,10 +137,6 @@ how it stands, its tags and note.
         self.wanted = wanted
         self.relist()
 
-    def entry_of(self, path: str) -> Entry | None:
-        """Return a run by its path."""
-        return next((entry for entry in self._all if entry.path == path), None)
-
     @property
     def marked(self) -> list[Entry]:
         """The marked runs, in the order in which they were marked."""

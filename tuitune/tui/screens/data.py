@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container
 
 from tuitune.tui.keys import Entry, KeysLine
@@ -18,7 +18,7 @@ from tuitune.tui.panes.data_rows import RowsPane
 from tuitune.tui.panes.data_tokens import Note, TokensPane
 from tuitune.tui.screens.data_actions import DataActions
 from tuitune.tui.screens.data_notes import about_bad, about_example, about_work, longest
-from tuitune.tui.screens.paned import PanedScreen
+from tuitune.tui.screens.paned import PanedScreen, bindings
 from tuitune.tui.status import Status, Tabs
 
 if TYPE_CHECKING:
@@ -49,14 +49,7 @@ class DataScreen(DataActions, PanedScreen):
     """Rows, tokens, checks and lengths; below 100 columns one of them at a time."""
 
     TABS = TABS
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(
-            Binding(digit, f"pane('{name}')", f"{label} pane", show=False, id=f"data.{name}", tooltip=f"go to {label}")
-            for name, digit, label in TABS
-        ),
-        *(Binding(key, action, description, show=False, id=name, tooltip=tooltip)
-          for key, action, description, name, tooltip in _KEYS),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = bindings("data.", TABS, _KEYS)
     if TYPE_CHECKING:
         app: TuiTune
 

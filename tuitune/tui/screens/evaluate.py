@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.widget import Widget
 
@@ -20,7 +20,7 @@ from tuitune.tui.panes.jobs import JobsPane
 from tuitune.tui.panes.options import OptionsPane
 from tuitune.tui.screens.evaluate_actions import EvaluateActions, words_of
 from tuitune.tui.screens.evaluate_state import EvaluateState
-from tuitune.tui.screens.paned import PanedScreen
+from tuitune.tui.screens.paned import PanedScreen, bindings
 from tuitune.tui.status import Status, Tabs
 
 if TYPE_CHECKING:
@@ -59,14 +59,7 @@ class EvaluateScreen(EvaluateState, EvaluateActions, PanedScreen):
     """What is asked for, results, rows and answers; below 100 columns one of them at a time."""
 
     TABS = TABS
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(
-            Binding(digit, f"pane('{name}')", f"{label} pane", show=False, id=f"evaluate.{name}", tooltip=f"to {label}")
-            for name, digit, label in TABS
-        ),
-        *(Binding(key, action, title, show=False, id=name, tooltip=tooltip)
-          for key, action, title, name, tooltip in _KEYS),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = bindings("evaluate.", TABS, _KEYS)
     if TYPE_CHECKING:
         app: TuiTune
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuitune.errors import RecipeError, RunError
+from tuitune.errors import RunError
 from tuitune.run import evaluations
 from tuitune.run.job import Job
 from tuitune.tui.asking import Picker, PickItem
@@ -39,15 +39,8 @@ class EvaluateActions:
         if subject is None:
             screen.query_one(SetupPane).choose_subject()
             return
-        try:
-            settings = screen.options.settings()
-        except RecipeError:
-            wrong = screen.options.wrong[0]
-            screen.app.say(f"the settings are not ready: {wrong}", "error")
-            screen.action_pane("options")
-            screen.query_one("OptionsPane").go_to(wrong.key)  # type: ignore[attr-defined]
-            return
-        self._begin(subject, asked.argv(subject, settings))
+        if screen.settings_ready(screen.options):
+            self._begin(subject, asked.argv(subject, screen.options.settings()))
 
     def _begin(self, subject: str, argv: list[str]) -> None:
         screen = self._screen

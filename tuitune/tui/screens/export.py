@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container, Vertical
 
 from tuitune.tui.keys import Entry, KeysLine
@@ -15,7 +15,7 @@ from tuitune.tui.panes.export_setup import ExportSetup
 from tuitune.tui.panes.jobs import JobsPane
 from tuitune.tui.panes.options import OptionsPane
 from tuitune.tui.screens.export_actions import ExportActions, words_of
-from tuitune.tui.screens.paned import PanedScreen
+from tuitune.tui.screens.paned import PanedScreen, bindings
 from tuitune.tui.status import Status, Tabs
 
 if TYPE_CHECKING:
@@ -48,14 +48,7 @@ class ExportScreen(ExportActions, PanedScreen):
     """What is asked for, what it takes, what is at work and what was made; below 100 columns one at a time."""
 
     TABS = TABS
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(
-            Binding(digit, f"pane('{name}')", f"{label} pane", show=False, id=f"export.to_{name}", tooltip=label)
-            for name, digit, label in TABS
-        ),
-        *(Binding(key, action, title, show=False, id=name, tooltip=tooltip)
-          for key, action, title, name, tooltip in _KEYS),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = bindings("export.to_", TABS, _KEYS)
     if TYPE_CHECKING:
         app: TuiTune
 

@@ -12,7 +12,6 @@ from tuitune.tui.exporting import Plan, plan
 from tuitune.tui.panes.export_plan import EarlierPane, PlanPane
 from tuitune.tui.panes.export_setup import ExportSetup
 from tuitune.tui.panes.jobs import JobsPane
-from tuitune.tui.panes.options import OptionsPane
 from tuitune.tui.subjects import default_subject, named
 
 if TYPE_CHECKING:
@@ -112,11 +111,7 @@ class ExportActions:
         if setup.asked.subject is None:
             setup.choose_subject()
             return
-        if screen.options.wrong:
-            wrong = screen.options.wrong[0]
-            screen.app.say(f"the settings are not ready: {wrong}", "error")
-            screen.action_pane("options")
-            screen.query_one(OptionsPane).go_to(wrong.key)
+        if not screen.settings_ready(screen.options):
             return
         self.starting = True  # what is known may be of a form that was chosen before
         self._look()
@@ -149,14 +144,6 @@ class ExportActions:
     def action_cancel(self) -> None:
         """End the export in progress, after a question."""
         self._screen.query_one(JobsPane).action_cancel()
-
-    def action_back(self) -> None:
-        """End the zoom, else leave."""
-        screen = self._screen
-        if screen.zoomed and not screen.narrow:
-            screen.action_zoom()
-        else:
-            screen.app.pop_screen()
 
 
 def words_of(job: Job) -> list[str]:

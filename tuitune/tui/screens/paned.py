@@ -5,17 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from textual.binding import Binding, BindingType
 from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
 
 from tuitune.tui.actions import in_view
 from tuitune.tui.kit.pane import DrawnPane, Pane
+from tuitune.tui.panes.options import OptionsPane
 from tuitune.tui.status import Tabs
 
 if TYPE_CHECKING:
     from tuitune.tui.app import TuiTune
+    from tuitune.tui.optiondraft import OptionDraft
 
 _LEAST_WIDTH = 100  # cells below which one pane shows at a time
+Key = tuple[str, str, str, str, str]
+"""Keys, action, title, id and tooltip of a binding."""
+
+
+def bindings(prefix: str, tabs: Sequence[tuple[str, str, str]], keys: Sequence[Key]) -> list[BindingType]:
+    """Return the bindings of a screen: a digit for each pane, whose id begins with `prefix`, and its own keys."""
+    panes = [
+        Binding(digit, f"pane('{name}')", f"{label} pane", show=False, id=f"{prefix}{name}", tooltip=f"go to {label}")
+        for name, digit, label in tabs
+    ]
+    own = [Binding(key, action, title, show=False, id=id_, tooltip=tip) for key, action, title, id_, tip in keys]
+    return [*panes, *own]
 
 
 class PanedScreen(Screen[None]):
@@ -109,3 +124,20 @@ class PanedScreen(Screen[None]):
             return
         self.zoomed = not self.zoomed
         self.place_panes()
+
+    def action_back(self) -> None:
+        """End the zoom, else leave."""
+        if self.zoomed and not self.narrow:
+            self.action_zoom()
+        else:
+            self.app.pop_screen()
+
+    def settings_ready(self, options: OptionDraft) -> bool:
+        """Return whether the settings are good; what is wrong is said and shown."""
+        if not options.wrong:
+            return True
+        wrong = options.wrong[0]
+        self.app.say(f"the settings are not ready: {wrong}", "error")
+        self.action_pane("options")
+        self.query_one(OptionsPane).go_to(wrong.key)
+        return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container
 
 from tuitune.run.shelf import Entry
@@ -16,7 +16,7 @@ from tuitune.tui.panes.runs_facts import FactsPane
 from tuitune.tui.panes.runs_list import RunsPane
 from tuitune.tui.panes.runs_overlay import OverlayPane
 from tuitune.tui.panes.runs_table import RunTable
-from tuitune.tui.screens.paned import PanedScreen
+from tuitune.tui.screens.paned import PanedScreen, bindings
 from tuitune.tui.screens.runs_actions import RunsActions
 from tuitune.tui.screens.runs_keep import KeepActions
 from tuitune.tui.screens.runs_seen import seen_of
@@ -63,14 +63,7 @@ class RunsScreen(RunsShow, RunsActions, KeepActions, TrashActions, PanedScreen):
     """List, curves, differences and facts; below 100 columns one of them at a time."""
 
     TABS = TABS
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(
-            Binding(digit, f"pane('{name}')", f"{label} pane", show=False, id=f"runs.{name}", tooltip=f"go to {label}")
-            for name, digit, label in TABS
-        ),
-        *(Binding(key, action, description, show=False, id=name, tooltip=tooltip)
-          for key, action, description, name, tooltip in _KEYS),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = bindings("runs.", TABS, _KEYS)
     if TYPE_CHECKING:
         app: TuiTune
 

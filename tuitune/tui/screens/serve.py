@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container, Vertical
 
 from tuitune.tui.keys import Entry, KeysLine
@@ -14,7 +14,7 @@ from tuitune.tui.panes.jobs import JobsPane
 from tuitune.tui.panes.options import OptionsPane
 from tuitune.tui.panes.serve_live import ServerPane, UsePane
 from tuitune.tui.panes.serve_setup import ServeSetup
-from tuitune.tui.screens.paned import PanedScreen
+from tuitune.tui.screens.paned import PanedScreen, bindings
 from tuitune.tui.screens.serve_actions import ServeActions, words_of
 from tuitune.tui.status import Status, Tabs
 
@@ -52,14 +52,7 @@ class ServeScreen(ServeActions, PanedScreen):
     """What is asked for on the left, the server on the right; below 100 columns one pane at a time."""
 
     TABS = TABS
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(
-            Binding(digit, f"pane('{name}')", f"{label} pane", show=False, id=f"serve.to_{name}", tooltip=label)
-            for name, digit, label in TABS
-        ),
-        *(Binding(key, action, title, show=False, id=name, tooltip=tooltip)
-          for key, action, title, name, tooltip in _KEYS),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = bindings("serve.to_", TABS, _KEYS)
     if TYPE_CHECKING:
         app: TuiTune
 

@@ -10,7 +10,6 @@ from tuitune.text import clean_line
 from tuitune.tui import serving
 from tuitune.tui.asking import Ask, Choice
 from tuitune.tui.panes.jobs import JobsPane
-from tuitune.tui.panes.options import OptionsPane
 from tuitune.tui.panes.serve_live import ServerPane, UsePane
 from tuitune.tui.panes.serve_setup import ServeSetup
 from tuitune.tui.subjects import default_subject, named
@@ -102,11 +101,7 @@ class ServeActions:
         if not asked.models:
             self.setup.choose_first()
             return
-        if screen.options.wrong:
-            wrong = screen.options.wrong[0]
-            screen.app.say(f"the settings are not ready: {wrong}", "error")
-            screen.action_pane("options")
-            screen.query_one(OptionsPane).go_to(wrong.key)
+        if not screen.settings_ready(screen.options):
             return
         title = f"serve {', '.join(each.name or named(each.word) for each in asked.models)}"
         screen.query_one(JobsPane).begin("serve", title, asked.argv(self.settings()))
@@ -170,14 +165,6 @@ class ServeActions:
             Choice("x", "Stop it", "a second time stops it at once", True),
         ]
         screen.app.push_screen(Ask("Stop the server?", facts, choices), answered)
-
-    def action_back(self) -> None:
-        """End the zoom, else leave."""
-        screen = self._screen
-        if screen.zoomed and not screen.narrow:
-            screen.action_zoom()
-        else:
-            screen.app.pop_screen()
 
 
 def words_of(job: Job) -> list[str]:
