@@ -27,12 +27,12 @@ from tuitune.errors import RunError
 from tuitune.run import places
 from tuitune.run.files import PRIVATE_FILE, private_dir, write_atomic
 from tuitune.run.packing import pack
+from tuitune.run.process import lives
 
 PROGRAM = (sys.executable, "-m", "tuitune")
 Status = Literal["running", "done", "failed", "cancelled", "lost"]
 _FILES = ("lines.jsonl", "console.log")
 _CANCELLED = "cancelled"  # a mark that the user wanted the end
-_SAME_START = 2.0  # seconds between what two clocks say of the start of one process
 
 
 @dataclass
@@ -118,12 +118,7 @@ class Job:
         return "cancelled" if (self.path / _CANCELLED).exists() else "lost"
 
     def _alive(self) -> bool:
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.born) <= _SAME_START
-            return same and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return False
+        return lives(self.pid, self.born)
 
     def read(self) -> bool:
         """Take in what the command has told since; return whether there was anything."""

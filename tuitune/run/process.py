@@ -9,9 +9,13 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
+
 from tuitune.errors import RunError
 from tuitune.run.directory import RunDir
 from tuitune.run.files import PRIVATE_FILE
+
+_SAME_START = 2.0  # seconds between what two clocks say of the start of one process
 
 
 def host_command(run_dir: RunDir) -> list[str]:
@@ -40,3 +44,14 @@ def detach(run_dir: RunDir, argv: Sequence[str] | None = None) -> int:
     # Waited for, so that it does not stay a zombie should it end before this process does.
     threading.Thread(target=child.wait, name=f"wait-{child.pid}", daemon=True).start()
     return child.pid
+
+
+def lives(pid: int, born: float) -> bool:
+    """Tell whether the process that had this number at `born` (seconds since 1970) is still there."""
+    try:
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - born) <= _SAME_START
+        # A zombie has ended; only its parent has not looked yet.
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, ValueError):
+        return False

@@ -12,8 +12,7 @@ import psutil
 from tuitune.run import places
 from tuitune.run.files import private_dir, write_atomic
 from tuitune.run.packing import pack
-
-_SAME_START = 2.0  # seconds between what two clocks say of the start of one process
+from tuitune.run.process import lives
 
 
 @contextlib.contextmanager
@@ -35,10 +34,10 @@ def all_at_work() -> list[tuple[list[str], str]]:
     for path in private_dir(places.home() / "uses").glob("*.json"):
         try:
             about = orjson.loads(path.read_bytes())
-            if abs(psutil.Process(int(about["pid"])).create_time() - float(about["born"])) <= _SAME_START:
+            if lives(int(about["pid"]), float(about["born"])):
                 found.append(([str(word) for word in about["words"]], str(about["cwd"])))
                 continue
-        except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        except (OSError, ValueError, KeyError, TypeError):
             pass
         path.unlink(missing_ok=True)
     return found
