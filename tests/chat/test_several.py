@@ -118,19 +118,33 @@ def test_another_model_or_what_is_merged_before_has_weights_of_its_own(root: Pat
     assert not torch.equal(logits(both.partners[0]), logits(alone))
 
 
-def test_an_adapter_that_took_a_part_of_the_weights_leaves_those_of_the_others(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["pissa", "loftq"])
+def test_adapters_that_began_with_a_part_of_the_weights_stand_beside_plain_ones(tmp_path: Path, kind: str) -> None:
     model_folder(tmp_path, **WIDE)
     data_folder(tmp_path, 6)
-    made = start(tmp_path, "pissa", pissa_init=True, lora_rank=4, max_steps=2, pissa_iter=-1)
-    run(made)
-    tuned, notes = of_run(made, load(made.recipe)), list[str]()
-    together = Several.load([wanted(tmp_path), tuned, tuned], note=notes.append)
-    before = logits(LocalChat.load(wanted(tmp_path)))
-    assert torch.equal(logits(together.partners[0]), before)
-    for chat in together.partners[1:]:
-        assert torch.equal(logits(chat), logits(LocalChat.load(tuned)))
-    assert not torch.equal(logits(together.partners[1]), before)
-    assert [("layers of its base" in note) for note in notes] == [True, True]
+    more: dict[str, Any] = {"lora_rank": 4, "max_steps": 1, "learning_rate": 0.05}
+    if kind == "loftq":
+        own, more = {"loftq_init": True, "loftq_iter": 2}, {**more, "quantization_bit": 4}  # changed layers, too
+    else:
+        own = {"pissa_init": True, "pissa_iter": -1}
+    runs = [start(tmp_path, name, **settings, **more) for name, settings in (("plain", {}), (kind, own))]
+    for made in runs:
+        run(made)
+    plain, begun = (of_run(made, load(made.recipe)) for made in runs)
+    base = replace(plain, adapters=())
+    order = [plain, begun, base, begun, plain]
+    alone = {each.title: logits(LocalChat.load(each)) for each in (plain, begun)}
+    before = logits(LocalChat.load(base))
+    notes: list[str] = []
+    together = Several.load(order, note=notes.append)
+    assert sum("changes layers of its base" in note for note in notes) == 2
+    assert together.partners[0].turn is together.partners[1].turn  # on one model
+    for chat, each in zip(together.partners, order, strict=True):
+        assert torch.equal(logits(chat), alone[each.title] if each.adapters else before)
+    assert not torch.equal(alone[plain.title], alone[begun.title])
+    together.drop(together.partners[1])  # the first that changed layers goes: nobody else notices
+    for chat, each in zip(together.partners, [plain, base, begun, plain], strict=True):
+        assert torch.equal(logits(chat), alone[each.title] if each.adapters else before)
 
 
 def test_one_can_come_later_and_go(root: Path, adapters: dict[str, Path]) -> None:

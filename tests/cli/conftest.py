@@ -23,13 +23,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run a command in this process; return exit code, standard output and standard error."""
+def call(capfd: pytest.CaptureFixture[str]) -> Call:
+    """Run a command in this process; return exit code, standard output and standard error.
+
+    They are read at the descriptors, where commands that keep libraries off them write too.
+    """
 
     def work(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
+        capfd.readouterr()
         code = main(arguments)
-        out, err = capsys.readouterr()
+        out, err = capfd.readouterr()
         return code, out, err
 
     return work

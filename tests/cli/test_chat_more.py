@@ -162,7 +162,6 @@ def test_one_that_fails_does_not_cost_the_other_its_answer(
         ("recipe.yaml", "--run", "y"),
         ("smollm2-135m", "--model", "y"),
         ("smollm2-135m", "a=1"),
-        ("--compare", "base", "--server", "http://x"),
         ("--server", "nonsense", "--once", "x"),
         ("nothing-of-this-name", "--once", "x"),
     ],

@@ -10,30 +10,26 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Call
+from tests.engine.given import data_folder, model_folder
 from tests.methods.cycle import train
-from tuitune.cli.main import main
 from tuitune.run.directory import RunDir
 from tuitune.run.evaluations import evaluations_of, read
 from tuitune.run.job import Job
 
 
-@pytest.fixture
-def call(capfd: pytest.CaptureFixture[str]) -> Call:
-    """Run a command that keeps libraries off the descriptors: they are read here."""
-
-    def work(*arguments: str) -> tuple[int, str, str]:
-        capfd.readouterr()
-        code = main(arguments)
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return work
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A run of two steps that held six rows back; nobody writes into it."""
+    place = tmp_path_factory.mktemp("trained")
+    model_folder(place)
+    data_folder(place)
+    return train(place, "run", template="chatml", val_size=6, eval_strategy="steps", eval_steps=2, max_steps=2)
 
 
 @pytest.fixture
-def run(root: Path) -> RunDir:
-    """A run of two steps that held six rows back."""
-    return train(root, "run", template="chatml", val_size=6, eval_strategy="steps", eval_steps=2, max_steps=2)
+def run(trained: RunDir, root: Path) -> RunDir:
+    """A copy of that run; its recipe names the model and the data of the original."""
+    return RunDir(Path(shutil.copytree(trained.path, root / "run")))
 
 
 def lines(out: str) -> list[dict[str, Any]]:

@@ -9,22 +9,8 @@ import pytest
 
 from tests.cli.conftest import Call
 from tests.engine.given import start
-from tuitune.cli.main import main
 from tuitune.engine.run import run
 from tuitune.run.directory import RunDir
-
-
-@pytest.fixture
-def call(capfd: pytest.CaptureFixture[str]) -> Call:
-    """Run a command that keeps libraries off the descriptors: they are read here."""
-
-    def work(*arguments: str) -> tuple[int, str, str]:
-        capfd.readouterr()
-        code = main(arguments)
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return work
 
 
 @pytest.fixture
@@ -95,6 +81,10 @@ def test_a_dry_run_writes_nothing_and_says_what_it_would(trained: RunDir, root: 
     code, out, _ = call("export", str(trained.path), "run", "--dry-run")
     assert code == 0
     assert "it would be refused: " in out
+    with_shares = ("--with", str(trained.path / "checkpoint-2"), "--weights", "1,0.5")
+    _, out, _ = call("export", str(trained.path), "a", "--dry-run", *with_shares)
+    said = " ".join(out.split())
+    assert f"merged: {trained.final} merged: {trained.path / 'checkpoint-2'}, 0.5 times what it changes" in said
     assert sorted(path.name for path in root.iterdir() if path.name != "home") == before
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.conftest import Call
 from tests.cli.given import EVIL, seen
-from tuitune.cli.bars import bars
+from tuitune.cli.bars import Drawn, bars
 from tuitune.doctor import Check
 from tuitune.errors import ModelError
 
@@ -60,7 +60,9 @@ def test_bars_on_a_terminal_show_stage_and_share_cleaned(monkeypatch: pytest.Mon
     with bars(file) as progress:
         progress(f"download {EVIL}", 1, 4)
         progress("convert", 3, 4)
-    assert "75 %" in seen(file.getvalue())
+        assert isinstance(progress, Drawn)
+        progress.within(f"piece {EVIL}")
+    assert "75 %, piece" in seen(file.getvalue())
     assert not set(file.getvalue()) & {"\x07", "\x08", "\x9b"}
 
 

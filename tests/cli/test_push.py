@@ -7,7 +7,6 @@ import pytest
 
 from tests.cli.conftest import Call
 from tests.export.fakehub import TOKEN, FakeHub, an_export, asked_instead
-from tuitune.cli.main import main
 
 
 @pytest.fixture
@@ -15,19 +14,6 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     made = asked_instead(monkeypatch)
     yield made
     made.close()
-
-
-@pytest.fixture
-def call(capfd: pytest.CaptureFixture[str]) -> Call:
-    """Run a command that keeps libraries off the descriptors: they are read here."""
-
-    def work(*arguments: str) -> tuple[int, str, str]:
-        capfd.readouterr()
-        code = main(arguments)
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return work
 
 
 @pytest.fixture

@@ -272,3 +272,19 @@ def test_plot_draws_into_the_run_or_elsewhere(call: Call, tmp_path: Path) -> Non
     assert {path.suffix for path in paths} == {".png", ".svg"}
     assert all(path.is_file() and path.parent == tmp_path / "pictures" for path in paths)
     assert not list(run.path.glob("*.png"))
+
+
+def test_plot_lays_several_over_each_other_in_one_picture(call: Call, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    for name in ("one", "two"):
+        plant(name, [*story(), finished()])
+    plant("none", [events.RunStarted(1, t=1.0)])
+    out = tmp_path / "all.svg"
+    code, said, err = call("runs", "plot", "one", "two", "none", "--out", str(out), "--by", "tokens", "--smooth", "0")
+    assert (code, said) == (0, f"{out}\n"), err
+    assert "not drawn, no step yet: none" in err
+    assert out.is_file()
+    assert call("runs", "plot", "one", "--by", "epochs", "--out", str(out))[0] == 2
+    code, _, err = call("runs", "plot", "one", "two", "--log")
+    assert code == 2
+    assert "are for one picture of all the runs" in err

@@ -62,6 +62,36 @@ def test_errors_are_told_as_objects_too_and_go_on(
     assert (line["kind"], line["message"], line["hint"], line["stopped"]) == ("error", *told)
 
 
+def test_how_far_a_piece_of_work_is_is_told_with_what_is_done(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuitune.cli.telling._EVERY", 0.0)
+    with telling(tmp_path / "log", as_json=True) as tell:
+        tell.within("nothing has begun")
+        tell.progress("answer", 0, 9)
+        tell.within("token 1")
+        tell.progress("answer", 2, 9)
+        tell.progress("answer", 9, 9)
+        tell.progress("sum", 0, None)
+    assert [(each["stage"], each["done"], each.get("within")) for each in lines(capfd.readouterr().out)] == [
+        ("answer", 0, None), ("answer", 0, "token 1"), ("answer", 2, "token 1"), ("answer", 9, None), ("sum", 0, None),
+    ]  # fmt: skip
+
+
+def test_a_long_stage_is_told_again_where_no_bar_can_be_drawn(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with telling(tmp_path / "log", as_json=False) as tell:
+        for done in range(3):
+            tell.progress("answer", done, 1000)
+        tell.within("token 1")
+        monkeypatch.setattr("tuitune.cli.bars._EVERY", 0.0)
+        tell.progress("answer", 500, 1000)
+        tell.progress("count", 0, None)
+        tell.progress("count", 7, None)
+    assert capfd.readouterr().err.splitlines() == ["answer", "answer: 500 of 1,000", "count", "count: 7"]
+
+
 def test_many_small_steps_are_not_told_one_by_one(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with telling(tmp_path / "log", as_json=True) as tell:
         for done in range(1, 10_001):

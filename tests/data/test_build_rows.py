@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import pickle
 from pathlib import Path
@@ -263,13 +264,27 @@ def test_progress_and_check_are_called_to_the_end(root: Path) -> None:
     assert checks
 
 
-def test_no_thread_waits_for_garbage_collection_of_everything(root: Path) -> None:
-    import gc
-
+def spared_while_built(root: Path) -> int:
     spared: list[int] = []
     build(Given(root=root), tiny_tokenizer(), progress=lambda what, *_: spared.append(gc.get_freeze_count()))
-    assert spared[-1] > 100_000
-    assert gc.get_freeze_count() < 1000
+    return spared[-1]
+
+
+def test_no_thread_waits_for_garbage_collection_of_everything(root: Path) -> None:
+    gc.unfreeze()  # what the tests themselves spare
+    try:
+        assert spared_while_built(root) > 100_000
+        assert gc.get_freeze_count() < 1000
+    finally:
+        gc.collect()
+        gc.freeze()
+
+
+def test_what_somebody_else_spares_from_garbage_collection_stays_spared(root: Path) -> None:
+    before = gc.get_freeze_count()
+    assert before > 100_000
+    assert spared_while_built(root) == pytest.approx(before, rel=0.01)  # what is frozen may still be let go
+    assert gc.get_freeze_count() == pytest.approx(before, rel=0.01)
 
 
 def test_cancelling_stops_within_a_batch(tmp_path: Path) -> None:

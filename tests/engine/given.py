@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from tests.tiny import tiny_model, tiny_tokenizer
-from tuitune.recipe import Document
+from tuitune.recipe.yamltext import dump
 from tuitune.run import events
 from tuitune.run.directory import RunDir
 from tuitune.run.journal import JournalReader
@@ -35,9 +37,18 @@ WORDS = [
 def model_folder(root: Path, **config: Any) -> Path:
     """Save the tiny model and its tokenizer below `root`."""
     folder = root / "tiny"
-    tiny_model(**config).save_pretrained(folder)
-    tiny_tokenizer().save_pretrained(folder)
+    folder.mkdir(parents=True)
+    for name, content in _model_files(json.dumps(config, sort_keys=True)).items():
+        (folder / name).write_bytes(content)
     return folder
+
+
+@functools.cache
+def _model_files(config: str) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        tiny_model(**json.loads(config)).save_pretrained(folder)
+        tiny_tokenizer().save_pretrained(folder)
+        return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
 
 
 def data_folder(root: Path, count: int = 40, seed: int = 0) -> Path:
@@ -78,10 +89,7 @@ def recipe_text(root: Path, **more: Any) -> str:
         "tokens_per_batch": 160,
         "max_new_tokens": 8,
     } | more
-    document = Document.parse("", None)
-    for key, value in values.items():
-        document.set(key, value)
-    return document.text()
+    return "".join(f"{key}: {dump(value)}\n" for key, value in values.items())
 
 
 def start(root: Path, name: str = "run", **more: Any) -> RunDir:

@@ -191,6 +191,11 @@ def test_the_result_gives_the_same_logits_in_plain_peft(root: Path) -> None:
         assert (model.eval()(input_ids=ids).logits - grabbed[0]).abs().max() < 1e-6
     assert AutoTokenizer.from_pretrained(it.final).chat_template
     assert "attn_implementation" not in (it.final / "adapter_config.json").read_text()
+    for folder in (it.final, *it.path.glob("checkpoint-*")):
+        card = (folder / "README.md").read_text()
+        assert "Adapter for tiny" in card
+        assert str(root) not in card
+        assert "More Information Needed" not in card
 
 
 def test_a_full_result_is_a_plain_model_without_our_names(root: Path) -> None:

@@ -21,8 +21,8 @@ def trained(root: Path, name: str = "run", **more: Any) -> RunDir:
 
 
 def measured(what: Path | str, *settings: str, resume: bool = False, **more: Any) -> Evaluation:
-    """Evaluate and return what was found; more: of `Words`, and `note`, `line`, `progress`, `check`."""
-    told = {name: more.pop(name) for name in ("note", "line", "progress", "check") if name in more}
+    """Evaluate and return what was found; more: of `Words`, and `note`, `line`, `progress`, `within`, `check`."""
+    told = {name: more.pop(name) for name in ("note", "line", "progress", "within", "check") if name in more}
     words = Words(str(what), ("threads=1", *settings), **more)
     return evaluate(request_of(words, told.get("note", lambda text: None), resume=resume), **told)
 

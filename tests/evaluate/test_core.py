@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,21 @@ def test_answers_are_the_greedy_ones_of_plain_transformers(run: RunDir) -> None:
             assert item.answers[key].tokens == len(said)
 
 
+def test_answers_that_are_being_made_tell_each_token_and_those_that_have_ended(run: RunDir) -> None:
+    told: list[str | tuple[int, int | None]] = []
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        if stage == "answers, tuned":
+            told.append((done, total))
+
+    measured(run.path, "max_new_tokens=12", base=False, progress=progress, within=told.append)
+    assert told[0] == (0, 6)
+    assert told[-1] == (6, 6)
+    tokens = [each for each in told if isinstance(each, str)]
+    assert tokens[:2] == ["token 1 of up to 12", "token 2 of up to 12"]
+    assert set(tokens) <= {f"token {n} of up to 12" for n in range(1, 13)}
+
+
 def test_everything_is_written_and_read_back_the_same(run: RunDir) -> None:
     found = measured(run.path, rows=4)
     again = read(found.path)
@@ -137,10 +153,12 @@ def test_an_interrupted_evaluation_keeps_what_it_has_and_goes_on_without_doing_i
     assert "--resume" in stopped.value.hint
     kept = evaluations_of(run)[0]
     assert read(kept).status == "interrupted"
+    assert all(item.prompt and item.reference for item in predictions(kept))  # rows are browsed meanwhile
     (kept / "predictions.jsonl").open("ab").write(b'\n{"task": "data", "id": "torn')  # as by a kill
     again: list[str] = []
-    done = measured(run.path, resume=True, line=lambda kind, values: again.append(kind) if kind == "row" else None)
-    assert done.path == kept
+    elsewhere = os.path.relpath(run.path)  # whatever it is called, it is this run
+    done = measured(elsewhere, resume=True, line=lambda kind, values: again.append(kind) if kind == "row" else None)
+    assert done.path.samefile(kept)
     assert len(again) == 24 - 15
     assert done.metrics == whole.metrics
     assert predictions(kept) == predictions(whole.path)

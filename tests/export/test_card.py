@@ -40,7 +40,11 @@ def about(tmp_path: Path) -> About:
     return About(
         Weights("someone/small-model", (run.final,), template="chatml"), TEMPLATES["chatml"], tiny_tokenizer(),
         "safetensors", "bfloat16", Path("/home/jane/models/nova"), Recipe.of(_RECIPE), run,
-        checked=Agreement("x", 0.1, 0.1, 0.02, 0.002, 1.0),
+        checks=(
+            Agreement("the model in bfloat16", 0.1, 0.1, 0.02, 0.002, 0.5, against="the whole model in float32"),
+            Agreement("the files, read again,", 0.0, 0.0, 0.0, 0.0, 1.0, against="the model that was written"),
+            Agreement("the worst matrix", 0.1, 0.1, 0.25, None, None, against="the whole one"),
+        ),
     )  # fmt: skip
 
 
@@ -48,6 +52,14 @@ def _card(folder: Path, about: About) -> tuple[dict[str, Any], str]:
     text = card.write(folder, about).read_text("utf-8")
     _, head, body = text.split("---\n", 2)
     return YAML(typ="safe").load(head), body
+
+
+def test_every_comparison_is_quoted_with_what_it_was_with(tmp_path: Path, about: About) -> None:
+    _, body = _card(tmp_path, about)
+    assert "| the model in bfloat16 | the whole model in float32 | 0.02 | 0.002 | 50% |" in body
+    assert "| the files, read again | the model that was written | 0 | 0 | 100% |" in body
+    assert "| the worst matrix | the whole one | 0.25 |  |  |" in body
+    assert "## This export" not in _card(tmp_path, replace(about, checks=()))[1]
 
 
 def test_the_head_is_what_hubs_read(tmp_path: Path, about: About) -> None:
@@ -73,7 +85,6 @@ def test_the_training_is_told_in_figures(tmp_path: Path, about: About) -> None:
     assert "| 1 | 4 |" in body
     assert "| 40 | 0.1 |" in body
     assert "cut at 777 tokens" in body
-    assert "relative error 0.02" in body
     assert "It was not evaluated." in body
     assert "lora_dropout" not in body  # a default
 

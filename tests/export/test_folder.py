@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
+from tuitune.chat.weights import Weights
 from tuitune.errors import ModelError, UsageError
 from tuitune.export.folder import made_whole, sweep
+from tuitune.export.memory import more_room
+from tuitune.export.order import Order, Quantised
 
 CHILD = """
 import sys, time
@@ -89,3 +95,40 @@ def test_no_room_is_said_before(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="GB free"), made_whole(tmp_path / "out", 1 << 60):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_all_of_it_is_its_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with made_whole(tmp_path / "out", 10) as folder:
+            (folder / "inner").mkdir()
+            (folder / "inner" / "file").write_text("all")
+            (folder / "open").write_text("all")
+            (folder / "open").chmod(0o666)
+    finally:
+        os.umask(before)
+    modes = {path.relative_to(tmp_path).as_posix(): path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert modes == {"out": 0o700, "out/inner": 0o700, "out/inner/file": 0o600, "out/open": 0o600}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+    ids=["system", "safetensors"],
+)
+def test_a_disk_that_fills_meanwhile_is_said_in_words(tmp_path: Path, error: Exception) -> None:
+    with pytest.raises(ModelError, match="the disk is full") as caught, made_whole(tmp_path / "out", 10, "make room"):
+        raise error
+    assert caught.value.hint == "make room"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_a_form_that_takes_less_is_named_where_there_is_no_room() -> None:
+    plain = Order(Weights("x"), Path("out"))
+    assert "bfloat16" not in more_room(plain, 10**9)
+    for larger in (replace(plain, dtype="float32"), replace(plain, form="gguf"),
+                   replace(plain, quantised=Quantised(4, "bnb"))):  # fmt: skip
+        assert more_room(larger, 10**9).endswith("write bfloat16, which takes 2.00 GB")

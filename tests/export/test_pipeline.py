@@ -119,7 +119,7 @@ def test_every_key_of_the_recipe_arrives(root: Path) -> None:
 def test_pushing_comes_last_and_its_failure_leaves_the_files(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
     fake: Any = types.ModuleType("tuitune.export.push")
-    fake.check_name = seen.append
+    fake.refuse_impossible = seen.append
 
     def push(out: Path, repo: str, **more: Any) -> str:
         seen.append((sorted(path.name for path in out.iterdir())[:2], repo, more["private"]))
@@ -141,13 +141,13 @@ def test_a_reward_model_is_no_gguf(tmp_path: Path) -> None:
 
 
 def test_exports_are_remembered_while_they_lie_there(root: Path) -> None:
-    write(whole(root), root / "one", subject="it")
-    write(whole(root), root / "two", subject="it", ollama=False)
+    write(whole(root), root / "one", subject="a word")
+    write(whole(root), root / "two", subject="another word", ollama=False)
     assert [Path(done.path).name for done in known()] == ["two", "one"]
     (root / "two" / "export.json").unlink()
     remember(Done("/nowhere", "it", "", "gguf", "Q8_0", 1))
     [left] = known()
-    assert (Path(left.path).name, left.subject, left.form) == ("one", "it", "safetensors")
+    assert (Path(left.path).name, left.subject, left.form) == ("one", str(root / "tiny"), "safetensors")
     assert left.size == sum(path.stat().st_size for path in (root / "one").iterdir())
     assert list(commands(root / "one")) == [f"tuitune chat --model {root / 'one'}", f"vllm serve {root / 'one'}"]
 

@@ -10,9 +10,12 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.export.fakehub import TOKEN, FakeHub, an_export, asked_instead
+from tuitune.chat.weights import Weights
 from tuitune.errors import ModelError, UsageError
 from tuitune.export import push as pushing
 from tuitune.export.hubs import said
+from tuitune.export.order import Order
+from tuitune.export.pipeline import export
 from tuitune.export.push import check_name, plan, push, survey
 
 
@@ -185,3 +188,30 @@ def test_modelscope_is_used_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatc
     assert push(folder, "me/nova") == "https://modelscope.cn/models/me/nova"
     names = sorted(name for name, _ in pushing._files(folder))
     assert _Scope.made == [("made", "me/nova", {"visibility": 1}), ("sent", "me/nova", names)]
+
+
+def test_a_dry_run_needs_no_token_and_says_that_a_push_would(
+    monkeypatch: pytest.MonkeyPatch, hub: FakeHub, folder: Path
+) -> None:
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
+    planned = plan("me/nova", True, [("README.md", 0), ("model.safetensors", 3_000_000_000)])
+    assert planned[0] == "what me/nova holds is not known: there is no token for the hub"
+    assert planned[1:3] == ("README.md", "model.safetensors: 3.0 GB")
+    found = survey(folder, "me/nova")
+    assert (found.exists, {how for _, _, how in found.files}) == (None, {None})
+    for told in (planned, found.sentences()):
+        assert told[-1].startswith("a push would be refused; set HF_TOKEN")
+    assert hub.seen == []
+
+
+def test_an_export_that_could_not_be_pushed_is_refused_before_the_work(
+    monkeypatch: pytest.MonkeyPatch, hub: FakeHub, tmp_path: Path
+) -> None:
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
+    with pytest.raises(ModelError, match="no token") as caught:
+        export(Order(Weights("nowhere/at-all"), tmp_path / "out", repo="me/nova"))
+    assert "push later" in caught.value.hint

@@ -34,6 +34,15 @@ def test_places_are_no_difference_and_the_same_recipe_has_none(tmp_path: Path) -
     assert rows(tmp_path, BASE, f"{BASE}output_dir: /x\nrun_name: y\n") == {}
 
 
+def test_only_what_is_known_of_all_is_the_same(tmp_path: Path) -> None:
+    whole, more = made(tmp_path, "a", BASE), made(tmp_path, "b", f"{BASE}lora_rank: 16\nrun_name: y\n")
+    unknown = made(tmp_path, "c", "stage: sft\nlora_rank: 16\n")  # no model: no complete recipe
+    assert differences([whole, more]).same > 50
+    found = differences([more, unknown])
+    assert found.same == 2
+    assert "no complete one" in found.notes[0]
+
+
 def test_a_recipe_that_is_none_is_compared_as_far_as_it_goes(tmp_path: Path) -> None:
     found = differences([made(tmp_path, "a", BASE), made(tmp_path, "b", f"{BASE}lora_rank: many\n")])
     assert [each.key for each in found.keys] == ["lora_rank"]

@@ -37,7 +37,10 @@ def test_a_run_in_the_list_and_its_checkpoints_go_by_name(trained: RunDir, monke
     index.register(trained.path)
     assert of_name("run/checkpoint-1").adapters == (trained.checkpoint(1),)
     assert of_name("run/final").adapters == (trained.final,)
-    assert of_name("run/checkpoint-7").model == "run/checkpoint-7"  # a name on a hub, as far as anybody knows
+    with pytest.raises(UsageError, match="run has no checkpoint-7") as refused:
+        of_name("run/checkpoint-7")
+    assert "run/checkpoint-1" in refused.value.hint
+    assert of_name("other/checkpoint-7").model == "other/checkpoint-7"  # a name on a hub, as far as anybody knows
 
 
 def test_models_are_folders_files_and_names(trained: RunDir, tmp_path: Path) -> None:

@@ -82,8 +82,8 @@ def test_the_cut_is_the_engines(
 def test_the_limits_are_the_engines() -> None:
     from tuitune.engine import plan
     from tuitune.fit import parts
-    from tuitune.models import head
+    from tuitune.models import head_loss
 
     assert ours.MOST_TOKENS == {"cpu": plan._CPU_TOKENS, "cuda": plan._CUDA_TOKENS}
     assert ours.SPARE == plan._SPARE
-    assert parts._SLICE_BYTES == head._SLICE_BYTES
+    assert parts._SLICE_BYTES == head_loss._SLICE_BYTES

@@ -16,6 +16,7 @@ from tests.tiny import tiny_tokenizer
 from tuitune.errors import ModelError
 from tuitune.fit import embedded
 from tuitune.fit.embedded import MARKER
+from tuitune.fit.gguf import read_gguf
 from tuitune.fit.models import resolve, scan
 from tuitune.models import converted, gguf
 from tuitune.models.converted import convert_file, is_converted
@@ -83,6 +84,23 @@ def test_weights_tokenizer_and_template_come_through(source: tuple[Path, Any], i
     assert (model.config.eos_token_id, model.generation_config.eos_token_id, tokenizer.pad_token_id) == (2, 2, 0)
     assert list(dict.fromkeys(stages)) == ["verify the file", "read the file", "de-quantise", "write"]
     assert folder.name.startswith("tiny-model-")
+
+
+def test_every_tensor_is_counted_and_the_names_are_looked_up_once(
+    source: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gguf as library
+
+    heard: list[tuple[str, int, int | None]] = []
+    tables: list[object] = []
+    plain = library.get_tensor_name_map
+    monkeypatch.setattr(library, "get_tensor_name_map", lambda *told: tables.append(told) or plain(*told))
+    parts = (library.dequantize, library.GGUFReader, library.get_tensor_name_map)
+    gguf.read_model(source[0], progress=lambda *told: heard.append(told))
+    total = len(read_gguf(source[0]).shapes)
+    assert heard == [("de-quantise", number, total) for number in range(1, total + 1)]
+    assert len(tables) == 1
+    assert (library.dequantize, library.GGUFReader, library.get_tensor_name_map) == parts
 
 
 def test_the_result_can_be_trained_and_saved(source: tuple[Path, Any], in_process: list[str], tmp_path: Path) -> None:

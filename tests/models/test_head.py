@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from tests.tiny import tiny_model
-from tuitune.models import head as room
-from tuitune.models.head import HeadTap, head_loss
+from tuitune.models import head_loss as room
+from tuitune.models.head import HeadTap
+from tuitune.models.head_loss import head_loss
 
 
 @pytest.mark.parametrize("bias", [False, True])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tuitune.models import head as room
+from tuitune.models import head_loss as room
 from tuitune.models.logprobs import plain_scores, token_scores
 
 

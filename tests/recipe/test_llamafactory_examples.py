@@ -5,9 +5,12 @@ Only model, data and output are ours; every other key is the example's (commit f
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tuitune.recipe import Document, Problem
+from tuitune.errors import RecipeError
+from tuitune.recipe import Document, Problem, load
 
 # What all examples have in common, model, data and output aside.
 COMMON = """\
@@ -149,7 +152,7 @@ REFUSED: dict[str, tuple[str, str, dict[str, str]]] = {
     "extras/nlg_eval/llama3_lora_predict": (
         "lora",
         PREDICT,
-        {"do_predict": "generating while evaluating"},
+        {"do_predict": "predicting in the same command"},
     ),
     "extras/oft/qwen2_5vl_oft_sft": (
         "oft",
@@ -213,3 +216,28 @@ def test_the_example_is_refused_for_what_is_not_built(file: str) -> None:
     for problem in found:
         assert problem.reason.startswith(reasons[problem.key])
         assert "not supported yet" in problem.reason
+
+
+@pytest.mark.parametrize(
+    ("written", "command"),
+    [
+        (PREDICT, "evaluate"),
+        ("adapter_name_or_path: saves/x\nexport_dir: out\nexport_size: 5\n", "export"),
+        ("task: mmlu_test\nn_shot: 5\nlang: en\n", "evaluate"),
+        ("template: llama3\ninfer_backend: huggingface\n", "serve"),
+    ],
+)
+def test_a_recipe_of_another_command_given_to_train_is_told_where_it_belongs(
+    tmp_path: Path, written: str, command: str
+) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("model_name_or_path: m\n" + written)
+    with pytest.raises(RecipeError) as caught:
+        load(path)
+    (problem,) = caught.value.problems
+    assert f"`tuitune {command}`" in problem.reason
+    assert "give it to that command" in problem.hint
+    with pytest.raises(RecipeError) as caught:
+        load(path, ["lora_rnk=8"])  # what is wrong for every command is said too
+    assert {each.key for each in caught.value.problems} == {"dataset", "lora_rnk"}
+    assert load(path, ["dataset=rows.json", "do_predict=false", "eval_dataset="]).dataset

@@ -445,7 +445,7 @@ WARNED = [
     ("use_reentrant_gc: false", "use_reentrant_gc", "no effect"),
     ("gradient_checkpointing_kwargs: {use_reentrant: false}", "gradient_checkpointing_kwargs", "no effect"),
     ("disable_tqdm: true", "disable_tqdm", "no effect"),
-    ("val_size: 0.1", "val_size", "never used"),
+    ("val_size: 0.1", "val_size", "`tuitune evaluate` only"),
     ("create_new_adapter: true", "create_new_adapter", "no effect"),
     ("adapter_name_or_path: a, b", "adapter_name_or_path", "all but the last"),
     ("adapter_name_or_path: a\nlora_rank: 4", "lora_rank", "keeps the rank"),
@@ -454,7 +454,7 @@ WARNED = [
     ("bf16: true\ndevice: cpu", "bf16", "slow on a CPU"),
     ("flash_attn: fa2", "flash_attn", "read as auto"),
     ("trust_remote_code: true", "trust_remote_code", "run on this machine"),
-    ("eval_dataset: x\ncutoff_len: 64", "eval_dataset", "never used"),
+    ("eval_dataset: x\ncutoff_len: 64", "eval_dataset", "`tuitune evaluate` only"),
     ("stage: grpo\nreward_functions: exact\nreward_pattern: a", "reward_pattern", "nothing looks for it"),
     ("stage: grpo\nreward_functions: exact\nreward_length: 9", "reward_length", "no reward asks for a length"),
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -46,6 +48,13 @@ def test_who_writes_no_more_was_interrupted(tmp_path: Path) -> None:
     assert read(tmp_path).status == "running"
     write(found(tmp_path, "running"), pid=os.getpid(), born=0.0)  # another process had the number
     assert read(tmp_path).status == "interrupted"
+    ended = psutil.Popen([sys.executable, "-c", ""])
+    born = ended.create_time()
+    while ended.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    write(found(tmp_path, "running"), pid=ended.pid, born=born)  # its parent has not looked yet
+    assert read(tmp_path).status == "interrupted"
+    ended.wait()
 
 
 def test_what_is_no_evaluation_is_said_and_passed_over(tmp_path: Path) -> None:

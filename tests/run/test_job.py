@@ -97,6 +97,7 @@ def test_it_outlives_whoever_started_it_and_is_private(program: Callable[[str], 
     [
         ("tell(kind='error', message='no room', hint='make some', stopped=False)", "failed"),
         ("tell(kind='error', message='cancelled', hint='', stopped=True)", "cancelled"),
+        ("print('error: no room\\n  hint: make some', file=sys.stderr); sys.exit(2)", "failed"),
         ("import os; os._exit(3)", "lost"),
     ],
 )
@@ -104,7 +105,9 @@ def test_however_it_ends_it_is_said(rest: str, status: str, program: Callable[[s
     program(rest)
     job = ended(Job.start("export", "a run", []))
     assert job.status == status
-    assert status != "failed" or (job.error and job.error["message"] == "no room")
+    if status == "failed":
+        assert job.error is not None
+        assert (job.error["message"], job.error["hint"]) == ("no room", "make some")
 
 
 def test_another_process_with_the_number_is_not_the_job(program: Callable[[str], None]) -> None:

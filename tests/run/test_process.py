@@ -13,7 +13,7 @@ import pytest
 
 from tuitune.errors import RunError
 from tuitune.run import RunDir
-from tuitune.run.process import detach, host_command
+from tuitune.run.process import detach, holder, host_command, lives
 
 TELL = (
     "import json, os, sys; print('started', flush=True); os.write(2, b'raw\\n'); "
@@ -67,3 +67,24 @@ def test_the_default_is_the_host_of_the_run(run: RunDir) -> None:
 def test_what_cannot_be_started_is_explained(run: RunDir, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no-such-program cannot be started"):
         detach(run, [str(tmp_path / "no-such-program")])
+
+
+def test_a_number_is_held_by_the_process_itself_by_an_unclear_one_or_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    child = psutil.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    born = child.create_time()
+    assert (holder(child.pid, born), lives(child.pid, born)) == ("itself", True)
+    child.send_signal(signal.SIGSTOP)  # as ctrl+z does
+    until(lambda: child.status() == psutil.STATUS_STOPPED)
+    assert lives(child.pid, born + 1)  # a clock that was nudged
+    assert (holder(child.pid, born - 60), lives(child.pid, born - 60)) == ("unclear", False)
+    child.kill()
+    until(lambda: child.status() == psutil.STATUS_ZOMBIE)
+    assert holder(child.pid, born) == "nobody"
+    child.wait()
+    assert [holder(pid, born) for pid in (child.pid, -1, 1 << 80)] == ["nobody"] * 3
+
+    def refuse(self: psutil.Process) -> float:
+        raise psutil.AccessDenied(self.pid)
+
+    monkeypatch.setattr(psutil.Process, "status", refuse)
+    assert (holder(os.getpid(), 0.0), lives(os.getpid(), 0.0)) == ("unclear", False)

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import pytest
 import torch
 import uvicorn
 from peft import LoraConfig, get_peft_model
 
+from tests.cli.given import until
 from tests.tiny import tiny_model, tiny_tokenizer
 from tuitune.chat.local import LocalChat
 from tuitune.chat.weights import Weights
@@ -23,6 +25,7 @@ from tuitune.serve.book import Book
 from tuitune.serve.engine import LocalEngine
 from tuitune.serve.limits import Limits
 from tuitune.serve.order import End, Engine, Order, Piece, Served, Ticket
+from tuitune.serve.reading import Forward
 from tuitune.serve.routes import app_of
 from tuitune.serve.secret import Secret
 
@@ -84,6 +87,24 @@ def serving(limits: Limits | None = None, **partners: LocalChat) -> Iterator[Run
         yield running
 
 
+@contextmanager
+def held(after: int) -> Iterator[threading.Event]:
+    """Let models compute so often, then stand still until the event is set, at the end of the block at the latest."""
+    real, gone, left = Forward.__call__, threading.Event(), iter(range(after))
+
+    def work(self: Forward, *arguments: Any, **keywords: Any) -> Any:
+        if next(left, None) is None:
+            gone.wait()
+        return real(self, *arguments, **keywords)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Forward, "__call__", work)
+        try:
+            yield gone
+        finally:
+            gone.set()
+
+
 class Running:
     """A server in a thread of the test's process."""
 
@@ -106,14 +127,17 @@ class Running:
     def start(self) -> None:
         """Begin, and wait until it listens."""
         self._thread.start()
-        while not self._server.started:
-            threading.Event().wait(0.01)
+        until(lambda: self._server.started)
 
     def stop(self) -> None:
         """End."""
         self._server.should_exit = True
         self._thread.join(20)
         assert not self._thread.is_alive()
+
+    def settled(self) -> None:
+        """Wait until nothing is written and nobody is answered any more."""
+        until(lambda: self.engine.waiting() == (0, 0) and not self.book.open)
 
     def client(self, **more: Any) -> httpx.Client:
         """Return a client that has the token."""

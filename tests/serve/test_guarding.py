@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.serve.given import MESSAGES, TOKEN, Running, partner, serving
+from tests.cli.given import until
+from tests.serve.given import MESSAGES, TOKEN, Running, held, partner, serving
 from tuitune.errors import UsageError
 from tuitune.serve import live
 from tuitune.serve.guarding import is_loopback
@@ -88,23 +90,17 @@ def test_what_is_no_json_object_is_told_so(running: Running, body: bytes) -> Non
 
 
 def test_when_the_line_is_full_more_is_refused(running: Running) -> None:
-    import threading
-
-    long = {**CHAT, "max_tokens": 400, "temperature": 2, "top_p": 1.0, "top_k": 0, "logprobs": True, "n": 3}
-    with running.client() as first, running.client() as second:
-        for _ in range(30):  # an answer may end by itself before the line is seen to be full
-            codes: list[int] = []
-            thread = threading.Thread(
-                target=lambda got=codes: got.append(first.post("/v1/chat/completions", json=long).status_code)  # type: ignore[misc]
-            )
-            thread.start()
-            while running.engine.waiting()[1] < 2 and thread.is_alive():
-                threading.Event().wait(0.002)
-            found = second.post("/v1/chat/completions", json=CHAT)
-            thread.join()
-            assert codes == [200]
-            if found.status_code != 200:
-                break
+    codes: list[int] = []
+    with running.client() as first, running.client() as second, held(after=1) as gone:
+        thread = threading.Thread(
+            target=lambda: codes.append(first.post("/v1/chat/completions", json={**CHAT, "n": 3}).status_code)
+        )
+        thread.start()
+        until(lambda: running.engine.waiting() == (1, 2))
+        found = second.post("/v1/chat/completions", json=CHAT)
+        gone.set()
+        thread.join()
+    assert codes == [200]
     assert (found.status_code, found.json()["error"]["code"]) == (429, "queue_full")
     assert found.headers["retry-after"] == "1"
 
@@ -125,17 +121,16 @@ def test_a_fault_of_the_server_shows_no_traceback(running: Running, monkeypatch:
 
 
 def test_an_answer_that_takes_too_long_is_ended() -> None:
-    slow = partner()
-    slow._model.register_forward_pre_hook(lambda *arguments: time.sleep(0.05))
-    long = {**CHAT, "max_tokens": 480, "temperature": 2, "top_p": 1.0, "top_k": 0}
-    with serving(Limits(seconds=1.0), tiny=slow) as running, running.client() as client:
-        whole = client.post("/v1/chat/completions", json=long)
-        assert (whole.status_code, whole.json()["error"]["code"]) == (504, "timeout")
-        streamed = client.post("/v1/chat/completions", json={**long, "stream": True})
-        assert streamed.status_code == 200
-        assert "longer than 1 s" in streamed.text
-        while running.engine.waiting() != (0, 0):
-            time.sleep(0.01)
+    with serving(Limits(seconds=1.0), tiny=partner()) as running, running.client() as client:
+        with held(after=1), ThreadPoolExecutor() as pool:
+            asked = [
+                pool.submit(client.post, "/v1/chat/completions", json={**CHAT, "stream": s}) for s in (False, True)
+            ]
+            whole, streamed = [each.result() for each in asked]
+            assert (whole.status_code, whole.json()["error"]["code"]) == (504, "timeout")
+            assert streamed.status_code == 200
+            assert "longer than 1 s" in streamed.text
+        running.settled()
         assert running.book.totals["failed"] == 2
 
 

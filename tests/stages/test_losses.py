@@ -16,8 +16,9 @@ from tests.tiny import tiny_model
 from tuitune.data import Example
 from tuitune.methods.original import original
 from tuitune.models import attention, paths
-from tuitune.models import head as room
-from tuitune.models.head import HeadTap, head_loss, plain_loss
+from tuitune.models import head_loss as room
+from tuitune.models.head import HeadTap
+from tuitune.models.head_loss import head_loss, plain_loss
 from tuitune.models.losses import PLAIN, Anchor, Objective
 from tuitune.models.reference import FrozenCopy, Itself
 from tuitune.recipe import Document

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from textual.app import App, ComposeResult
+from textual.events import Key
 from textual.geometry import Size
 from textual.message import Message
+from textual.pilot import Pilot
 from textual.widget import Widget
 
 from tuitune.tui.theme import load_themes, role_defaults
@@ -52,6 +54,17 @@ class Bench(App[Any]):
 def bench(*widgets: Widget, theme: str = "night", css: str = "") -> Bench:
     """Return an app that shows the widgets."""
     return Bench(*widgets, theme=theme, css=css)
+
+
+async def typed(pilot: Pilot[Any], *keys: str) -> None:
+    """Press keys one behind the other without a wait for an idle app, which one that shows a training never is.
+
+    Letters overtake a key that is bound to something: such a key goes last.
+    """
+    await pilot.pause(0)
+    for key in keys:
+        pilot.app.post_message(Key(key, key if len(key) == 1 else None))
+    await pilot.pause(0)
 
 
 def screen_text(app: App[Any]) -> str:

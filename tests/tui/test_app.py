@@ -5,13 +5,16 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.widgets import Input
 
 from tests.cli.given import plant, story
 from tests.engine.given import data_folder, model_folder, recipe_text
-from tests.tui.given import screen_text
+from tests.tui.given import screen_text, typed
 from tuitune.chat.conversation import Conversation
 from tuitune.run import RunDir, State, events, index
 from tuitune.run.process import detach
@@ -40,11 +43,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
-    """A tiny model, a few rows, and a recipe that would train for a long time."""
+    """A tiny model, a few rows, and a recipe that would train for a long time; the steps are few, and so to draw."""
     model_folder(tmp_path)
     data_folder(tmp_path)
     path = tmp_path / "recipe.yaml"
-    path.write_text(recipe_text(tmp_path, max_steps=100_000, dataset_dir="data", model_name_or_path="./tiny"))
+    places: dict[str, Any] = {"dataset_dir": "data", "model_name_or_path": "./tiny"}
+    path.write_text(recipe_text(tmp_path, max_steps=100_000, gradient_accumulation_steps=16, **places))
     return path
 
 
@@ -87,9 +91,14 @@ def said(app: TuiTune) -> str:
     return "\n".join(str(note.message) for note in app._notifications)
 
 
+def asked(app: TuiTune, kind: type[Screen[Any]] = Ask) -> bool:
+    """Whether a question is asked and takes keys."""
+    return isinstance(app.screen, kind) and app.focused is not None
+
+
 async def training(pilot: Pilot[Leave], app: TuiTune) -> None:
-    await pilot.press("ctrl+r")
-    await until(pilot, lambda: app.control.view is not None and app.control.view.picture.step > 2)
+    await typed(pilot, "ctrl+r")
+    await until(pilot, lambda: app.control.view is not None and app.control.view.picture.step > 1)
 
 
 @pytest.mark.parametrize(
@@ -151,55 +160,42 @@ def test_train_pause_go_on_save_ask_live_stop_and_resume(recipe: Path) -> None:
             view = app.control.view
             assert view is not None
             await until(pilot, lambda: "training" in screen_text(app) and "^r pause" in screen_text(app))
-            await pilot.press("ctrl+r")
+            await typed(pilot, "ctrl+r")
             await until(pilot, lambda: view.picture.paused)
             await until(pilot, lambda: "^r go on" in screen_text(app))
             assert State.read(view.run.state).status == "paused"  # type: ignore[union-attr]
-            await pilot.press("ctrl+r")
+            await typed(pilot, "ctrl+r")
             await until(pilot, lambda: not view.picture.paused)
             app.action_run_save()
             await until(pilot, lambda: view.picture.saved is not None)
             app.action_run_rate()
-            await until(pilot, lambda: isinstance(app.screen, TextAsk))
-            await pilot.press("ctrl+u", *"0.0125", "enter")
+            await until(pilot, lambda: asked(app, TextAsk))
+            await typed(pilot, "ctrl+u")
+            await until(pilot, lambda: not app.screen.query_one(Input).value)
+            await typed(pilot, *"0.0125", "enter")
             await until(pilot, lambda: view.picture.logged.learning_rate > 0.012)  # type: ignore[union-attr]
-            await pilot.press("4")
+            await typed(pilot, "4")
             await until(pilot, lambda: app.focused is not None and "prompt" in type(app.focused).__name__.lower())
-            await pilot.press(*"hi", "enter")
+            await typed(pilot, *"hi", "enter")
             await until(pilot, lambda: bool(list(view.run.path.glob("replies/*.txt"))))
             await until(pilot, lambda: not app.screen.query_one(ChatPane).busy)
-            await pilot.press("f9")
-            await until(pilot, lambda: isinstance(app.screen, Ask))
-            await pilot.press("enter")
+            await typed(pilot, "f9")
+            await until(pilot, lambda: asked(app))
+            await typed(pilot, "enter")
             await until(pilot, lambda: view.status == "stopped")
             stopped = view.picture.step
             assert (view.run.path / f"checkpoint-{stopped}").is_dir()
             await until(pilot, lambda: not app.control.working)
-            await pilot.press("ctrl+r")
-            await until(pilot, lambda: isinstance(app.screen, Ask))
+            await typed(pilot, "ctrl+r")
+            await until(pilot, lambda: asked(app))
             assert "Resume it" in screen_text(app)
-            await pilot.press("enter")
+            await typed(pilot, "enter")
             await until(pilot, lambda: app.control.working)
             again = app.control.view
             assert again is not None
             assert again.run.path == view.run.path
             await until(pilot, lambda: again.picture.step > stopped)
             assert again.picture.start_step == stopped
-
-    go(work)
-
-
-def test_a_second_run_is_not_started_beside_the_first(recipe: Path) -> None:
-    async def work() -> None:
-        app = made(recipe)
-        async with opened(app) as pilot:
-            await training(pilot, app)
-            app.resume(app.control.view.run)  # type: ignore[union-attr]
-            await until(pilot, lambda: "trains in this app already" in said(app))
-            other = plant("other", story())
-            app.open_run(other)
-            await until(pilot, lambda: "a run trains in this app" in said(app))
-            assert len(index.all_runs()) == 2
 
     go(work)
 
@@ -237,14 +233,14 @@ def test_quitting_asks_and_keeps_training_detached_by_default(recipe: Path) -> N
         app = made(recipe)
         async with opened(app) as pilot:
             await training(pilot, app)
-            await pilot.press("ctrl+q")
-            await until(pilot, lambda: isinstance(app.screen, Ask))
-            await pilot.press("escape")
+            await typed(pilot, "ctrl+q")
+            await until(pilot, lambda: asked(app))
+            await typed(pilot, "escape")
             await until(pilot, lambda: isinstance(app.screen, Workbench))
             assert app.control.working
-            await pilot.press("ctrl+q")
-            await until(pilot, lambda: isinstance(app.screen, Ask))
-            await pilot.press("enter")
+            await typed(pilot, "ctrl+q")
+            await until(pilot, lambda: asked(app))
+            await typed(pilot, "enter")
             await until(pilot, lambda: app.return_value is not None)
             leave = app.return_value
             assert leave is not None
@@ -256,16 +252,47 @@ def test_quitting_asks_and_keeps_training_detached_by_default(recipe: Path) -> N
     go(work)
 
 
-def test_quitting_with_stop_and_save_waits_for_the_checkpoint(recipe: Path) -> None:
+def test_a_paused_run_is_said_to_stay_paused_when_the_app_is_left(recipe: Path) -> None:
+    async def work() -> None:
+        app = made(recipe)
+        async with opened(app) as pilot:
+            await training(pilot, app)
+            await typed(pilot, "ctrl+r")
+            await until(pilot, lambda: app.control.view is not None and app.control.view.picture.paused)
+            await typed(pilot, "f9")
+            await until(pilot, lambda: asked(app))
+            assert "Leave it paused" in screen_text(app)
+            assert "what it has learnt is lost" in screen_text(app)
+            await typed(pilot, "escape")
+            await until(pilot, lambda: isinstance(app.screen, Workbench))
+            await typed(pilot, "ctrl+q")
+            await until(pilot, lambda: asked(app))
+            assert "Quit while it is paused?" in screen_text(app)
+            await typed(pilot, "enter")
+            await until(pilot, lambda: app.return_value is not None)
+            leave = app.return_value
+            assert leave is not None
+            assert any("stays paused" in line for line in leave.words)
+            assert any("tuitune continue" in line for line in leave.words)
+
+    go(work)
+
+
+def test_a_second_run_is_not_started_and_quitting_with_stop_and_save_waits_for_the_checkpoint(recipe: Path) -> None:
     async def work() -> None:
         app = made(recipe)
         async with opened(app) as pilot:
             await training(pilot, app)
             view = app.control.view
             assert view is not None
-            await pilot.press("ctrl+q")
-            await until(pilot, lambda: isinstance(app.screen, Ask))
-            await pilot.press("s")
+            app.resume(view.run)
+            await until(pilot, lambda: "trains in this app already" in said(app))
+            app.open_run(plant("other", story()))
+            await until(pilot, lambda: "a run trains in this app" in said(app))
+            assert len(index.all_runs()) == 2
+            await typed(pilot, "ctrl+q")
+            await until(pilot, lambda: asked(app))
+            await typed(pilot, "s")
             await until(pilot, lambda: app.return_value is not None)
             assert app.return_value.kind == "quit"  # type: ignore[union-attr]
             assert (view.run.path / f"checkpoint-{view.picture.step}").is_dir()

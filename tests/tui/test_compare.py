@@ -9,19 +9,25 @@ import json
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
+from tests.cli.given import plant
 from tests.tui.given import screen_text
 from tests.tui.panes.chatting import Speaker
 from tests.tui.test_app import MIDDLE, SMALL, go, home, made, opened, recipe, until  # noqa: F401
-from tuitune.chat.base import Answer
+from tuitune.chat.base import Answer, Turn
 from tuitune.chat.compare import Comparison, earlier
 from tuitune.errors import ModelError, TuiTuneError
+from tuitune.run import RunDir
+from tuitune.tui import subjects
 from tuitune.tui.app import TuiTune
 from tuitune.tui.asking import Picker, PickItem, TextAsk
+from tuitune.tui.panes.blocks import drawn
+from tuitune.tui.panes.chat import ChatPane
 from tuitune.tui.panes.chatforms import EditAsk
 from tuitune.tui.panes.column import Column
 from tuitune.tui.screens import compare as compare_screen
@@ -67,6 +73,13 @@ async def ask(pilot: Pilot[Any], screen: CompareScreen, text: str) -> None:
     screen.prompt.fill(text)
     await pilot.press("enter")
     await until(pilot, lambda: not screen.busy)
+
+
+async def say(pilot: Pilot[Any], text: str) -> None:
+    """Answer what is asked in a line."""
+    await until(pilot, lambda: isinstance(pilot.app.screen, TextAsk) and bool(pilot.app.screen.query(Input)))
+    pilot.app.screen.query_one(Input).value = text
+    await pilot.press("enter")
 
 
 def both(screen: CompareScreen) -> list[list[str]]:
@@ -198,7 +211,7 @@ def test_who_answers_is_chosen_by_key_and_sides_change() -> None:
             await pilot.press("2", "w")
             await until(pilot, lambda: isinstance(pilot.app.screen, Picker))
             assert "Who answers right?" in screen_text(pilot.app)
-            assert "before training" not in screen_text(pilot.app)  # the left one is that already
+            assert "This comparison" not in screen_text(pilot.app)  # the left one is the base already
             await pilot.press(*"smollm2-135m", "enter")
             await until(pilot, lambda: "2 smollm2-135m" in screen_text(pilot.app))
             assert screen.sides.words == ["base", "smollm2-135m"]
@@ -303,6 +316,105 @@ def test_who_answers_now_is_said_of_the_other_side_and_of_the_old_turns_too() ->
             assert "right is now smollm2-135m before" in text
             assert "(tuned, 1 token" in text
             assert "(tuned before, 1 token" in text
+
+    go(work)
+
+
+def test_base_is_found_by_its_name_and_a_server_is_asked_for_its_address() -> None:
+    async def work() -> None:
+        async with comparing(Given([], [])) as (pilot, screen):
+            assert screen.sides is not None
+            words = screen.sides.words
+            words[1] = "smollm2-135m"
+            await pilot.press("escape", "2", "w")
+            await until(pilot, lambda: isinstance(pilot.app.screen, Picker))
+            await pilot.press(*"base")
+            assert "tuned before training" in screen_text(pilot.app)
+            await pilot.press("enter")
+            assert words == ["tuned", "base"]
+            for address, says in (("ftp://x", "is no address of a server"), ("http://h:9/v1#nova", "2 nova at h:9")):
+                screen._choose(1, compare_actions._SERVER)
+                await say(pilot, address)
+                await until(pilot, lambda says=says: says in screen_text(pilot.app))  # type: ignore[misc]
+            assert words == ["tuned", "http://h:9/v1#nova"]
+            await pilot.press("w")
+            await until(pilot, lambda: isinstance(pilot.app.screen, Picker))
+            await pilot.press(*"server", "enter")
+            assert isinstance(pilot.app.screen, TextAsk)
+
+    go(work)
+
+
+def test_a_good_file_takes_away_what_was_said_of_a_bad_one() -> None:
+    Path("bad.json").write_text("{")
+    Path("good.json").write_text('[{"name": "weather", "description": "", "parameters": {"type": "object"}}]')
+
+    async def work() -> None:
+        async with comparing(Given([], [])) as (pilot, _):
+            await pilot.press("escape")
+            for name, says in (("bad.json", "bad.json is no list of tools"), ("good.json", "next answers may call")):
+                await pilot.press("f")
+                await say(pilot, name)
+                await until(pilot, lambda says=says: says in screen_text(pilot.app))  # type: ignore[misc]
+            assert "bad.json" not in screen_text(pilot.app)
+
+    go(work)
+
+
+def test_a_run_in_training_is_named_once_and_its_steps_below_the_answers() -> None:
+    column = Column(0)
+    column.rename("tuned")
+    for by in ("tuned @10", "tuned", "tuned before", "tuned-2 @3", "a-name-that-is-quite-long"):
+        column.talk.end_answer(Turn("assistant", "x", by, tokens=35, prompt_tokens=12, seconds=1.0))
+    remarks = [column._block(place).remark for place in range(5)]
+    assert [remark.partition(", 12")[0] for remark in remarks[:4]] == [
+        "@10", "12 → 35 tokens, 35/s", "tuned before", "tuned-2 @3",
+    ]  # fmt: skip
+    rows = ["".join(text for text, _ in row).strip(" ▌") for row in drawn(column._block(4), 40, 5)]
+    assert rows == ["x", "(a-name-that-is-quite-long, 12", "→ 35 tokens, 35/s)"]  # what is long is not cut
+
+
+class Shown:
+    """What `_sides` looks at: the run that is open, and whether it trains."""
+
+    def __init__(self, run: RunDir | None = None, *, live: bool = False) -> None:
+        self.control, self.draft = self, self
+        self.run, self.live = run, live
+
+    def recipe(self) -> None:
+        return None
+
+
+def test_the_open_run_comes_before_newer_ones_and_one_in_training_before_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new, trains = (plant(name) for name in ("old", "new", "trains"))
+    monkeypatch.setattr(subjects, "_newest", lambda run: run.final if run.name != "trains" else None)
+    monkeypatch.setattr(subjects, "is_live", lambda run: run.name == "trains")
+
+    def first(shown: Shown, named: str | None = None, picked: str | None = None) -> str:
+        return Path(compare_screen._sides(cast(TuiTune, shown), named, picked).words[0]).name
+
+    assert first(Shown(old)) == "old"
+    assert first(Shown(trains, live=True)) == "trains"
+    assert first(Shown(trains, live=True), None, str(old.path)) == "trains"
+    assert first(Shown(new), None, str(old.path)) == "old"  # as in the chat
+    assert first(Shown()) == "trains"
+    assert first(Shown(old, live=True), str(new.path)) == "new"
+    assert compare_screen._sides(cast(TuiTune, Shown(old)), None).words[1] == "base"
+
+
+def test_whom_the_chat_asks_is_compared_and_the_help_explains_the_screen_from_the_prompt_too() -> None:
+    async def work() -> None:
+        app: TuiTune = made()
+        async with opened(app) as pilot:
+            app.query_one(ChatPane).choose(model="tuitune/none")
+            await until(pilot, lambda: app.query_one(ChatPane).who.kind == "other")
+            await until(pilot, lambda: "none, as picked in Models or Runs" in screen_text(app))
+            app.show_screen("compare")
+            await until(pilot, lambda: isinstance(app.screen, CompareScreen) and app.screen.sides is not None)
+            assert app.screen.sides.words == ["tuitune/none"] * 2  # type: ignore[attr-defined]
+            assert app.screen.prompt.has_focus  # type: ignore[attr-defined]
+            await pilot.press("f1")
+            await until(pilot, lambda: "Two models answer the same question" in screen_text(app))
 
     go(work)
 

@@ -58,7 +58,7 @@ async def on_screen(subject: RunDir | str | None, size: tuple[int, int] = MIDDLE
         screen = app.screen
         assert isinstance(screen, EvaluateScreen)
         await until(pilot, lambda: screen.subject is not None or "Nothing has been trained" in screen_text(app))
-        await pilot.pause(0.2)
+        await pilot.pause(0.05)
         yield app, pilot, screen
 
 
@@ -200,19 +200,19 @@ def test_rows_are_ordered_filtered_and_searched(run: RunDir) -> None:
             await until(pilot, lambda: isinstance(app.screen, Picker))
             assert "rouge-l of tuned against base" in screen_text(app)
             assert "right of tuned" in screen_text(app)
-            await pilot.press(*"loss of tuned against", "enter")
+            await pilot.press(*"loss against", "enter")
             await until(pilot, lambda: screen.query_one(PredictionsPane).order.against == "base")
             # 2.7, 2.2, 1.7 and 1.2 less than the base: where least is gained stands first.
             assert listed(screen) == [f"identity.json:{n}" for n in (4, 3, 2, 1)]
             await pilot.press("o")
             await until(pilot, lambda: isinstance(app.screen, Picker))
-            await pilot.press(*"in the order", "enter")
+            await pilot.press(*"in the", "enter")
             await until(pilot, lambda: len(listed(screen)) == 44)
             await pilot.press("f")
             await until(pilot, lambda: isinstance(app.screen, Picker))
-            await pilot.press(*"virology", "enter")
+            await pilot.press(*"viro", "enter")
             await until(pilot, lambda: len(listed(screen)) == 20)
-            await pilot.press("slash", *"question 3")
+            await pilot.press("slash", *"ion 3")
             await until(pilot, lambda: 0 < len(listed(screen)) < 20)
             assert all("3" in name for name in listed(screen))
             await pilot.press("escape")
@@ -267,7 +267,7 @@ def test_by_subject_is_the_share_of_right_answers() -> None:
 
 def test_many_rows_build_only_what_is_seen(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     many = [Item(DATA, f"r:{n}", "", f"prompt {n}", "yes", {"tuned": Reply("no", {"loss": n / 1000})})
-            for n in range(20_000)]  # fmt: skip
+            for n in range(5_000)]  # fmt: skip
     evaluated(run, items=many, figures=metrics()[:1])
     built: list[str] = []
     from tuitune.tui.panes import eval_list
@@ -282,14 +282,14 @@ def test_many_rows_build_only_what_is_seen(run: RunDir, monkeypatch: pytest.Monk
 
     async def work() -> None:
         async with on_screen(run) as (app, pilot, screen):
-            await until(pilot, lambda: len(listed(screen)) == 20_000)
+            await until(pilot, lambda: len(listed(screen)) == 5_000)
             await pilot.press("4")
             await pilot.pause(0.3)
             built.clear()
             await pilot.press("end")
             await until(pilot, lambda: "prompt 0" in screen_text(app))
             await pilot.press("pageup", "up", "home")
-            await until(pilot, lambda: "prompt 19999" in screen_text(app))
+            await until(pilot, lambda: "prompt 4999" in screen_text(app))
             assert 0 < len(built) < 1000
 
     go(work)
@@ -359,9 +359,9 @@ def test_lines_are_changed_and_kept_for_the_next_time(run: RunDir) -> None:
             assert not setup.asked.base
             await pilot.press("down", "down", "down", "enter")  # at most
             await until(pilot, lambda: isinstance(app.screen, TextAsk))
-            await pilot.press(*"zero", "enter")
+            await pilot.press("x", "enter")
             await until(pilot, lambda: "a whole number" in screen_text(app))
-            await pilot.press(*["backspace"] * 4, *"25", "enter")
+            await pilot.press("backspace", *"25", "enter")
             await until(pilot, lambda: setup.asked.rows == 25)
             await pilot.press("down", "right")
             assert "--no-base --rows 25 --sample" in setup.command
@@ -473,8 +473,49 @@ def test_leaving_the_app_says_that_the_work_goes_on_and_it_is_followed_again(
     go(work)
 
 
+def test_after_a_kill_the_screen_is_about_the_model_that_is_still_at_work(
+    run: RunDir,
+    at_work: Callable[[], None],
+    home: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = a_run(home / "runs", "trained-later")
+    monkeypatch.setattr("tuitune.tui.screens.evaluate_state.default_subject", lambda app: str(other.path))
+    Job.start("evaluate", "evaluate tuned-one", ["evaluate", "tuned-one"])
+
+    async def work() -> None:
+        async with on_screen(None) as (app, pilot, screen):
+            await until(pilot, lambda: "0.250" in screen_text(app) and "x cancel" in screen_text(app))
+            assert screen.subject == str(run.path)
+            screen.query_one(SetupPane).set_subject(str(other.path))
+            await until(pilot, lambda: "trained-later was not evaluated yet" in screen_text(app))
+            await until(pilot, lambda: "evaluate tuned-one is at work (6)" in screen_text(app))
+            assert "figures show here" not in screen_text(app)
+            assert "s start" in screen_text(app)  # of this model nothing is at work
+            at_work()
+            await until(pilot, lambda: "is at work (6)" not in screen_text(app))
+
+    go(work)
+
+
+def test_an_evaluation_of_another_terminal_is_followed(run: RunDir) -> None:
+    folder = evaluated(run, status="running", items=data_items()[:1], figures=())  # this very process is at it
+
+    async def work() -> None:
+        async with on_screen(run) as (app, pilot, screen):
+            await until(pilot, lambda: len(listed(screen)) == 1 and "no figure is final yet" in screen_text(app))
+            values = json.loads((folder / "results.json").read_text())
+            (folder / "predictions.jsonl").write_bytes(b"".join(map(line_of, data_items())))
+            (folder / "results.json").write_text(json.dumps({**values, "status": "done"}))
+            await until(pilot, lambda: len(listed(screen)) == 4 and "it has no figures" in screen_text(app))
+
+    go(work)
+
+
 def test_an_interrupted_evaluation_is_gone_on_with(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
-    evaluated(run, status="interrupted")
+    folder = evaluated(run, status="interrupted")
+    values = json.loads((folder / "results.json").read_text())
+    (folder / "results.json").write_text(json.dumps({**values, "subject": run.name}))  # as `tuitune evaluate NAME` does
     begun: list[list[str]] = []
     monkeypatch.setattr(JobsPane, "begin", lambda self, kind, title, argv: begun.append(argv))
 
@@ -482,7 +523,7 @@ def test_an_interrupted_evaluation_is_gone_on_with(run: RunDir, monkeypatch: pyt
         async with on_screen(run) as (app, pilot, _):
             await until(pilot, lambda: "interrupted" in screen_text(app))
             await pilot.press("r")
-            assert begun == [["evaluate", str(run.path), "--resume"]]
+            await until(pilot, lambda: begun == [["evaluate", str(run.path), "--resume"]])
 
     go(work)
 
@@ -615,7 +656,7 @@ def test_no_size_breaks_it(run: RunDir) -> None:
         async with on_screen(run) as (app, pilot, screen):
             await until(pilot, lambda: len(listed(screen)) == 4)
             sizes = ((1, 1), (5, 2), (20, 5), (44, 12), (99, 31), (100, 33), (136, 47), (250, 90))
-            for n, size in enumerate((*sizes, *reversed(sizes[:4]), WIDE)):
+            for n, size in enumerate((*sizes, WIDE)):
                 screen.action_pane(TABS[n % len(TABS)][0])
                 await pilot.resize_terminal(*size)
                 await pilot.pause()

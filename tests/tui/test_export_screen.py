@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -119,6 +120,50 @@ def test_what_begins_is_the_form_that_was_chosen_last(model: str, monkeypatch: p
     go(work)
 
 
+def test_a_start_right_after_a_change_starts_what_is_asked_for_then(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What changed before the key was pressed is told to the screen only after it."""
+    begun: list[tuple[str, ...]] = []
+    monkeypatch.setattr(JobsPane, "begin", lambda self, kind, title, argv: begun.append(tuple(argv)))
+
+    async def work() -> None:
+        async with on_screen(model) as (app, pilot, screen):
+            screen.setup.set_subject(str(tmp_path / "two"))
+            screen.action_start()
+            await until(pilot, lambda: bool(begun))
+            assert begun[0][1] == str(tmp_path / "two")
+            screen.action_start()
+            screen.setup.set_subject(model)
+            await until(pilot, lambda: "something else is asked for now" in said(app))
+            assert len(begun) == 1
+
+    go(work)
+
+
+def test_exports_that_a_command_made_anywhere_are_listed_for_the_run(home: Path, tmp_path: Path) -> None:  # noqa: F811
+    from tests.engine.given import data_folder, start
+    from tuitune.engine.run import run
+    from tuitune.export.pipeline import export
+    from tuitune.face.exporting import order_of
+
+    model_folder(tmp_path)
+    data_folder(tmp_path)
+    trained = start(tmp_path, "nova", max_steps=2, save_strategy="steps", save_steps=1, warmup_steps=0)
+    assert run(trained).status == "finished"
+    checkpoint = trained.path / "checkpoint-1"
+    for what, out in ((trained.path, "all"), (trained.final, "result"), (checkpoint, "first")):
+        export(order_of(str(what), str(tmp_path / "elsewhere" / out), ["export_model_card=false"]))
+
+    def listed(subject: Path) -> list[str]:
+        return [Path(each.done.path).name for each in plan(Asked(str(subject)), [], "x").earlier]
+
+    assert listed(trained.path) == ["first", "result", "all"]
+    assert listed(checkpoint) == ["first"]
+    shutil.rmtree(tmp_path / "elsewhere" / "result")
+    assert listed(trained.path) == ["first", "all"]
+
+
 def test_the_form_is_chosen_and_kept_and_so_is_the_folder(model: str, home: Path) -> None:  # noqa: F811
     async def work() -> None:
         async with on_screen(model) as (app, pilot, screen):
@@ -227,7 +272,7 @@ def test_it_starts_tells_how_far_it_is_and_what_came_of_it(model: str, at_work: 
             earlier = screen.query_one(EarlierPane)
             await until(pilot, lambda: earlier._opened is not None)
             assert f"tuitune chat --model {out}" in earlier.text_of(earlier._items[0])
-            assert "the merged model relative error 1e-06" in screen_text(app)
+            assert "the merged model: relative error 1e-06" in screen_text(app)
             assert screen.setup.plan.argv[2] == f"{out}-2"
 
     go(work)

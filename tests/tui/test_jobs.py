@@ -12,13 +12,14 @@ import pytest
 from textual.message import Message
 from textual.pilot import Pilot
 
-from tests.tui.given import Bench, screen_text
+from tests.tui.given import Bench, rows_text, screen_text
 from tuitune.errors import RunError
 from tuitune.run import job as room
 from tuitune.run.job import Job
 from tuitune.tui.asking import Ask
 from tuitune.tui.control import Level
 from tuitune.tui.jobs import Jobs, Pace, at_work
+from tuitune.tui.panes.job_rows import job_rows
 from tuitune.tui.panes.jobs import JobsPane
 from tuitune.tui.working import Working
 
@@ -234,6 +235,18 @@ def test_what_cannot_be_started_is_said(monkeypatch: pytest.MonkeyPatch) -> None
         assert "cannot be started" in app.told[0]
 
     on_desk(work)
+
+
+@pytest.mark.parametrize("width", [70, 44])
+def test_how_far_answers_are_that_are_being_made_stands_beside_the_bar(tmp_path: Path, width: int) -> None:
+    job = Job(tmp_path, "evaluate", "evaluate a", (), 0, 0.0, 0.0, ("answers, a", 3, 29), f"token 9 {EVIL}")
+    text = rows_text(job_rows(job, "running", None, (), width, whole=False, brief=False))
+    assert "answers, a" in text[0]
+    assert "3 of 29" in text[0]
+    assert "━" in text[-1]
+    assert "token 9" in text[-1]
+    assert max(map(len, text)) <= width
+    assert not set("".join(text)) & set("\x1b\x07")
 
 
 def test_the_time_left_is_told_by_the_pace_of_the_stage() -> None:

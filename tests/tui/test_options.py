@@ -86,6 +86,25 @@ def test_values_are_edited_as_in_the_recipe_and_taken_back() -> None:
     on_form(work)
 
 
+def test_what_a_command_takes_instead_of_the_default_is_said_and_the_default_can_be_asked_for() -> None:
+    async def work(pilot: Pilot[None], app: Bench, pane: OptionsPane) -> None:
+        pane.go_to("max_new_tokens")
+        await pilot.pause()
+        assert "twice the data's" in screen_text(app)
+        assert "1024" not in screen_text(app)
+        await pilot.press("enter", *"1024", "enter")
+        assert pane.options.settings() == ["max_new_tokens=1024"]
+        await pilot.pause()
+        assert [line for line in screen_text(app).split("\n") if "max_new_tokens  " in line and " 1024 " in line]
+        await pilot.press("delete")
+        assert pane.options.settings() == []
+        pane.options.about({"max_new_tokens": 32})
+        await pilot.pause()
+        assert "twice" not in screen_text(app)  # the run says it
+
+    on_form(work, OptionDraft("evaluate", "evaluate", SECTIONS))
+
+
 def test_a_wrong_value_is_refused_in_the_words_of_the_recipe() -> None:
     async def work(pilot: Pilot[None], app: Bench, pane: OptionsPane) -> None:
         pane.go_to("export_size")

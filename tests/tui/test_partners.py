@@ -13,10 +13,12 @@ from tests.engine.given import model_folder
 from tests.tui.panes.chatting import say, table, until
 from tuitune.chat.base import Turn
 from tuitune.chat.live import LiveChat
+from tuitune.chat.loading import silent
 from tuitune.errors import RunError, Stopped, UsageError
 from tuitune.recipe import Recipe
 from tuitune.run import RunDir, manifest
 from tuitune.tui.partners import Partners, Who
+from tuitune.tui.sides import Sides
 
 ASKED = [Turn("user", "Name three fruits.")]
 GREEDY = {"temperature": 0, "max_new_tokens": 6}
@@ -141,6 +143,14 @@ def test_loading_is_given_up_when_its_memory_is_needed(folder: Path) -> None:
     there = partners(recipe_of(folder))
     with pytest.raises(Stopped, match="given up"):
         there.partner("base", progress=lambda stage, done, total: there.make_room())
+
+
+def test_loading_for_a_comparison_is_given_up_too_and_can_be_begun_again(folder: Path) -> None:
+    sides = Sides(str(folder), str(folder))
+    with pytest.raises(Stopped, match="given up"):
+        sides.partner("0", progress=lambda stage, done, total: sides.release(), note=print)
+    left, right = (sides.partner(kind, progress=silent, note=print) for kind in "01")
+    assert left.reply(ASKED, sampling=GREEDY).text == right.reply(ASKED, sampling=GREEDY).text
 
 
 def test_questions_to_nobody_are_refused() -> None:

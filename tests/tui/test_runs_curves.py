@@ -162,7 +162,7 @@ def test_columns_that_have_no_room_are_gone_to() -> None:
             names = [entry.run.name for entry in pane._compared.entries]  # type: ignore[union-attr]
             assert names[0] in screen_text(app)
             assert names[-1] not in screen_text(app)
-            await pilot.press(*["right"] * 12)
+            await pilot.press(*["right"] * 7)
             await until(pilot, lambda: names[-1] in screen_text(app))
             text = screen_text(app)
             assert "← " in text

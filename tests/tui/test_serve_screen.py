@@ -6,13 +6,14 @@ import contextlib
 import signal
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
-from tests.tui.given import screen_text
+from tests.tui.given import rows_text, screen_text
 from tests.tui.test_app import MIDDLE, SMALL, WIDE, go, home, made, opened, said, until  # noqa: F401
 from tuitune.run import job as room
 from tuitune.serve.live import Live
@@ -23,7 +24,9 @@ from tuitune.tui.asking import Ask, TextAsk
 from tuitune.tui.help import HelpScreen
 from tuitune.tui.leave import Leave
 from tuitune.tui.panes.jobs import JobsPane
+from tuitune.tui.panes.serve_lines import Line
 from tuitune.tui.panes.serve_live import UsePane
+from tuitune.tui.panes.serve_setup import ServeSetup
 from tuitune.tui.picker import Picker
 from tuitune.tui.screens.serve import ServeScreen
 from tuitune.tui.serving import Asked, Named, snippets
@@ -39,9 +42,10 @@ from tuitune.serve.secret import Secret
 end = threading.Event()
 signal.signal(signal.SIGINT, lambda number, frame: end.set())
 print(json.dumps({"kind": "note", "text": " ".join(sys.argv[1:])}), flush=True)
+print(json.dumps({"kind": "progress", "stage": "load", "done": 0, "total": None}), flush=True)
 word = Live(8123, "http://127.0.0.1:8123", [{"name": "tiny", "judges": False}], "")
 word.keep(Secret("tt-from-the-job"))
-word.write({"answers": 0, "waiting": 0, "requests": [], "last": [], "totals": {}})
+word.write({"answers": 2, "waiting": 0, "requests": [], "last": [], "totals": {"requests": 1}})
 end.wait(60)
 word.remove()
 print(json.dumps({"kind": "result", "requests": 7, "answered": 6, "tokens": 90}), flush=True)
@@ -75,7 +79,7 @@ async def on_screen(subject: str | None = None, size: tuple[int, int] = MIDDLE) 
         await until(pilot, lambda: isinstance(app.screen, ServeScreen) and bool(app.screen.query(JobsPane)))
         screen = app.screen
         assert isinstance(screen, ServeScreen)
-        await pilot.pause(0.3)
+        await pilot.pause()
         yield app, pilot, screen
 
 
@@ -144,13 +148,21 @@ def test_a_server_is_started_survives_the_screen_and_is_stopped(
             await until(pilot, lambda: "http://127.0.0.1:8123/v1" in screen_text(app))
             [job] = screen.query_one(JobsPane).running
             assert job.argv == ("serve", "some-model", "--quiet")
+            assert serving.kept().models == (Named("some-model"),)  # it was started, so it was meant
             assert "x stop" in screen_text(app)
+            pane = screen.query_one(JobsPane)
+            await until(pilot, lambda: "1 request, 2 written now" in screen_text(app))
+            told = "\n".join(rows_text(pane.body(60, 9)))
+            assert "serving http://127.0.0.1:8123/v1" in told
+            assert "load" not in told
             await pilot.press("escape")
             await until(pilot, lambda: not isinstance(app.screen, ServeScreen))
             app.show_screen("serve", None)
             await until(pilot, lambda: "http://127.0.0.1:8123/v1" in screen_text(app))
             await pilot.press("x")
             await until(pilot, lambda: isinstance(app.screen, Ask))
+            assert "8123, 1 model." in screen_text(app)
+            assert "2 answers are being written; they" in screen_text(app)
             await pilot.press("x")
             await until(pilot, lambda: "7 requests, 6 answered" in screen_text(app))
             await until(pilot, lambda: "no server runs" in screen_text(app))
@@ -169,7 +181,8 @@ def test_a_server_of_another_terminal_is_stopped_too_and_every_pane_has_its_help
             await until(pilot, lambda: "http://127.0.0.1:8000/v1" in screen_text(app))
             await pilot.press("x")
             await until(pilot, lambda: isinstance(app.screen, Ask))
-            assert "1 answers are being written" in screen_text(app)
+            assert "1 answer is being written; it is finished first" in screen_text(app)
+            assert "2 models" in screen_text(app)
             await pilot.press("escape")
             await pilot.pause()
             assert killed == []
@@ -197,11 +210,11 @@ def test_models_names_and_limits_become_the_command(home: Path, monkeypatch: pyt
             setup._add("other-model")
             await pilot.press("home", "enter")
             await until(pilot, lambda: isinstance(app.screen, TextAsk))
-            await pilot.press(*"bad name", "enter")
+            await pilot.press("!", "enter")
             assert isinstance(app.screen, TextAsk)  # refused
-            await pilot.press(*(["backspace"] * 8), *"nice", "enter")
-            await until(pilot, lambda: setup.asked.models[0].name == "nice")
-            for name, keys in (("port", "9000"), ("rows", "3")):
+            await pilot.press("backspace", "n", "enter")
+            await until(pilot, lambda: setup.asked.models[0].name == "n")
+            for name, keys in (("port", "90"), ("rows", "3")):
                 at = next(place for place, line in enumerate(setup.lines()) if line.kind == name)
                 setup._choose(at)
                 await pilot.press("enter")
@@ -214,7 +227,7 @@ def test_models_names_and_limits_become_the_command(home: Path, monkeypatch: pyt
             screen.setup.focus()
             await pilot.press("y")
             await until(pilot, lambda: bool(copied))
-            assert copied == ["tuitune serve nice=some-model other-model temperature=0.5 --port 9000 --rows 3"]
+            assert copied == ["tuitune serve n=some-model other-model temperature=0.5 --port 90 --rows 3"]
             await pilot.press("home", "delete")
             assert [each.word for each in setup.asked.models] == ["other-model"]
             screen.options.set("temperature", -1)
@@ -223,7 +236,77 @@ def test_models_names_and_limits_become_the_command(home: Path, monkeypatch: pyt
             assert screen.query_one(JobsPane).jobs == []
 
     go(work)
-    assert serving.kept() == Asked(port=9000, rows=3)  # the models are chosen anew
+    assert serving.kept() == Asked((Named("other-model"),), port=90, rows=3)
+
+
+def test_models_that_were_chosen_are_there_again_unless_they_are_gone(home: Path, tmp_path: Path) -> None:  # noqa: F811
+    gone, there = tmp_path / "gone", tmp_path / "there"
+    there.mkdir()
+    serving.keep(Asked((Named(str(gone), "nice"), Named(str(there)), Named("a-model"))))
+
+    async def work() -> None:
+        async with on_screen() as (app, pilot, screen):
+            kept = (Named(str(there)), Named("a-model"))
+            await until(pilot, lambda: screen.setup.asked.models == kept)
+            assert "gone: not there any more" in said(app)
+            await pilot.press("escape")
+            await until(pilot, lambda: not isinstance(app.screen, ServeScreen))
+            app.show_screen("serve", "a-model")  # one of them: the others stay
+            await until(pilot, lambda: isinstance(app.screen, ServeScreen) and bool(app.screen.query(JobsPane)))
+            await until(pilot, lambda: app.screen.query_one(ServeSetup).asked.models == kept)
+            await pilot.press("escape")
+            await until(pilot, lambda: not isinstance(app.screen, ServeScreen))
+            app.show_screen("serve", "another")
+            await until(pilot, lambda: isinstance(app.screen, ServeScreen) and bool(app.screen.query(JobsPane)))
+            await until(pilot, lambda: app.screen.query_one(ServeSetup).asked.models == (Named("another"),))
+
+    go(work)
+
+
+def test_a_model_that_was_only_proposed_is_not_kept(home: Path) -> None:  # noqa: F811
+    async def work() -> None:
+        async with on_screen() as (_, _, screen):
+            screen.setup.propose((Named("newest"),))
+            screen.setup.ask(replace(screen.setup.asked, port=9000))
+            assert serving.kept() == Asked(port=9000)
+            screen.setup.begun()
+            assert serving.kept() == Asked((Named("newest"),), port=9000)
+
+    go(work)
+
+
+def test_an_example_shows_whole_in_a_narrow_pane_and_is_copied_whole(
+    running: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        async with on_screen(size=SMALL) as (app, pilot, screen):
+            await until(pilot, lambda: screen.server is not None)
+            await pilot.press("4", "down")
+            await until(pilot, lambda: "y copies" in screen_text(app))
+            text = screen_text(app)
+            assert "…" not in text
+            assert "".join(snippets(screen.server)[1].text.split()) in "".join(text.split())  # type: ignore[arg-type]
+            copied: list[str] = []
+            monkeypatch.setattr(app, "copy", copied.append)
+            await pilot.press("y", "enter")
+            assert copied == [snippets(screen.server)[1].text] * 2  # type: ignore[arg-type]
+
+    go(work)
+
+
+def test_a_port_that_a_server_has_is_not_asked_for_again(running: Live) -> None:
+    async def work() -> None:
+        async with on_screen("some-model") as (app, pilot, screen):
+            await until(pilot, lambda: screen.server is not None)
+            await pilot.press("s")
+            await until(pilot, lambda: "the port is taken" in said(app))
+            assert screen.setup._chosen() == Line("port", "port", "8000")
+            assert screen.query_one(JobsPane).jobs == []
+
+    go(work)
+    [server] = serving.servers()
+    assert Asked().meets(server)
+    assert not any(Asked(**other).meets(server) for other in ({"port": 8001}, {"port": 0}, {"host": "192.0.2.7"}))
 
 
 def test_without_a_model_one_is_asked_for(home: Path) -> None:  # noqa: F811
@@ -242,7 +325,7 @@ def test_snippets_ask_the_server_without_the_token_in_a_file(running: Live) -> N
     shell, curl, python = snippets(server)
     assert TOKEN in shell.text
     assert TOKEN not in curl.text + python.text
-    assert '"model":"tuned"' in curl.text
+    assert '"model": "tuned"' in curl.text
     assert 'model="tuned"' in python.text
     compile(python.text, "snippet", "exec")
     assert Asked((Named("a b", "c"),), host="0.0.0.0", seconds=2.5).argv(["top_k=1"]) == [

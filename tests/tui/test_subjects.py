@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.cli.given import plant
+from tests.face.importing import given
 from tests.tui.test_partners import folder, trained  # noqa: F401
+from tuitune.face.importing import take_in
 from tuitune.run import RunDir
 from tuitune.run.imported import Imported
-from tuitune.tui.subjects import subjects
+from tuitune.tui.subjects import named, run_of, subjects
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +40,16 @@ def test_an_imported_run_can_be_chosen_where_it_has_weights(tmp_path: Path) -> N
     [item] = subjects(["run"])
     assert (item.key, item.title) == (str(run.path), "theirs")
     assert "imported" in item.note
+
+
+def test_checkpoints_of_an_imported_run_can_be_chosen_where_they_lie(tmp_path: Path) -> None:
+    source = given.factory(tmp_path)
+    (source / "checkpoint-200" / "adapter_model.safetensors").unlink()
+    run = take_in(source).run
+    found = {item.title: item.key for item in subjects(["checkpoint"])}
+    assert found == {f"train_1/checkpoint-{n}": str(source / f"checkpoint-{n}") for n in (300, 100)}
+    assert named(found["train_1/checkpoint-100"]) == "train_1/checkpoint-100"
+    assert run_of(found["train_1/checkpoint-100"]) == run
 
 
 def test_a_run_in_training_can_be_asked_before_it_has_saved_anything(monkeypatch: pytest.MonkeyPatch) -> None:

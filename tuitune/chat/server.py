@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from http.client import HTTPException, HTTPResponse
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 
-from tuitune.chat.base import Answer, Options, Turn, told_apart
+from tuitune.chat.base import Answer, Options, Turn
 from tuitune.chat.saved import Saved, written
-from tuitune.data.templates.tools.calls import Call
+from tuitune.chat.streamed import Reading, events, message_in
 from tuitune.errors import ModelError, UsageError
 from tuitune.text import clean_line
 
@@ -37,8 +36,12 @@ class ServerChat:
 
     @classmethod
     def found(cls, url: str, model: str | None = None) -> ServerChat:
-        """Return the partner at a server: its first model unless one is named. Raises UsageError or ModelError."""
-        url = _checked(url)
+        """Return the partner at a server: its first model unless one is named, here or as URL#MODEL.
+
+        Raises UsageError or ModelError.
+        """
+        url, _, named = url.partition("#")
+        url, model = _checked(url), model or named or None
         made = cls(url, model or "", key=next((os.environ[name] for name in _KEYS if os.environ.get(name)), None))
         names = made.models()
         if model is not None and names and model not in names:
@@ -49,9 +52,18 @@ class ServerChat:
         return made
 
     @property
+    def word(self) -> str:
+        """What names it, so that `found` finds it again."""
+        return f"{self._url}#{self.model}"
+
+    @property
     def title(self) -> str:
         """The model, and where it is."""
-        return f"{self.model} at {urlsplit(self._url).netloc}"
+        return called(self.word)
+
+    def beside(self, model: str) -> ServerChat | None:
+        """Return another model of the same server, None where it offers none of this name. Raises ModelError."""
+        return ServerChat(self._url, model, key=self._key) if model in self.models() else None
 
     def models(self) -> list[str]:
         """Return the names of the models that the server offers. Raises ModelError."""
@@ -73,10 +85,10 @@ class ServerChat:
     ) -> Answer:
         """Answer the last turn. Raises ModelError where the server does not."""
         asked = _request(self.model, turns, system, tools, sampling)
-        reading = _Reading(on_text)
+        reading = Reading(on_text)
         try:
             with self._open("chat/completions", asked) as found:
-                for event in _events(found):
+                for event in events(found):
                     reading.take(event)
                     if stop():
                         reading.reason = "stopped"
@@ -110,6 +122,17 @@ class ServerChat:
         return ModelError(f"the server at {self._url} cannot be reached: {words}", "does it run? `tuitune serve`")
 
 
+def is_address(word: str) -> bool:
+    """Tell whether a word means a server."""
+    return word.startswith(("http://", "https://"))
+
+
+def called(word: str) -> str:
+    """Return what the partner that a word means is called; foreign text."""
+    url, _, model = word.partition("#")
+    return f"{model or 'a server'} at {urlsplit(url).netloc.rpartition('@')[2]}"
+
+
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """Follows nobody elsewhere: the token is for this server."""
 
@@ -118,7 +141,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def _refused(error: urllib.error.HTTPError) -> ModelError:
-    words = clean_line(_message(error.read(_MOST)))[:300] or clean_line(str(error.reason))
+    words = clean_line(message_in(error.read(_MOST)))[:300] or clean_line(str(error.reason))
     if error.code in (401, 403):
         hint = f"put its token into the environment variable {_KEYS[0]}"
     elif error.code == 404:
@@ -126,6 +149,11 @@ def _refused(error: urllib.error.HTTPError) -> ModelError:
     else:
         hint = "the server's own log may say more"
     return ModelError(f"the server refuses ({error.code}): {words}", hint)
+
+
+def check_address(word: str) -> None:
+    """Raise UsageError for what is no address of a server."""
+    _checked(word.partition("#")[0])
 
 
 def _checked(url: str) -> str:
@@ -150,101 +178,3 @@ def _request(model: str, turns: Sequence[Turn], system: str | None, tools: str, 
         asked["tools"] = [each if each.get("type") == "function" else {"type": "function", "function": each}
                           for each in offered]  # fmt: skip
     return asked
-
-
-def _events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a stream of server-sent events. Raises ModelError for what is none."""
-    for line in lines:
-        if not line.startswith(b"data:"):
-            continue
-        data = line[5:].strip()
-        if data == b"[DONE]":
-            return
-        try:
-            event = orjson.loads(data)
-        except orjson.JSONDecodeError as error:
-            raise ModelError("the server sends what is no answer", "is it an OpenAI-style server?") from error
-        if isinstance(event, dict):
-            if "error" in event:
-                raise ModelError(f"the server cannot answer: {clean_line(_message(data))[:300]}")
-            yield event
-
-
-def _message(data: bytes) -> str:
-    try:
-        error = orjson.loads(data).get("error")
-    except (orjson.JSONDecodeError, AttributeError):
-        return data.decode("utf-8", "replace")
-    return str(error.get("message", "")) if isinstance(error, dict) else str(error)
-
-
-class _Reading:
-    """An answer on its way from a server."""
-
-    def __init__(self, on_text: Callable[[str], None]) -> None:
-        self._on_text = on_text
-        self._begun = time.monotonic()
-        self._text, self._thinks = "", False
-        self._calls: dict[int, list[str]] = {}
-        self._usage: dict[str, Any] = {}
-        self._pieces = 0
-        self.reason = "end"
-
-    def take(self, event: dict[str, Any]) -> None:
-        """Take an event of the stream."""
-        self._usage = event.get("usage") or self._usage
-        for choice in (event.get("choices") or [])[:1]:
-            delta = choice.get("delta") or {}
-            self._thought(delta.get("reasoning_content") or delta.get("reasoning") or "")
-            if delta.get("content"):
-                self._say(("\n</think>\n\n" if self._thinks else "") + str(delta["content"]))
-                self._thinks = False
-            for call in delta.get("tool_calls") or []:
-                self._call(call)
-            if choice.get("finish_reason") == "length":
-                self.reason = "length"
-
-    def _thought(self, text: str) -> None:
-        if text:
-            self._say(("" if self._thinks else "<think>\n") + text)
-            self._thinks = True
-
-    def _say(self, text: str) -> None:
-        self._text += text
-        self._pieces += 1
-        self._on_text(text)
-
-    def _call(self, call: dict[str, Any]) -> None:
-        function = call.get("function") or {}
-        known = self._calls.setdefault(int(call.get("index") or 0), ["", ""])
-        known[0] += str(function.get("name") or "")
-        known[1] += str(function.get("arguments") or "")
-
-    def answer(self) -> Answer:
-        """Return it as a whole."""
-        text = self._text + ("\n</think>\n\n" if self._thinks and self._calls else "")
-        made = told_apart(
-            Answer(
-                text, int(self._usage.get("completion_tokens") or self._pieces), time.monotonic() - self._begun,
-                self.reason,  # type: ignore[arg-type]
-                prompt_tokens=int(self._usage.get("prompt_tokens") or 0),
-            ),
-            None,
-        )  # fmt: skip
-        calls = [_read(name, arguments) for name, arguments in self._calls.values()]
-        if any(call is None for call in calls):  # what cannot be read is shown as it is
-            said = "\n".join(f"{name}({arguments})" for name, arguments in self._calls.values())
-            return Answer(f"{text}{said}", made.tokens, made.seconds, made.reason, said=f"{made.said}{said}",
-                          prompt_tokens=made.prompt_tokens, thoughts=made.thoughts)  # fmt: skip
-        return Answer(
-            text, made.tokens, made.seconds, made.reason, prompt_tokens=made.prompt_tokens, thoughts=made.thoughts,
-            said=made.said, calls=tuple(call for call in calls if call is not None),
-        )  # fmt: skip
-
-
-def _read(name: str, arguments: str) -> Call | None:
-    try:
-        value = orjson.loads(arguments or "{}")
-    except orjson.JSONDecodeError:
-        return None
-    return Call(name, value) if name and isinstance(value, dict) else None

@@ -14,7 +14,7 @@ from tuitune.models.shaping import Shaping
 from tuitune.recipe import Recipe
 from tuitune.recipe.fields.online import ONLINE
 from tuitune.run import RunDir, manifest
-from tuitune.run.imported import Imported
+from tuitune.run.imported import Imported, holder
 from tuitune.run.index import place_of
 
 if TYPE_CHECKING:
@@ -170,6 +170,6 @@ def base_of(adapter: Path) -> str:
 
 
 def run_of(adapter: Path) -> RunDir | None:
-    """Return the run that an adapter lies in, or None."""
+    """Return the run that an adapter lies in, or that was imported with it; None for one of no run."""
     run = RunDir(adapter.absolute().parent)
-    return run if run.is_run() else None
+    return run if run.is_run() else holder(adapter)

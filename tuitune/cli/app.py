@@ -170,7 +170,9 @@ def chat(
     ] = None,
     compare: Annotated[
         str | None,
-        typer.Option("--compare", metavar="OTHER", help="Let a second one answer too: a run, a model, or `base`."),
+        typer.Option(
+            "--compare", metavar="OTHER", help="A second one answers too: a run, model, URL#MODEL, or `base`."
+        ),
     ] = None,
     system: Annotated[
         str | None, typer.Option("--system", metavar="S", help="What the assistant is told first.")

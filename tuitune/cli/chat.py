@@ -16,6 +16,7 @@ from tuitune.chat.dialogues import dialogues
 from tuitune.chat.kept import Kept
 from tuitune.chat.live import LiveChat
 from tuitune.chat.saved import read_file
+from tuitune.chat.server import ServerChat
 from tuitune.chat.tools import read_file as read_tools
 from tuitune.chat.weights import Weights
 from tuitune.cli.bars import bars
@@ -88,7 +89,10 @@ def _refuse_both(wish: Wish) -> None:
 
 def _score(wish: Wish) -> int:
     """Print what the conversations on standard input are worth, one number a line."""
-    judge = judge_of(load(_weights(wish), sys.stderr))
+    who = _meant(wish)
+    if not isinstance(who, Weights):
+        raise UsageError(f"{who.title} can be asked, but gives no scores here", "name the saved result of a run of rm")
+    judge = judge_of(load(who, sys.stderr))
     if judge is None:
         raise UsageError("this is no reward model, so it has no score to give", "name the result of a run of stage rm")
     talks = [(own if own is not None else wish.system, turns) for own, turns in dialogues(sys.stdin.read())]
@@ -99,27 +103,29 @@ def _score(wish: Wish) -> int:
 
 
 def _partner(wish: Wish) -> Chat:
-    if wish.server is not None:
-        from tuitune.chat.server import ServerChat
-
-        return ServerChat.found(wish.server, wish.model)
     who = _meant(wish)
-    return who if isinstance(who, LiveChat) else load(who, sys.stderr)
+    return load(who, sys.stderr) if isinstance(who, Weights) else who
 
 
 def _meant(wish: Wish) -> whom.Meant:
-    run = find(wish.run) if wish.run is not None else None
-    if run is not None and is_live(run):
-        return LiveChat(run)
-    if wish.words and not _is_recipe(wish.words):
-        if len(wish.words) > 1:
-            raise UsageError(f"{wish.words[0]!r:.80} is no recipe file, so no values can follow it", "name one thing")
-        return whom.whom(wish.words[0])
-    return _weights(wish)
+    if wish.server is not None:
+        return ServerChat.found(wish.server, wish.model)
+    if wish.run is not None:
+        run = find(wish.run)
+        return LiveChat(run) if is_live(run) else weights_of(run)
+    if not wish.words:
+        return of_names(wish.model, None if wish.adapter is None else Path(wish.adapter))
+    if _is_recipe(wish.words):
+        return weights.of_infer(load_recipe(wish.words[0], wish.words[1:], "serve"))
+    if len(wish.words) > 1:
+        raise UsageError(f"{wish.words[0]!r:.80} is no recipe file, so no values can follow it", "name one thing")
+    return whom.whom(wish.words[0])
 
 
-def _word(wish: Wish) -> str:
+def _word(wish: Wish, who: whom.Meant) -> str:
     """Return what names the one who is asked, so that it can be found again; nothing for a recipe."""
+    if isinstance(who, ServerChat):
+        return who.word
     if wish.words:
         return "" if _is_recipe(wish.words) else wish.words[0]
     return wish.run or wish.adapter or wish.model or ""
@@ -127,19 +133,6 @@ def _word(wish: Wish) -> str:
 
 def _is_recipe(words: Sequence[str]) -> bool:
     return is_setting(words[0]) or Path(words[0]).suffix.lower() in (".yaml", ".yml", ".json")
-
-
-def _weights(wish: Wish) -> Weights:
-    if wish.run is not None:
-        return weights_of(find(wish.run))
-    if wish.words and _is_recipe(wish.words):
-        return weights.of_infer(load_recipe(wish.words[0], wish.words[1:], "serve"))
-    if wish.words:
-        found = whom.whom(wish.words[0])
-        if isinstance(found, LiveChat):
-            raise UsageError(f"{found.run.name} is training: its weights cannot be loaded", "wait until it has ended")
-        return found
-    return of_names(wish.model, None if wish.adapter is None else Path(wish.adapter))
 
 
 def weights_of(run: RunDir) -> Weights:
@@ -172,10 +165,9 @@ def _once(partner: Chat, talk: Kept, text: str, options: Options) -> int:
 
 
 def _compared(wish: Wish, text: str | None, tools: str) -> int:
-    if wish.server is not None:
-        raise UsageError("--compare does not take --server", "compare runs, folders or models")
     first = _meant(wish)
-    people = [first, whom.whom(wish.compare or "", first)]
+    other = whom.whom(wish.compare or "", first)
+    words = [_word(wish, first), other.word if isinstance(other, ServerChat) else wish.compare or ""]
     talk = Comparison.begin() if text is None else Comparison()
     if wish.load is not None:
         talk.take(wish.load)
@@ -183,7 +175,7 @@ def _compared(wish: Wish, text: str | None, tools: str) -> int:
         talk.instruct(wish.system)
     if tools:
         talk.offer(tools)
-    both = Comparing(_loaded(people, sys.stderr), [_word(wish), wish.compare or ""], talk, wish.options)
+    both = Comparing(_loaded([first, other], sys.stderr), words, talk, wish.options)
     if text is None:
         return both.run()
     both.said(text)

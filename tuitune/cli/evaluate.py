@@ -33,7 +33,7 @@ def evaluate(words: Words, *, resume: bool, as_json: bool) -> int:
         from tuitune.evaluate.core import evaluate as work
 
         line = tell.line if as_json else lambda kind, values: None
-        found = work(request, progress=tell.progress, note=tell.note, line=line)
+        found = work(request, progress=tell.progress, within=tell.within, note=tell.note, line=line)
         if as_json:
             tell.result(result(found))
         else:
@@ -67,8 +67,10 @@ def print_results(console: Console, found: Evaluation) -> None:
     console.print()
     for sentence in found.sentences:
         say(console, sentence)
-    if any(metric.differences for metric in found.metrics):
-        say(console, "Brackets: 95 % intervals; a difference is clear where its interval leaves out zero.", "dim")
+    if report.has_intervals(found):
+        clear = "; a difference is clear where its interval leaves out zero"
+        differences = any(metric.differences for metric in found.metrics)
+        say(console, f"Brackets: 95 % intervals{clear if differences else ''}.", "dim")
     say(console, f"{found.path} ({said.duration(found.seconds)})")
 
 

@@ -79,7 +79,7 @@ def _sentences(done: Exported) -> Iterator[str]:
         yield f"checked: merged and read again it answers alike, logits within {most:.1g}"
     for check in done.checks:
         if check not in exact:
-            yield f"checked: {check.what} {check.words()} ({check.bound})"
+            yield f"checked: {check.said}: {check.words()} ({check.bound})"
     for line in commands(done.path):
         yield f"use it: {line}"
     if done.address:
@@ -90,9 +90,8 @@ def _plan(order: Order, tell: Teller) -> None:
     planned = outline(order)
     pushed: tuple[str, ...] = ()
     if order.repo is not None:
-        from tuitune.export.push import check_name, plan
+        from tuitune.export.push import plan
 
-        check_name(order.repo)
         pushed = plan(order.repo, order.private, planned.files)
     values = {**record(planned), "dry_run": True, "problems": planned.problems, "push": pushed}
     tell.result(values, *_planned(order, planned), *pushed)
@@ -107,7 +106,8 @@ def _planned(order: Order, planned: Outline) -> Iterator[str]:
         yield f"about {words.size(planned.size)}; disk: {words.size(planned.disk)} at the most, {free} free"
         yield f"memory: {words.size(planned.memory)} at the most, {words.size(planned.memory_free)} free"
     for number, path in enumerate(order.weights.adapters):
-        yield f"merged: {order.shares[number] if order.shares else 1:g} of {path}"
+        share = order.shares[number] if order.shares else 1
+        yield f"merged: {path}" + ("" if share == 1 else f", {share:g} times what it changes")
     yield "files: " + ", ".join(f"{name} ({words.size(size)})" if size else name for name, size in planned.files)
     for problem in planned.problems:
         yield f"it would be refused: {problem}"

@@ -25,8 +25,14 @@ def push(
         if dry_run:
             planned = survey(folder, repo, private=not public)
             files = [{"name": name, "bytes": size, "state": state} for name, size, state in planned.files]
-            values = {"repo": repo, "exists": planned.exists, "private": planned.private, "files": files}
-            tell.result({**values, "others": planned.others}, *planned.sentences(), "nothing was sent (--dry-run)")
+            values: dict[str, object] = {
+                "repo": repo,
+                "exists": planned.exists,
+                "private": planned.private,
+                "files": files,
+            }
+            values |= {"others": planned.others, "trouble": planned.trouble}
+            tell.result(values, *planned.sentences(), "nothing was sent (--dry-run)")
             return 0
         where = work(folder, repo, private=not public, overwrite=overwrite, progress=tell.progress, note=tell.note)
         tell.result({"repo": repo, "address": where}, f"pushed: {where}")

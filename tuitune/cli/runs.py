@@ -51,18 +51,19 @@ def runs(
 
 
 def _state(word: str) -> str:
-    return _one_of((*STATES, "starting", "running", "paused", "stopping"), word, "there is no state")
+    return one_of((*STATES, "starting", "running", "paused", "stopping"), word, "there is no state")
 
 
 def _stage(word: str) -> str:
-    return _one_of(get_args(Stage), word, "there is no stage")
+    return one_of(get_args(Stage), word, "there is no stage")
 
 
 def _order(word: str) -> str:
-    return _one_of(list(ORDERS), word, "runs cannot be sorted by")
+    return one_of(list(ORDERS), word, "runs cannot be sorted by")
 
 
-def _one_of(known: Sequence[str], word: str, wrong: str) -> str:
+def one_of(known: Sequence[str], word: str, wrong: str) -> str:
+    """Return a word that is known. Raises UsageError, which begins with `wrong` and names those that are."""
     if word not in known:
         near = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
         meant = f"did you mean {near[0]}? " if near else ""

@@ -149,9 +149,23 @@ def import_(
 @runs_app.command("plot")
 def plot(
     runs: RunNames,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where to; else into each run.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="PLACE", help="A folder, or one .png or .svg with all of them; else each run."),
+    ] = None,
+    figure: Annotated[
+        str | None, typer.Option("--figure", metavar="NAME", help="Another figure than the loss.")
+    ] = None,
+    by: Annotated[str, typer.Option("--by", metavar="AXIS", help="steps, time or tokens along the foot.")] = "steps",
+    smooth: Annotated[
+        float, typer.Option("--smooth", metavar="PART", min=0, max=0.99, help="How much the past counts; 0: as logged.")
+    ] = 0.9,
+    log: Annotated[bool, typer.Option("--log", help="Logarithmic values.")] = False,
+    only: Annotated[
+        str | None, typer.Option("--only", metavar="KIND", help="training or evaluation, else both.")
+    ] = None,
 ) -> int:
-    """Draw the curves of runs as PNG and SVG pictures."""
-    from tuitune.cli.runs_show import plot as work
+    """Draw the curves of runs as PNG and SVG pictures; --out FILE.png lays those of up to eight over each other."""
+    from tuitune.cli.runs_plot import plot as work
 
-    return work(runs, out=out)
+    return work(runs, out=out, figure=figure, by=by, smooth=smooth, log=log, only=only)

@@ -1,10 +1,9 @@
-"""`tuitune runs show|diff|plot`: everything about one run, and what differs between several."""
+"""`tuitune runs show|diff`: everything about one run, and what differs between several."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.text import Text
 
@@ -14,7 +13,6 @@ from tuitune.errors import UsageError
 from tuitune.face.about import About, about
 from tuitune.face.difference import Differing, differences
 from tuitune.face.find import find
-from tuitune.run import RunDir
 from tuitune.run.packing import record
 from tuitune.text import clean_line
 
@@ -61,9 +59,13 @@ def diff(names: Sequence[str], *, as_json: bool) -> int:
     if found.keys:
         titles = [tables.Column("key"), *(tables.Column(run.name) for run in runs), tables.Column("", importance=1)]
         tables.show(screen(), titles, [_row(each) for each in found.keys], style=_bold(found.keys))
-    same = f"{found.same} other keys are the same" if found.keys else f"all {found.same} keys are the same"
+    same = f"all {found.same} keys are the same" if not found.keys else _others(found.same)
     say(screen(sys.stderr), same)
     return 0
+
+
+def _others(same: int) -> str:
+    return {0: "no other key is the same", 1: "1 other key is the same"}.get(same, f"{same} other keys are the same")
 
 
 def _row(each: Differing) -> list[str]:
@@ -77,21 +79,3 @@ def _bold(keys: Sequence[Differing]) -> tables.Style:
         return "bold" if 1 <= column <= len(asked) and asked[column - 1] else ""
 
     return style
-
-
-def plot(names: Sequence[str], *, out: Path | None) -> int:
-    """Draw pictures of the curves of runs; print where they are."""
-    from tuitune.engine.plot import plot as work
-
-    runs = list(dict.fromkeys(find(name) for name in names))
-    for run in runs:
-        for path in work(run, _place(run, out, several=len(runs) > 1)):
-            print(clean_line(str(path)))
-    return 0
-
-
-def _place(run: RunDir, out: Path | None, *, several: bool) -> Path | None:
-    if out is None:
-        return None
-    out = out.expanduser().absolute()
-    return out / run.name if several else out

@@ -24,11 +24,12 @@ from tuitune.run.uses import at_work
 if TYPE_CHECKING:
     import socket
 
+    from tuitune.serve.address import Address
     from tuitune.serve.book import Entry
     from tuitune.serve.limits import Limits
     from tuitune.serve.order import Engine
     from tuitune.serve.secret import Secret
-    from tuitune.serve.server import Address, Serving
+    from tuitune.serve.server import Serving
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,10 @@ class Asked:
 
 def serve(asked: Asked, *, as_json: bool) -> int:
     """Serve until ctrl+c; return the exit code."""
-    if find_spec("fastapi") is None or find_spec("uvicorn") is None:
-        raise UsageError("the server needs fastapi and uvicorn", "pip install 'tuitune[serve]'")
     log = places.home() / "serve.log"
     with telling(log, as_json=as_json) as tell:
+        if find_spec("fastapi") is None or find_spec("uvicorn") is None:
+            raise UsageError("the server needs fastapi and uvicorn", "pip install 'tuitune[serve]'")
         opened = _open(asked, tell)
     # The bars of the loading have gone by now: a server tells lines.
     with _lines(log, as_json=as_json) as tell, opened.sock:
@@ -121,7 +122,7 @@ def _limits(asked: Asked) -> Limits:
 
 
 def _address(asked: Asked, tell: Teller) -> Address:
-    from tuitune.serve.server import Address
+    from tuitune.serve.address import Address
 
     host = asked.host or os.environ.get("API_HOST", "").strip() or "127.0.0.1"
     said = os.environ.get("API_PORT", "").strip()
@@ -195,7 +196,8 @@ def _aside(tell: Teller, text: str) -> None:
 
 def _farewell(serving: Serving) -> str:
     totals = serving.book.totals
+    asked = "1 request" if totals["requests"] == 1 else f"{totals['requests']:,} requests"
     return (
-        f"{totals['requests']:,} requests: {totals['answered']:,} answered, {totals['left']:,} left by their clients, "
+        f"{asked}: {totals['answered']:,} answered, {totals['left']:,} left by their clients, "
         f"{totals['failed']:,} failed, {totals['refused']:,} refused; {totals['tokens']:,} tokens written"
     )

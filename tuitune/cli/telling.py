@@ -1,6 +1,7 @@
 """How a command that takes time tells what it does: bars and sentences, or with --json one object a line.
 
-The objects: {"kind": "progress", "stage", "done", "total"}, {"kind": "note", "text"}, then one {"kind": "result", ...}
+The objects: {"kind": "progress", "stage", "done", "total"}, with "within" where the piece of work after those done says
+how far it is, {"kind": "note", "text"}, then one {"kind": "result", ...}
 or {"kind": "error", "message", "hint", "stopped"}. `tuitune.run.job` reads them.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
-from tuitune.cli.bars import Report, bars
+from tuitune.cli.bars import Drawn, Report, bars
 from tuitune.cli.console import json_line, say, screen
 from tuitune.errors import Stopped, TuiTuneError
 from tuitune.run.streams import Streams, guard
@@ -29,17 +30,31 @@ class Teller:
     def __init__(self, out: TextIO, err: TextIO, progress: Report, *, as_json: bool) -> None:
         self.out, self.err, self.as_json = out, err, as_json
         self._report, self._said = progress, set[str]()
-        self._stage, self._told = "", 0.0
+        self._told = 0.0
+        self._at: dict[str, object] = {}  # what was told of progress last
 
     def progress(self, stage: str, done: int, total: int | None) -> None:
         """Say how far a stage of the work is."""
         if not self.as_json:
             self._report(stage, done, total)
             return
+        fresh = stage != self._at.get("stage") or done == total  # then what was said of a piece is over
+        self._at = {**({} if fresh else self._at), "stage": stage, "done": done, "total": total}
+        self._tell(at_once=fresh)
+
+    def within(self, text: str) -> None:
+        """Say how far the piece of work is that `progress` does not count yet, such as a token of answers."""
+        if self.as_json and "done" in self._at:
+            self._at["within"] = text
+            self._tell()
+        elif isinstance(self._report, Drawn):
+            self._report.within(text)
+
+    def _tell(self, *, at_once: bool = False) -> None:
         now = time.monotonic()
-        if stage != self._stage or done == total or now - self._told >= _EVERY:
-            self._stage, self._told = stage, now
-            self.line("progress", {"stage": stage, "done": done, "total": total})
+        if at_once or now - self._told >= _EVERY:
+            self._told = now
+            self.line("progress", self._at)
 
     def note(self, text: str) -> None:
         """Say something that the user should know, once."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import socket
     from pathlib import Path
 
+    from tuitune.serve.address import Address
     from tuitune.serve.secret import Secret
-    from tuitune.serve.server import Address
 
 
 def web(words: Sequence[str], *, host: str | None, port: int) -> int:
@@ -30,8 +30,8 @@ def web(words: Sequence[str], *, host: str | None, port: int) -> int:
         raise UsageError("the app in a browser needs textual-serve", "pip install 'tuitune[web]'")
     with guard(places.home() / "web.log") as real:
         tell = Teller(real.out, real.err, lambda stage, done, total: None, as_json=False)
+        from tuitune.serve.address import Address
         from tuitune.serve.secret import Secret
-        from tuitune.serve.server import Address
 
         # Never the token of `tuitune serve`: who may ask a model shall not have a terminal's power.
         secret, address = Secret.of({}), Address(host or "127.0.0.1", port)
@@ -63,7 +63,7 @@ async def _serve(argv: Sequence[str], secret: Secret, address: Address, sock: so
 
 def _ready(address: Address, sock: socket.socket, secret: Secret, place: Path, tell: Teller) -> None:
     """Say where it is. The token is shown to a person at a terminal only: everything else may be a log."""
-    from tuitune.serve.server import url_of
+    from tuitune.serve.address import url_of
 
     if address.open:
         tell.note(

@@ -116,6 +116,9 @@ def build(
 @contextlib.contextmanager
 def _no_long_pauses() -> Iterator[None]:
     """Spare what exists already from garbage collection: looking through all modules stops every thread for 0.2 s."""
+    if gc.get_freeze_count():  # somebody else spares more, and not only for a while
+        yield
+        return
     gc.freeze()
     try:
         yield

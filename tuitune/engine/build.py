@@ -15,6 +15,7 @@ from tuitune.engine import checkpoint
 from tuitune.engine.arguments import training_arguments
 from tuitune.engine.control import Controls
 from tuitune.engine.plan import Plan, choose_device, other_versions, resume_plan, settle, slow_precision, unpaged
+from tuitune.engine.readme import replace_template
 from tuitune.engine.reference import Trained, reference_of
 from tuitune.engine.session import Halt, Session
 from tuitune.engine.step import Stepper
@@ -242,6 +243,7 @@ class Build:
         folder = manifest.temporary(run.path, trainer.state.global_step)
         with valued.apart(trainer.model):
             self.method.save(trainer.model, str(folder))
+        replace_template(folder, self.recipe)
         self.stage.save(trainer.model, folder, exact=False)
         Shaping.of(self.recipe).save_beside(self.recipe, folder)
         trainer.processing_class.save_pretrained(str(folder))

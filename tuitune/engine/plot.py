@@ -10,6 +10,7 @@ import functools
 import io
 import math
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,10 +25,12 @@ from tuitune.text import clean_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Page
 
     from tuitune.engine.session import Session
     from tuitune.recipe import Recipe
 
+KINDS = ("png", "svg")
 _LOSS = "loss"
 _EVAL = "eval_"
 _MOST_POINTS = 4000  # of one line: an SVG holds every one
@@ -121,6 +124,15 @@ def _stems(figures: dict[str, Figure]) -> dict[str, tuple[str, Figure]]:
 
 
 def _drawn(run: str, name: str, figure: Figure) -> Iterable[tuple[str, bytes]]:
+    page, axes = sheet(f"{name}  ·  {run}", name)
+    _lines(axes, name, figure)
+    axes.legend(fontsize=11, frameon=False)
+    for kind in KINDS:
+        yield kind, saved(page, kind)
+
+
+def sheet(title: str, upright: str, along: str = "optimizer step") -> tuple[Page, Axes]:
+    """Return an empty page with its axes; the words may be foreign text."""
     # The object interface: pyplot keeps global state, and this is not the only thread.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Page
@@ -129,21 +141,29 @@ def _drawn(run: str, name: str, figure: Figure) -> Iterable[tuple[str, bytes]]:
     page = Page(figsize=_INCHES, dpi=_DPI, layout="constrained")
     FigureCanvasAgg(page)
     axes = page.add_subplot()
-    _lines(axes, name, figure)
-    # A dollar sign in a name is no formula.
-    words: dict[str, Any] = {"fontfamily": _families(), "parse_math": False}
-    axes.set_title(clean_line(f"{name}  ·  {run}")[:_LONGEST_TITLE], fontsize=13, loc="left", **words)
-    axes.set_xlabel("optimizer step", fontsize=12)
-    axes.set_ylabel(clean_line(name)[:_LONGEST_TITLE], fontsize=12, **words)
+    axes.set_title(clean_line(title)[:_LONGEST_TITLE], fontsize=13, loc="left", **plain_words())
+    axes.set_xlabel(along, fontsize=12)
+    axes.set_ylabel(clean_line(upright)[:_LONGEST_TITLE], fontsize=12, **plain_words())
     axes.tick_params(labelsize=11)
     axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     axes.grid(color="#d5d5d5", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=11, frameon=False)
-    for kind in ("png", "svg"):
-        file = io.BytesIO()
+    return page, axes
+
+
+def saved(page: Page, kind: str) -> bytes:
+    """Return a page as a file of one of `KINDS`."""
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        # A letter that no font here has is a box in the picture, and no news for the terminal.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         page.savefig(file, format=kind, metadata={"Date": None} if kind == "svg" else None)
-        yield kind, file.getvalue()
+    return file.getvalue()
+
+
+def plain_words() -> dict[str, Any]:
+    """Return how foreign words are set: a dollar sign in a name is no formula."""
+    return {"fontfamily": _families(), "parse_math": False}
 
 
 @functools.cache
@@ -159,14 +179,15 @@ def _lines(axes: Axes, name: str, figure: Figure) -> None:
     points = figure.training
     smoothed = list(zip([x for x, _ in points], smooth([y for _, y in points]), strict=True))
     marker = "o" if len(points) < 30 else ""
-    axes.plot(*_columns(points), color=_LINE, alpha=0.35, linewidth=1.2, marker=marker, markersize=3, label="logged")
-    axes.plot(*_columns(smoothed), color=_LINE, linewidth=2, label="smoothed")
+    axes.plot(*columns(points), color=_LINE, alpha=0.35, linewidth=1.2, marker=marker, markersize=3, label="logged")
+    axes.plot(*columns(smoothed), color=_LINE, linewidth=2, label="smoothed")
     if figure.evaluations:
         style = {"color": _DOTS, "marker": "D", "markersize": 5, "linestyle": "--", "linewidth": 1}
-        axes.plot(*_columns(figure.evaluations), label="evaluation", **style)  # type: ignore[arg-type]
+        axes.plot(*columns(figure.evaluations), label="evaluation", **style)  # type: ignore[arg-type]
 
 
-def _columns(points: Sequence[Point]) -> tuple[list[float], list[float]]:
+def columns(points: Sequence[Point]) -> tuple[list[float], list[float]]:
+    """Return where the points of a line stand, and their values, as many as a picture needs."""
     kept = thin(points, _MOST_POINTS)
     # Infinities are gaps in the line.
     return [x for x, _ in kept], [y if math.isfinite(y) else math.nan for _, y in kept]

@@ -19,6 +19,7 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from tuitune.engine import checkpoint, evaluation
 from tuitune.engine.meter import Meter
 from tuitune.engine.order import Endless, Repeated
+from tuitune.engine.readme import replace_template
 from tuitune.engine.resuming import Resuming
 from tuitune.engine.rng import RngState
 from tuitune.engine.step import Stepper
@@ -229,6 +230,7 @@ class StepTrainer(Resuming):
         assert output_dir is not None
         with valued.apart(self.model):
             self.method.save(self.model, output_dir, exact=True)
+        replace_template(Path(output_dir), self.recipe)
         self.stage.save(self.model, Path(output_dir), exact=True)
         Shaping.of(self.recipe).save_beside(self.recipe, Path(output_dir))
         self.processing_class.save_pretrained(output_dir)

@@ -120,6 +120,7 @@ def ask(
     around.progress(stage, 0, len(questions))
     surroundings = surroundings_of(partner, around, sampling=sampling)
     surroundings.progress = lambda _, done, total: around.progress(stage, done, total)
+    surroundings.token = lambda number: around.within(f"token {number:,} of up to {most:,}")
     likeliest(surroundings, [question.prompt for question in questions], draws=draws, each=each)
 
 

@@ -31,26 +31,28 @@ def evaluate(
     request: Request,
     *,
     progress: Progress = lambda stage, done, total: None,
+    within: Callable[[str], None] = lambda text: None,
     note: Callable[[str], None] = lambda text: None,
     line: Line = lambda kind, values: None,
     check: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Measure, write and return; what was measured before an interruption is kept, and its folder named.
 
-    line: gets objects for those who follow (`begun`, `row`, `metric`). check: raises to cancel. Raises TuiTuneError;
+    within: gets how far answers are that are being made. line: gets objects for those who follow (`begun`, `row`,
+    `metric`). check: raises to cancel. Raises TuiTuneError;
     Stopped with a word on how to go on where KeyboardInterrupt came. Call `tuitune.face.host.prepare_for` before.
     """
-    return _Evaluation(request, progress, note, line, check).run()
+    around = Around(request.recipe, progress=progress, within=within, check=check)
+    return _Evaluation(request, around, note, line).run()
 
 
 class _Evaluation:
-    def __init__(
-        self, request: Request, progress: Progress, note: Callable[[str], None], line: Line, check: Callable[[], None]
-    ) -> None:
+    def __init__(self, request: Request, around: Around, note: Callable[[str], None], line: Line) -> None:
         self.request, self.line = request, line
         self.notes: dict[str, None] = {}
         self._say = note
-        self.around = Around(request.recipe, progress=progress, note=self.note, check=check)
+        self.around = around
+        around.note = self.note
         self.tests: Sequence[Benchmark] = ()
         self.series: dict[str, dict[str, list[Series]]] = {}
         self.data: HeldOut | None = None

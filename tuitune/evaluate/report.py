@@ -97,6 +97,11 @@ def groups(found: Evaluation) -> list[str]:
     return list(dict.fromkeys(metric.group for metric in found.metrics))
 
 
+def has_intervals(found: Evaluation) -> bool:
+    """Tell whether any figure has an interval."""
+    return any(value.low is not None for metric in found.metrics for value in metric.values.values())
+
+
 # What it comes to
 
 
@@ -109,8 +114,8 @@ def sentences(found: Evaluation) -> tuple[str, ...]:
         for key in keys(found):
             made += [where + said for said in _of_model(key, metrics)]
     if found.data is not None and 0 < found.data.rows < _FEW:
-        rows, known = found.data.rows, any(e.low is not None for m in found.metrics for e in m.values.values())
-        what = "the intervals are rough" if known else "too few for intervals"
+        rows = found.data.rows
+        what = "the intervals are rough" if has_intervals(found) else "too few for intervals"
         made.append(f"There are only {rows} rows: {what}." if rows > 1 else f"There is only one row: {what}.")
     return tuple(made)
 
@@ -152,9 +157,11 @@ def markdown(found: Evaluation) -> str:
         heads = headings(found)
         lines += [f"| {' | '.join(heads)} |", f"|{'|'.join(['---', *['---:'] * (len(heads) - 1)])}|"]
         lines += [f"| {' | '.join(map(_plain, row))} |" for row in rows(found, group)]
-    lines += ["", *found.sentences, "", "Brackets hold 95 % intervals.", ""]
-    if any(metric.differences for metric in found.metrics):
-        lines[-1:] = ["A difference is clear where its interval, taken row by row, leaves zero out.", ""]
+    lines += ["", *found.sentences, ""]
+    if has_intervals(found):
+        lines += ["Brackets hold 95 % intervals.", ""]
+        if any(metric.differences for metric in found.metrics):
+            lines[-1:] = ["A difference is clear where its interval, taken row by row, leaves zero out.", ""]
     lines += [f"- {name_of(metric)}: {_plain(metric.how)}" for metric in found.metrics if metric.group == DATA]
     lines += ["", *(f"> {_plain(note)}" for note in found.notes)] if found.notes else []
     return "\n".join(lines) + "\n"

@@ -50,7 +50,8 @@ class Scores:
 class Around:
     """What those who measure may use: the recipe, where to tell, how many tokens at once.
 
-    check: raises to cancel; to be called between pieces of work of a second.
+    within: how far the piece of work is that `progress` does not count yet. check: raises to cancel; to be called
+    between pieces of work of a second.
     """
 
     def __init__(
@@ -58,10 +59,11 @@ class Around:
         recipe: Recipe,
         *,
         progress: Progress = lambda stage, done, total: None,
+        within: Callable[[str], None] = lambda text: None,
         note: Callable[[str], None] = lambda text: None,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        self.recipe, self.progress, self.note, self.check = recipe, progress, note, check
+        self.recipe, self.progress, self.within, self.note, self.check = recipe, progress, within, note, check
         self._tokens = 0
 
     def begin(self, device: str) -> None:

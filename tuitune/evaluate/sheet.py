@@ -26,10 +26,12 @@ class Sheet:
             self._keep(item)
 
     def add(self, item: Item) -> None:
-        """Take in what a model has made of a row, and write it down at once."""
+        """Take in what a model has made of a row, and write it down at once, with the row's texts the first time."""
+        known = self._items.get((item.task, item.id))
+        first = known is None or not known.answers
         self._keep(item)
         # Begun with a line break, so that a line torn by a kill cannot spoil this one.
-        write_all(self._fd, b"\n" + line_of(item))
+        write_all(self._fd, b"\n" + line_of(self._items[item.task, item.id] if first else item))
 
     def score(self, task: str, name: str, model: str, scores: dict[str, float]) -> None:
         """Add scores of an answer that is here already; they are written at the end."""

@@ -24,8 +24,8 @@ class About:
     """One export. recipe, run: of the training that the last adapter or the whole model comes from, where there is one.
 
     evaluations: results.json files about these very weights, newest first. number: how the weights are kept, such as
-    `bfloat16` or `Q8_0`. shares: how much of each adapter went in, () for all. checked: None before anything was
-    compared. generation: sampling values that were asked for. repo: the name on the hub. out: the final folder.
+    `bfloat16` or `Q8_0`. shares: how much of each adapter went in, () for all. checks: what was compared so far.
+    generation: sampling values that were asked for. repo: the name on the hub. out: the final folder.
     """
 
     weights: Weights
@@ -38,7 +38,7 @@ class About:
     run: RunDir | None = None
     evaluations: tuple[Path, ...] = ()
     shares: tuple[float, ...] = ()
-    checked: Agreement | None = None
+    checks: tuple[Agreement, ...] = ()
     generation: Mapping[str, Any] = field(default_factory=dict)
     repo: str | None = None
 

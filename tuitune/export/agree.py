@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,6 +22,7 @@ _TEXT = (
 )
 # Of the largest logit. The same sums in another order differ in the sixth digit, a wrong merge in the first.
 ROUNDING = 1e-3
+WHOLE = "the whole model in float32"  # what most is compared with
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class Agreement:
     difference: the largest of any one logit. largest: that, over the largest true logit (at least 1). relative: length
     of the difference over length of the truth, both without their mean at each place, which no probability shows.
     kl: mean Kullback-Leibler divergence from true to found, in nats. top1: share of places with the same likeliest
-    token; both None where no logits but products of one matrix were compared. what: what was compared; bound: what
-    held, in words.
+    token; both None where no logits but products of one matrix were compared. what was compared, and against what;
+    bound: what held, in words.
     """
 
     what: str
@@ -65,6 +66,12 @@ class Agreement:
     kl: float | None
     top1: float | None
     bound: str = ""
+    against: str = ""
+
+    @property
+    def said(self) -> str:
+        """What was compared with what."""
+        return self.what.rstrip(",") + (f", against {self.against}" if self.against else "")
 
     def words(self) -> str:
         """Return the measured values that matter, in a sentence's words."""
@@ -88,8 +95,11 @@ def measure(found: Tensor, truth: Tensor, what: str = "") -> Agreement:
     return Agreement(what, difference, difference / max(1.0, float(truth.abs().max())), relative, kl, top1)
 
 
-def hold(found: Tensor, truth: Tensor, bound: Bound, what: str) -> Agreement:
-    """Return how near the logits are; raise ModelError where that is beyond the bound, or no number."""
+def hold(found: Tensor, truth: Tensor, bound: Bound, what: str, against: str = "") -> Agreement:
+    """Return how near the logits are; raise ModelError where that is beyond the bound, or no number.
+
+    what, against: what was compared with what, in words.
+    """
     if found.shape != truth.shape:
         raise ModelError(f"{what} has logits of another shape: {tuple(found.shape)}, not {tuple(truth.shape)}")
     made = measure(found, truth, what)
@@ -99,7 +109,7 @@ def hold(found: Tensor, truth: Tensor, bound: Bound, what: str) -> Agreement:
             f"asked is: {bound.words()}",
             "nothing was written; this is a fault of TuiTune, of the files, or more bits are needed",
         )
-    return Agreement(**(asdict(made) | {"bound": bound.words()}))
+    return replace(made, bound=bound.words(), against=against)
 
 
 def _within(made: Agreement, bound: Bound) -> bool:

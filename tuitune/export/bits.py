@@ -90,7 +90,7 @@ def matrices(model: Any, merged: Path, asked: Quantised) -> Agreement | None:
                 found = layer(x.to(_device_of(layer), _kind_of(model))).float().cpu()
                 bias = tensor_of(f"{name}.bias")
                 truth = x @ weight.float().T + (0 if bias is None else bias.float())
-                made = hold(found, truth, _ONE[asked.library, asked.bits], f"the matrix {name}")
+                made = hold(found, truth, _ONE[asked.library, asked.bits], f"the matrix {name}", "the whole one")
                 worst = made if worst is None or made.relative > worst.relative else worst
     return None if worst is None else replace(worst, kl=None, top1=None, what=f"the worst matrix, {worst.what[11:]},")
 

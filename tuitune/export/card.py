@@ -6,23 +6,19 @@ others wrote (names, titles) is escaped. The same inputs give the same card.
 
 from __future__ import annotations
 
-import contextlib
 import io
-import math
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuitune.errors import TuiTuneError
-from tuitune.export import cardfacts
+from tuitune.export import cardfacts, cardscores
 from tuitune.export.markdown import code, escaped, table
 from tuitune.export.usage import usage
-from tuitune.run.evaluation import DATA, Evaluation, Metric
-from tuitune.run.evaluations import read
 
 if TYPE_CHECKING:
     from tuitune.export.about import About
+    from tuitune.run.evaluation import Evaluation
 
 NAME = "README.md"
 _STAGES = {
@@ -37,34 +33,15 @@ _PICTURE = "training_loss.png"
 def write(folder: Path, about: About) -> Path:
     """Write the card of what lies in `folder`, and beside it the picture of the loss if the run has one."""
     facts = cardfacts.of(about)
-    found = _evaluation(about)
+    found = cardscores.newest(about)
     picture = _picture(folder, about)
     parts = [
         _head(about, facts, found), f"# {escaped(about.out.name)}", _summary(about, facts), usage(about),
-        _training(facts, picture), _evaluated(found), _export(about), _limits(facts, found),
+        _training(facts, picture), cardscores.section(found), _export(about), _limits(facts, found),
     ]  # fmt: skip
     path = folder / NAME
     path.write_text("\n\n".join(part for part in parts if part) + "\n", "utf-8")
     return path
-
-
-def _evaluation(about: About) -> Evaluation | None:
-    """Return the newest evaluation of these weights that is done: one beside the base if there is any."""
-    done: list[Evaluation] = []
-    for path in about.evaluations:
-        with contextlib.suppress(TuiTuneError):
-            found = read(path.parent)
-            if found.status == "done" and _tuned(found) is not None:
-                done.append(found)
-    return next((found for found in done if _compared(found)), done[0] if done else None)
-
-
-def _compared(found: Evaluation) -> bool:
-    return any(metric.differences for metric in found.metrics)
-
-
-def _tuned(found: Evaluation) -> str | None:
-    return next((model.key for model in found.models if model.role == "tuned"), None)
 
 
 # The head
@@ -84,7 +61,7 @@ def _head(about: About, facts: cardfacts.Facts, found: Evaluation | None) -> str
         told["base_model_relation"] = "quantized" if not facts.method and about.form == "gguf" else "finetune"
     if facts.data_ids:
         told["datasets"] = list(facts.data_ids)
-    index = _index(about, found)
+    index = cardscores.index(about, found)
     if index:
         told["model-index"] = index
     stream = io.StringIO()
@@ -98,38 +75,6 @@ def _head(about: About, facts: cardfacts.Facts, found: Evaluation | None) -> str
 
 def _form_tags(about: About) -> Sequence[str]:
     return ("gguf", "conversational") if about.form == "gguf" else ("conversational",)
-
-
-def _index(about: About, found: Evaluation | None) -> list[dict[str, Any]]:
-    """Return the results in the form that hubs show beside the card."""
-    key = _tuned(found) if found else None
-    if found is None or key is None:
-        return []
-    results = []
-    for group in dict.fromkeys(metric.group for metric in found.metrics):
-        metrics = [
-            {"type": metric.key, "name": cardfacts.line(metric.title), "value": round(metric.values[key].value, 6)}
-            for metric in found.metrics
-            if metric.group == group and key in metric.values and math.isfinite(metric.values[key].value)
-        ]
-        name = _rows_of(found) if group == DATA else cardfacts.line(group)
-        if metrics:
-            results.append(
-                {
-                    "task": {"type": "text-generation"},
-                    "dataset": {"name": name, "type": name.split(",")[0]},
-                    "metrics": metrics,
-                }
-            )
-    return [{"name": cardfacts.line(about.out.name), "results": results}] if results else []
-
-
-def _rows_of(found: Evaluation) -> str:
-    """Return what the figures are of, for a place with no room for a warning."""
-    if found.data is None:
-        return DATA
-    name = cardfacts.data_name(found.data.name)
-    return f"{name}, rows that it was trained on" if found.data.kind == "trained_on" else name
 
 
 # The text
@@ -190,58 +135,21 @@ def _picture(folder: Path, about: About) -> bool:
     return True
 
 
-def _evaluated(found: Evaluation | None) -> str:
-    if found is None:
+def _export(about: About) -> str:
+    if not about.checks:
         return ""
-    shown = [model for model in found.models if model.role in ("tuned", "base")]
-    compared = _compared(found)
-    heads = ("", *(f"{model.role}" for model in shown), *(["difference"] if compared else []))
+    heads = ("what", "against", "relative error", "KL", "same likeliest token")
     rows = [
         (
-            escaped(metric.title), *(_estimate(metric, model.key) for model in shown),
-            *([_difference(metric, found)] if compared else []),
+            escaped(made.what.rstrip(",")), escaped(made.against), f"{made.relative:.2g}",
+            *(("", "") if made.kl is None or made.top1 is None else (f"{made.kl:.2g}", f"{made.top1:.0%}")),
         )
-        for metric in found.metrics
+        for made in about.checks
     ]  # fmt: skip
-    data = found.data
-    how = {"held_out": ", held out of the training", "trained_on": "", "given": ""}
-    rows_of = (
-        f"{data.rows} of {data.of} rows of {code(cardfacts.data_name(data.name))}{how[data.kind]}." if data else ""
-    )
-    words = [rows_of] if data else []
-    if data is not None and data.kind == "trained_on":
-        words.append("**The model was trained on these rows: the figures say how well it learned them, not more.**")
-    words.append("Between brackets: 95 % intervals.")
-    if compared:
-        words.append("A difference is called better or worse where its own excludes 0.")
-    return "\n\n".join(["## Evaluation", " ".join(words), table(heads, rows)])
-
-
-def _estimate(metric: Metric, key: str) -> str:
-    value = metric.values.get(key)
-    if value is None:
-        return "–"
-    between = "" if value.low is None or value.high is None else f" [{value.low:.4g}, {value.high:.4g}]"
-    unit = f" {escaped(metric.unit)}" if metric.unit else ""
-    return f"{value.value:.4g}{unit}{between}"
-
-
-def _difference(metric: Metric, found: Evaluation) -> str:
-    made = metric.differences.get(_tuned(found) or "")
-    if made is None:
-        return ""
-    between = "" if made.low is None or made.high is None else f" [{made.low:+.3g}, {made.high:+.3g}]"
-    return f"{made.value:+.3g}{between}, {made.verdict}"
-
-
-def _export(about: About) -> str:
-    made = about.checked
-    if made is None:
-        return ""
-    return (
-        f"## This export\n\nRead back and compared with the trained model on a fixed text: {escaped(made.words())}. "
-        f"`export.json` lists what was compared, the versions and the hashes of the files."
-    )
+    return "\n\n".join([
+        "## This export", "How near it answers, measured before it was called done:", table(heads, rows),
+        "`export.json` lists the bounds that held, the versions and the hashes of the files.",
+    ])  # fmt: skip
 
 
 def _limits(facts: cardfacts.Facts, found: Evaluation | None) -> str:

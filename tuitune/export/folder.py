@@ -1,8 +1,9 @@
-"""A folder that is there whole or not at all."""
+"""A folder that is there whole or not at all, and readable for nobody else until its owner shares it."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -15,11 +16,13 @@ import psutil
 
 from tuitune.errors import ModelError, UsageError
 from tuitune.fit.machine import disk_free
+from tuitune.run import places
+from tuitune.run.files import PRIVATE_DIR, PRIVATE_FILE, private_dir
 
 _SLACK = 64 << 20  # tokenizer, configuration, what the file system takes
 _MARK = ".tuitune-partial"
 _PARTIAL = re.compile(r"\..+\.partial-[0-9]+")
-_MORE_ROOM = "free some space, name a folder on another disk, or choose a smaller form such as --gguf Q8_0"
+_MORE_ROOM = "free some space, or name a folder on another disk"
 
 
 def refuse_existing(out: Path) -> None:
@@ -30,10 +33,10 @@ def refuse_existing(out: Path) -> None:
 
 def refuse_full(out: Path, size: int, hint: str = _MORE_ROOM) -> None:
     """Raise ModelError where `size` bytes do not fit beside `out`."""
-    free = disk_free(out.parent)
-    if free is not None and free < size + _SLACK:
+    free, need = disk_free(out.parent), size + _SLACK
+    if free is not None and free < need:
         raise ModelError(
-            f"{out.name} needs {size / 1e9:.1f} GB, and {out.parent} has {free / 1e9:.1f} GB free",
+            f"{out.name} needs {need / 1e9:.2f} GB, and {out.parent} has {free / 1e9:.2f} GB free",
             hint,
         )
 
@@ -41,6 +44,8 @@ def refuse_full(out: Path, size: int, hint: str = _MORE_ROOM) -> None:
 @contextmanager
 def made_whole(out: Path, size: int, hint: str = _MORE_ROOM) -> Iterator[Path]:
     """Yield a temporary folder beside `out` that becomes it at the end; after an error nothing is left.
+
+    Whatever libraries write with which mode, folders and files are the owner's alone then.
 
     size: bytes that will be written; hint: what to do where there is no room for them. What processes that died have
     left beside `out` is removed first. Raises UsageError when `out` exists, ModelError when it cannot be made.
@@ -50,17 +55,45 @@ def made_whole(out: Path, size: int, hint: str = _MORE_ROOM) -> Iterator[Path]:
     refuse_full(out, size, hint)
     temporary = out.parent / f".{out.name}.partial-{os.getpid()}"
     try:
-        temporary.mkdir(parents=True)
+        _parent(out)
+        private_dir(temporary)
         mark = temporary / _MARK
         mark.write_text(_own())
         yield temporary
         mark.unlink()
+        _keep_private(temporary)
         refuse_existing(out)
         temporary.rename(out)
-    except OSError as error:
-        raise ModelError(f"{out} cannot be written: {error.strerror or error}") from error
+    except Exception as error:
+        full = _is_full(error)
+        if not full and not isinstance(error, OSError):
+            raise
+        why = "the disk is full" if full else getattr(error, "strerror", None) or error
+        raise ModelError(f"{out} cannot be written: {why}", hint if full else "") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether an error says that there is no room; safetensors has one of its own, with the system's words in it."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return type(error).__name__ == "SafetensorError" and os.strerror(errno.ENOSPC) in str(error)
+
+
+def _parent(out: Path) -> None:
+    """Make the folder that `out` shall lie in; within TuiTune's home it is private as all there is."""
+    if out.is_relative_to(places.home()):
+        private_dir(out.parent)
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _keep_private(folder: Path) -> None:
+    for root, folders, files in os.walk(folder):
+        for names, mode in ((folders, PRIVATE_DIR), (files, PRIVATE_FILE)):
+            for name in names:
+                os.chmod(os.path.join(root, name), mode)
 
 
 def sweep(folder: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tuitune.export import bits, calibration
 from tuitune.export.about import About
-from tuitune.export.agree import Agreement, hold, logits
+from tuitune.export.agree import WHOLE, Agreement, hold, logits
 from tuitune.export.order import Order
 from tuitune.models import valued
 
@@ -57,8 +57,11 @@ def _to_few_bits(
     progress("check", 0, None)
     model = bits.read(order, folder, note)
     found = logits(model, ids)
-    checks = [] if made is None else [hold(found, made, bits.REREAD, "the quantised model in the files, read again,")]
-    checks.append(hold(found, whole, bits.bound_of(asked), f"the {asked.words} model"))
+    checks: list[Agreement] = []
+    if made is not None:
+        again = "the quantised model in the files, read again,"
+        checks.append(hold(found, made, bits.REREAD, again, "the quantised model before it was written"))
+    checks.append(hold(found, whole, bits.bound_of(asked), f"the {asked.words} model", WHOLE))
     worst = bits.matrices(model, merged, asked)
     return checks if worst is None else [*checks, worst]
 
@@ -79,9 +82,9 @@ def _to_gguf(
     file = write(merged, folder, about, order.gguf_type, progress, note)
     progress("check", 0, None)
     try:
-        found = logits(read(file, merged, note), ids)
+        found = logits(read(file, merged, progress, note), ids)
     except Unreadable as error:
         note(f"{file.name} was not compared: {error.message}")
         return [], file.name
     bound = BOUNDS[order.gguf_type]
-    return [hold(found, whole, bound, f"the model in {file.name}, read again,")], file.name
+    return [hold(found, whole, bound, f"the model in {file.name}, read again,", WHOLE)], file.name

@@ -178,7 +178,12 @@ def _stops(merged: Path, config: Mapping[str, Any]) -> list[int]:
     return [int(number) for number in (told if isinstance(told, list) else [told]) if number is not None]
 
 
-def read(file: Path, merged: Path, note: Note = lambda text: None) -> Any:
+def read(
+    file: Path,
+    merged: Path,
+    progress: Progress = lambda stage, done, total: None,
+    note: Note = lambda text: None,
+) -> Any:
     """Return the model in a GGUF file, fp32, on the CPU, for its logits to be held to those of the model in `merged`.
 
     Every weight must be the one of `merged`, rounded as its type rounds, bit for bit; and the tokenizer that the file
@@ -187,7 +192,7 @@ def read(file: Path, merged: Path, note: Note = lambda text: None) -> Any:
     """
     from tuitune.export.gguf_check import read_checked
 
-    return read_checked(file, merged, note)
+    return read_checked(file, merged, progress, note)
 
 
 class Unreadable(ModelError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from tuitune.errors import ModelError
-from tuitune.export.gguf import Note, Unreadable
+from tuitune.export.gguf import Note, Progress, Unreadable
 from tuitune.export.gguf_family import family, head_dim, rope_factors, rope_of
 from tuitune.export.gguf_speech import SPOKEN, differing, rebuilt
 from tuitune.export.gguf_tensors import ROPE_FACTORS, Planned, Weights, plan, values
@@ -32,7 +32,7 @@ _FACTS = {
 }
 
 
-def read_checked(file: Path, merged: Path, note: Note) -> Any:
+def read_checked(file: Path, merged: Path, progress: Progress, note: Note) -> Any:
     """See `tuitune.export.gguf.read`."""
     from gguf import GGUFReader
 
@@ -40,18 +40,18 @@ def read_checked(file: Path, merged: Path, note: Note) -> Any:
     try:
         known = family(config)
     except NotOurs:
-        return _model(file, None)  # the converter's: which type each tensor got is its own affair
+        return _model(file, None, progress)  # the converter's: which type each tensor got is its own affair
     reader = GGUFReader(file)
     _same_facts(reader, known.arch, config)
-    model = _model(file, _architecture(merged))
-    _same_weights(model, reader, merged, config)
+    model = _model(file, _architecture(merged), progress)
+    _same_weights(model, reader, merged, config, progress)
     _same_words(reader, merged, note)
     return model
 
 
-def _model(file: Path, config: Any) -> Any:
+def _model(file: Path, config: Any, progress: Progress) -> Any:
     try:
-        model: Any = read_model(file, config)
+        model: Any = read_model(file, config, progress=progress)
     except (ImportError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
         raise Unreadable(f"{file.name} could not be read back to check it: {type(error).__name__}: {error}") from error
     return model.eval()
@@ -84,7 +84,7 @@ def _same_facts(reader: GGUFReader, arch: str, config: Mapping[str, Any]) -> Non
             raise ModelError(f"the GGUF file says {key} {told}, and it is {wanted}", _FAULT)
 
 
-def _same_weights(model: Any, reader: GGUFReader, merged: Path, config: Mapping[str, Any]) -> None:
+def _same_weights(model: Any, reader: GGUFReader, merged: Path, config: Mapping[str, Any], progress: Progress) -> None:
     import numpy as np
     import torch
 
@@ -94,7 +94,8 @@ def _same_weights(model: Any, reader: GGUFReader, merged: Path, config: Mapping[
     if len(planned) != len(stored):
         raise ModelError(f"the GGUF file has {len(stored)} tensors, and {len(planned)} are to be in it", _FAULT)
     found = model.state_dict()
-    for each, rounded in values(planned, weights, config):
+    for number, (each, rounded) in enumerate(values(planned, weights, config), 1):
+        progress("compare", number, len(planned))
         if not torch.equal(found[each.source], torch.from_numpy(np.ascontiguousarray(rounded))):
             raise ModelError(f"the tensor {each.name} in the GGUF file is not the model's {each.source}", _FAULT)
     factors = rope_factors(config)

@@ -25,7 +25,7 @@ _JUDGES = "value_head.safetensors"
 
 @dataclass(frozen=True)
 class Done:
-    """One export that was made here; subject: what was exported, as the command named it."""
+    """One export that was made here; subject: where the weights lay that were exported (see `Order.source`)."""
 
     path: str
     subject: str

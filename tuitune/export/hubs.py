@@ -59,6 +59,12 @@ def chosen() -> Hub:
     return HuggingFace()
 
 
+def ready() -> None:
+    """Raise where nothing can be pushed from here: no token, or no network allowed. Nobody is asked."""
+    if isinstance(chosen(), HuggingFace):
+        _need_token()
+
+
 class HuggingFace:
     """The Hugging Face hub, or what HF_ENDPOINT names."""
 

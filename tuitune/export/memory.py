@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -56,6 +57,14 @@ def on_disk(order: Order, parameters: int, embedded: int = 0) -> int:
         return whole
     copies = 1 if order.quantised.library == "bnb" else 2  # gptqmodel keeps finished layers on the disk
     return whole + copies * result_size(order, parameters, embedded)
+
+
+def more_room(order: Order, parameters: int) -> str:
+    """Return what helps where the disk is too full; a form that takes less only where there is one."""
+    least = on_disk(replace(order, form="safetensors", dtype="bfloat16", quantised=None), parameters)
+    if least >= on_disk(order, parameters):
+        return "free some space, or name a folder on another disk"
+    return f"free some space, name a folder on another disk, or write bfloat16, which takes {least / 1e9:.2f} GB"
 
 
 def result_size(order: Order, parameters: int, embedded: int = 0) -> int:

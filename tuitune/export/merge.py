@@ -93,7 +93,7 @@ def _merged_one(model: Any, adapter: Path) -> tuple[Any, Agreement]:
         model = into_weights(beside)
     except (ValueError, TypeError, AttributeError, NotImplementedError) as error:
         raise ModelError(f"the adapter in {adapter} cannot be merged: {clean_line(str(error))[:300]}") from error
-    return model, hold(logits(model), truth, EXACT, "the merged model")
+    return model, hold(logits(model), truth, EXACT, "the merged model", "the model with its adapter beside it")
 
 
 def rounded(model: Any, dtype: Dtype) -> int:

@@ -100,6 +100,13 @@ class Order:
         return f"GGUF {self.gguf_type}" if self.form == "gguf" else f"safetensors, {self.number}"
 
     @property
+    def source(self) -> str:
+        """Where what is exported lies: the folder of the last adapter, or of the model, or its name on the hub."""
+        adapters, model = self.weights.adapters, Path(self.weights.model).expanduser()
+        place = adapters[-1] if adapters else model if model.exists() else None
+        return str(place.resolve()) if place is not None else self.weights.model
+
+    @property
     def shared(self) -> bool:
         """Whether some adapter goes in with another weight than 1."""
         return any(share != 1 for share in self.shares)

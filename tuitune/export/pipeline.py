@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from tuitune.errors import ModelError
 from tuitune.export import bits, calibration, record, shares
 from tuitune.export.about import About, evaluated, trained_in
-from tuitune.export.agree import EXACT, Agreement, Bound, hold, logits, probe
+from tuitune.export.agree import EXACT, WHOLE, Agreement, Bound, hold, logits, probe
 from tuitune.export.folder import made_whole, refuse_existing, refuse_full
 from tuitune.export.forms import changed
 from tuitune.export.history import Done, remember
-from tuitune.export.memory import device_for, on_disk, parameters_of
+from tuitune.export.memory import device_for, more_room, on_disk, parameters_of
 from tuitune.export.merge import kept_as, load_whole, merged, read_whole, rounded, settle_generation, speech
 from tuitune.export.order import BYTES, Dtype, Order
 from tuitune.export.progress import growing
@@ -88,9 +88,9 @@ class _Work:
         bits.refuse_impossible(order)
         calibration.check(order)
         if order.repo is not None:
-            from tuitune.export.push import check_name
+            from tuitune.export.push import refuse_impossible
 
-            check_name(order.repo)
+            refuse_impossible(order.repo)
         source = resolve(weights.model, revision=weights.revision, cache_dir=weights.cache_dir)
         self.folder = prepare(
             source, progress=self.progress, trust_remote_code=weights.trust_remote_code, cache_dir=weights.cache_dir
@@ -98,7 +98,7 @@ class _Work:
         self._refuse_form()
         parameters = parameters_of(order, self.folder)
         if parameters is not None:
-            refuse_full(order.out, on_disk(order, parameters))
+            refuse_full(order.out, on_disk(order, parameters), more_room(order, parameters))
         self.device = device_for(order, self.folder, self.note)
 
     def _refuse_form(self) -> None:
@@ -132,9 +132,11 @@ class _Work:
         ids = probe(tokenizer)
         whole = logits(model, ids)
         size = rounded(model, dtype)
-        self.checks.append(hold(logits(model, ids), whole, _FORMAT, f"the model in {dtype}"))
+        if dtype != "float32":  # else nothing was rounded
+            self.checks.append(hold(logits(model, ids), whole, _FORMAT, f"the model in {dtype}", WHOLE))
         truth, embedded = logits(model), _embedded(model)
-        with made_whole(order.out, on_disk(order, size // BYTES[dtype], embedded)) as folder:
+        parameters = size // BYTES[dtype]
+        with made_whole(order.out, on_disk(order, parameters, embedded), more_room(order, parameters)) as folder:
             first = folder / _SCRATCH if order.form == "gguf" or order.quantised else folder
             self._write(model, tokenizer, first, dtype, size)
             del model  # two copies need not fit
@@ -164,14 +166,16 @@ class _Work:
     def _check_written(self, folder: Path, truth: Tensor) -> None:
         self.progress("check", 0, None)
         read = read_whole(folder, self.order.weights, self.device, self.note)
-        self.checks.append(hold(logits(read), truth, EXACT, "the model in the files, read again,"))
+        self.checks.append(
+            hold(logits(read), truth, EXACT, "the model in the files, read again,", "the model that was written")
+        )
 
     def _about(self, tokenizer: PreTrainedTokenizerBase, template: Template) -> About:
         order = self.order
         run, recipe = trained_in(order.weights)
         return About(
             order.weights, template, tokenizer, order.form, order.number, order.out, recipe, run,
-            evaluated(run, order.weights), order.shares, self.checks[-1] if self.checks else None,
+            evaluated(run, order.weights), order.shares, tuple(self.checks),
             dict(order.generation), order.repo,
         )  # fmt: skip
 
@@ -189,7 +193,7 @@ class _Work:
     def _finish(self, difference: float) -> Exported:
         order = self.order
         size = sum(path.stat().st_size for path in order.out.rglob("*") if path.is_file())
-        remember(Done(str(order.out), order.subject, order.weights.title, order.form, order.number, size))
+        remember(Done(str(order.out), order.source, order.weights.title, order.form, order.number, size))
         address = None
         if order.repo is not None:
             from tuitune.export.push import push

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tuitune.errors import ModelError, TuiTuneError, UsageError
-from tuitune.export.hubs import Held, Hub, State, chosen, state
+from tuitune.export.hubs import Held, Hub, State, chosen, ready, state
 from tuitune.export.usage import plain
 from tuitune.text import clean_line
 
@@ -26,15 +26,17 @@ class Push:
     """What a push would do. files: (name, bytes, how it compares with the repository's file of that name).
 
     private: of the repository as it is or would be made; others: files of the repository that stay as they are.
+    trouble: why the hub could not be asked, and what helps; then it is not known what the repository holds.
     """
 
     folder: Path
     repo: str
     where: str
-    exists: bool
+    exists: bool | None
     private: bool
-    files: tuple[tuple[str, int, State], ...]
+    files: tuple[tuple[str, int, State | None], ...]
     others: tuple[str, ...] = ()
+    trouble: tuple[str, ...] = ()
 
     @property
     def overwritten(self) -> tuple[str, ...]:
@@ -48,6 +50,8 @@ class Push:
 
     def sentences(self) -> list[str]:
         """Say it for people."""
+        if self.trouble:
+            return _unasked(self.repo, self.trouble, [(name, count) for name, count, _ in self.files])
         shade = "private" if self.private else "public"
         made = f"exists and is {shade}" if self.exists else f"would be made, {shade}"
         told = [f"{self.repo} on {self.where} {made}"]
@@ -64,30 +68,63 @@ def check_name(repo: str) -> None:
         raise UsageError(f"{clean_line(repo)!r} is no name for a repository", f"write organisation/name: {suggestion}")
 
 
-def plan(repo: str, private: bool, files: Sequence[tuple[str, int]]) -> tuple[str, ...]:
-    """Return sentences about a push of `files` (name, bytes) that are not written yet; raises as `survey` does."""
+def refuse_impossible(repo: str) -> None:
+    """Raise UsageError or ModelError where nothing can be pushed to `repo` from here. Nobody is asked."""
     check_name(repo)
-    held = _asked(chosen(), repo)
+    try:
+        ready()
+    except (ModelError, UsageError) as error:
+        hint = f"{error.hint}; or leave export_hub_model_id out and push later: tuitune push"
+        raise type(error)(error.message, hint) from error
+
+
+def plan(repo: str, private: bool, files: Sequence[tuple[str, int]]) -> tuple[str, ...]:
+    """Return sentences about a push of `files` (name, bytes) that are not written yet. Raises UsageError for a name."""
+    check_name(repo)
+    try:
+        held = _asked(chosen(), repo)
+    except TuiTuneError as error:
+        return tuple(_unasked(repo, (error.message, error.hint), files))
     kept = () if held is None else tuple(name for name, _ in files if name in held.files)
     shade = "private" if (private if held is None else held.private) else "public"
     told = [f"{repo} {'exists and is' if held else 'would be made,'} {shade}"]
-    told += [f"{name}: {size(count)}" for name, count in files]
+    told += _lines(files)
     told += [f"in the repository already: {_listed(kept)}"] if kept else []
     return tuple(told)
 
 
+def _unasked(repo: str, trouble: Sequence[str], files: Sequence[tuple[str, int]]) -> list[str]:
+    """Return what is said of a push where the hub could not be asked."""
+    told = [f"what {repo} holds is not known: {trouble[0]}", *_lines(files)]
+    return [*told, f"a push would be refused; {trouble[1]}"]
+
+
+def _lines(files: Sequence[tuple[str, int]]) -> list[str]:
+    """Return the files with their sizes; of small ones that are not written yet it is not known."""
+    return [f"{name}: {size(count)}" if count else name for name, count in files]
+
+
 def survey(folder: Path, repo: str, *, private: bool = True) -> Push:
-    """Compare a folder with a repository. Raises UsageError for its name, ModelError where the hub cannot be asked."""
+    """Compare a folder with a repository, as far as the hub can be asked. Raises UsageError for a wrong name."""
     check_name(repo)
-    hub = chosen()
-    return _compared(folder, repo, hub, _asked(hub, repo), private)
+    try:
+        hub = chosen()
+        held = _asked(hub, repo)
+    except TuiTuneError as error:
+        files = tuple((name, path.stat().st_size, None) for name, path in _some(folder))
+        return Push(folder, repo, "", None, private, files, trouble=(error.message, error.hint))
+    return _compared(folder, repo, hub, held, private)
 
 
-def _compared(folder: Path, repo: str, hub: Hub, held: Held | None, private: bool) -> Push:
-    found = held or Held(private)
+def _some(folder: Path) -> list[tuple[str, Path]]:
     paths = list(_files(folder))
     if not paths:
         raise UsageError(f"{folder} holds no files", "name the folder of an export")
+    return paths
+
+
+def _compared(folder: Path, repo: str, hub: Hub, held: Held | None, private: bool) -> Push:
+    found, paths = held or Held(private), _some(folder)
     files = tuple((name, path.stat().st_size, state(path, found.files.get(name))) for name, path in paths)
     others = tuple(sorted(set(found.files) - {name for name, _ in paths} - {".gitattributes"}))
     return Push(folder, repo, hub.name, held is not None, found.private, files, others)

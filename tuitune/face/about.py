@@ -11,7 +11,7 @@ from tuitune.face import figures, words
 from tuitune.face.runs import best_evaluation, key_figure, last_evaluation
 from tuitune.run import RunDir, evaluations, manifest
 from tuitune.run.evaluations import Evaluation, Metric
-from tuitune.run.imported import Imported
+from tuitune.run.imported import Imported, has_weights
 from tuitune.run.shelf import Entry, Shelf
 from tuitune.run.trash import size_of
 
@@ -82,7 +82,7 @@ def about(run: RunDir, shelf: Shelf | None = None) -> About:
     """Return everything about a run; reads its whole journal and measures its files."""
     entry = (shelf or Shelf()).entry(run)
     source = Imported.of(run)
-    return About(entry, tuple(checkpoints(run)), tuple(evaluated(run)), size_of(run.path), source)
+    return About(entry, tuple(checkpoints(run, entry.step)), tuple(evaluated(run)), size_of(run.path), source)
 
 
 def state_words(entry: Entry) -> str:
@@ -113,8 +113,13 @@ def trained(entry: Entry) -> list[tuple[str, str]]:
     return found
 
 
-def checkpoints(run: RunDir) -> list[Checkpoint]:
-    """Return a run's checkpoints and its result, looked at by names and sizes."""
+def checkpoints(run: RunDir, last: int) -> list[Checkpoint]:
+    """Return a run's checkpoints and its result, looked at by names and sizes; of an imported one where they lie.
+
+    last: the step that an imported run came to, which its result does not tell.
+    """
+    if (source := Imported.of(run)) is not None:
+        return _left_there(source, last)
     found = [(int(path.name.rpartition("-")[2]), path) for path in run.checkpoints]
     rows = []
     for step, path in found:
@@ -124,6 +129,19 @@ def checkpoints(run: RunDir) -> list[Checkpoint]:
         verdict = manifest.verify(run.final, deep=False)
         step = manifest.read(run.final).step if verdict.valid else 0
         rows.append(Checkpoint(run.final.name, step, size_of(run.final), "" if verdict.valid else verdict.reason))
+    return rows
+
+
+def _left_there(source: Imported, last: int) -> list[Checkpoint]:
+    """Return the checkpoints and the result of another trainer."""
+    found = [(int(path.name.rpartition("-")[2]), path) for path in source.checkpoints]
+    rows = [
+        Checkpoint(path.name, step, size_of(path), "" if has_weights(path) else "no safetensors weights")
+        for step, path in found
+    ]
+    if source.final is not None:
+        size = sum(path.stat().st_size for path in source.final.iterdir() if path.is_file())
+        rows.append(Checkpoint("final", last, size))
     return rows
 
 

@@ -30,7 +30,7 @@ class Differing:
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """The keys that differ, those that somebody asked for first; how many are the same; what could not be read."""
+    """The keys that differ, those asked for first; how many are the same in all; what could not be read."""
 
     keys: tuple[Differing, ...]
     same: int
@@ -59,9 +59,10 @@ def compared(found: Sequence[Terms]) -> Differences:
     plans = _differing([each.plan for each in found], [{}] * len(found), plan=True) if all(
         each.plan for each in found
     ) else []  # fmt: skip
-    every = {key for each in found for key in each.force}
+    # What is not known of one of them, or holds for the others only, is not the same.
+    every = set[str].intersection(*(set(each.force) for each in found))
     notes = tuple(each.note for each in found if each.note)
-    return Differences((*keys, *plans), len(every) - len(asked), notes)
+    return Differences((*keys, *plans), len(every - {each.key for each in asked} - set(_PLACES)), notes)
 
 
 def _differing(

@@ -13,7 +13,7 @@ from tuitune.chat.weights import Weights
 from tuitune.engine.asked import settled
 from tuitune.errors import RecipeError, RunError, UsageError
 from tuitune.face.asking import fix_places
-from tuitune.face.meant import base_of, of_name, of_recipe
+from tuitune.face.meant import base_of, inside_run, of_name, of_recipe
 from tuitune.models.shaping import Shaping
 from tuitune.recipe import FIELDS, Document, Problem, Recipe
 from tuitune.run import RunDir, index
@@ -96,11 +96,18 @@ def _resumed(words: Words) -> tuple[Words, Subject | None, Path]:
             found = read(path)
         except RunError:
             continue
-        if found.status == "interrupted" and (
-            found.subject == words.what or words.what == str(found.asked.get("what"))
-        ):
+        same = found.subject == words.what or _meant(found.subject) == _meant(words.what)
+        if found.status == "interrupted" and same:
             return _words(found.asked), None, path
     raise UsageError(f"there is no interrupted evaluation of {words.what} in {root}", "begin one, without --resume")
+
+
+def _meant(what: str) -> str:
+    """Return a subject by its path where it has one: a run may be called by its name, or by a path from elsewhere."""
+    path = Path(what).expanduser()
+    run, folder = (None, None) if path.exists() else _run_of(what, path)
+    place = folder or (run.path if run is not None else path)
+    return str(place.resolve()) if place.exists() else what
 
 
 def _words(values: Mapping[str, object]) -> Words:
@@ -128,12 +135,11 @@ def subject_of(what: str, settings: Sequence[str] = (), *, model: str | None = N
         recipe = _with(Document.read(path), settings)
         return Subject(_of_recipe(recipe), recipe)
     found = of_name(what, model=model)
-    run = _run_of(what, path)
+    run, folder = _run_of(what, path)
     if run is None:
         recipe = _with(Document.parse(""), [f"model_name_or_path={found.model}", *settings])
         return Subject(_as_asked(found, recipe), recipe)
     recipe, notes = settled(_with(Document.read(run.recipe), settings), run)
-    folder = None if RunDir(path).is_run() or not path.is_dir() else path.absolute()
     own = weights.of_run(run, recipe, folder)
     return Subject(own if model is None else replace(own, model=model), recipe, run, notes)
 
@@ -163,13 +169,16 @@ def _with(document: Document, settings: Sequence[str]) -> Recipe:
         raise
 
 
-def _run_of(what: str, path: Path) -> RunDir | None:
+def _run_of(what: str, path: Path) -> tuple[RunDir | None, Path | None]:
+    """Return the run that is meant, and which of its folders if one is named."""
     if path.is_dir():
-        return RunDir(path) if RunDir(path).is_run() else weights.run_of(path.absolute())
+        return (RunDir(path), None) if RunDir(path).is_run() else (weights.run_of(path.absolute()), path.absolute())
+    if (inside := inside_run(what)) is not None:
+        return inside
     try:
-        return index.find(what)
+        return index.find(what), None
     except RunError:
-        return None
+        return None, None
 
 
 def _of_recipe(recipe: Recipe) -> Weights:

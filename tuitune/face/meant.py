@@ -11,8 +11,9 @@ from tuitune.engine.asked import MODELS, asked, is_place
 from tuitune.errors import RunError, UsageError
 from tuitune.fit import embedded
 from tuitune.recipe import Recipe
-from tuitune.run import RunDir, index
+from tuitune.run import RunDir, imported, index
 from tuitune.run.directory import CHECKPOINT
+from tuitune.run.imported import Imported
 
 
 def of_name(name: str, *, model: str | None = None) -> Weights:
@@ -24,9 +25,10 @@ def of_name(name: str, *, model: str | None = None) -> Weights:
     path = Path(name).expanduser()
     if path.is_dir() and not RunDir(path).is_run():
         return _on(model, _of_folder(path.absolute()))
-    inside = _inside(name)
+    inside = inside_run(name)
     if inside is not None:
-        return _on(model, _of_folder(inside))
+        run, folder = inside
+        return _on(model, weights.of_run(run, asked(run)[0], folder))
     try:
         run = index.find(name)
     except RunError as error:
@@ -37,13 +39,28 @@ def of_name(name: str, *, model: str | None = None) -> Weights:
     return _on(model, weights.of_run(run, asked(run)[0]))
 
 
-def _inside(name: str) -> Path | None:
-    """Return the folder that RUN/final or RUN/checkpoint-N means, as lists show them."""
-    run, _, folder = name.partition("/")
-    known = next((each for each in index.all_runs() if each.name == run), None) if folder else None
-    if known is None or not (folder == "final" or CHECKPOINT.fullmatch(folder)):
+def inside_run(name: str) -> tuple[RunDir, Path] | None:
+    """Return the run and the folder that RUN/final or RUN/checkpoint-N means, as lists show them; None for other words.
+
+    Raises UsageError where the run is there and the folder is not.
+    """
+    called, _, folder = name.partition("/")
+    if not (folder == "final" or CHECKPOINT.fullmatch(folder)):
         return None
-    return known.path / folder if (known.path / folder).is_dir() else None
+    run = next((each for each in index.all_runs() if each.name == called), None)
+    if run is None:
+        return None
+    found = imported.inside(run, folder)
+    if found is None:
+        there = ", ".join(f"{called}/{each}" for each in _names_in(run))
+        raise UsageError(f"{called} has no {folder}", f"it has {there}" if there else "it has no weights yet")
+    return run, found
+
+
+def _names_in(run: RunDir) -> list[str]:
+    source = Imported.of(run)
+    paths = [*(run.checkpoints if source is None else source.checkpoints), run.final]
+    return [path.name for path in paths if imported.inside(run, path.name) is not None]
 
 
 def _on(model: str | None, found: Weights) -> Weights:

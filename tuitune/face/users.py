@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tuitune.errors import RunError
 from tuitune.run import RunDir, index
+from tuitune.run.imported import Imported
 from tuitune.run.job import Job
 from tuitune.run.uses import all_at_work
 
@@ -14,28 +16,35 @@ _MOST = 1 << 16  # bytes of a recipe that is looked through
 
 def refuse_used(run: RunDir) -> None:
     """Raise RunError while a command of TuiTune's own (evaluate, export, serve) works on a run."""
+    places = _places(run)
     for job in Job.all():
-        if not any(_means(word, run) for word in job.argv):
+        if not any(word.partition("/")[0] == run.name or _is_in(word, places) for word in job.argv):
             continue
         job.read()
         if job.status == "running":
             raise RunError(f"{run.name} is in use: {job.title}", "wait for that, or cancel it")
     for words, folder in all_at_work():
-        if any(_may_mean(word, folder, run) for word in words[1:]):
+        if any(_may_mean(word, folder, run.name, places) for word in words[1:]):
             raise RunError(f"{run.name} is in use: tuitune {' '.join(words)}", "wait for that, or end it")
 
 
-def _may_mean(word: str, folder: str, run: RunDir) -> bool:
+def _places(run: RunDir) -> list[Path]:
+    """Return the run's folder, and where its weights lie if it was imported: what works on those writes into it."""
+    found = Imported.of(run)
+    return [run.path] if found is None else [run.path, Path(found.source)]
+
+
+def _may_mean(word: str, folder: str, name: str, places: Sequence[Path]) -> bool:
     """Whether a word of a command line, typed in `folder`, may name a run or something in it."""
     what = word.rpartition("=")[2]
     if not what or what.startswith("-"):
         return False
-    place = Path(folder, what).absolute()
-    return run.name.startswith(what.partition("/")[0]) or run.path == place or run.path in place.parents
+    head = what.partition("/")[0]  # empty for a path from the root
+    return bool(head and name.startswith(head)) or _is_in(str(Path(folder, what).absolute()), places)
 
 
-def _means(word: str, run: RunDir) -> bool:
-    return word == run.name or word == str(run.path) or word.startswith(f"{run.path}/")
+def _is_in(word: str, places: Sequence[Path]) -> bool:
+    return any(word == str(place) or word.startswith(f"{place}/") for place in places)
 
 
 def used_by(run: RunDir) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from tuitune.chat.base import Chat
 from tuitune.chat.live import LiveChat
 from tuitune.chat.loading import Note, Progress, silent, unsaid
+from tuitune.chat.server import ServerChat, is_address
 from tuitune.chat.several import Several
 from tuitune.chat.weights import Weights
 from tuitune.engine.asked import asked
@@ -18,16 +19,21 @@ from tuitune.face.host import prepare_for
 from tuitune.run import RunDir, index
 
 BASE = "base"
-Meant = Weights | LiveChat
+Meant = Weights | LiveChat | ServerChat
 
 
 def whom(word: str, beside: Meant | None = None) -> Meant:
-    """Return who is meant: a run that trains is asked live; else what `meant.of_name` finds.
+    """Return who is meant: a run that trains is asked live, a server at its address; else what `meant.of_name` finds.
 
-    "base" is what `beside` was before it was trained. Raises UsageError, ModelError or RunError.
+    "base" is what `beside` was before it was trained; of a server another of its models is meant by its name. Raises
+    UsageError, ModelError or RunError.
     """
+    if isinstance(beside, ServerChat) and (served := beside.beside(word)) is not None:
+        return served
     if word == BASE and beside is not None:
         return base_of(beside)
+    if is_address(word):
+        return ServerChat.found(word)
     run = _live(word)
     return LiveChat(run) if run is not None else meant.of_name(word)
 
@@ -42,6 +48,11 @@ def _live(word: str) -> RunDir | None:
 
 def base_of(who: Meant) -> Meant:
     """Return what somebody was before training. Raises UsageError where that is not known."""
+    if isinstance(who, ServerChat):
+        raise UsageError(
+            f"{who.title} does not tell what it was before training, and its server offers no model called base",
+            "serve it too: tuitune serve RUN base=MODEL; or name another model",
+        )
     if not isinstance(who, LiveChat):
         return meant.base_of(who)
     recipe, _ = asked(who.run)

@@ -30,7 +30,7 @@ ROLE_NAMES: dict[Role, str] = {
 
 # Measured: what importing the engine adds to the app; on a GPU its context with cuBLAS and the loaded kernels.
 STANDING: dict[DeviceKind, int] = {"cpu": 560 << 20, "cuda": 600 << 20}
-_SLICE_BYTES: dict[DeviceKind, int] = {"cpu": 24 << 20, "cuda": 512 << 20}  # models/head.py
+_SLICE_BYTES: dict[DeviceKind, int] = {"cpu": 24 << 20, "cuda": 512 << 20}  # models/head_loss.py
 # Holes that freed memory leaves. On a GPU they are a share of what comes and goes. The C heap keeps what it once had:
 # there they are a share of all activations, recomputed or not (measured with the embedded model: it settles after a few
 # steps, and the many small products of adapters leave more of them).

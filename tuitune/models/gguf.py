@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuitune.errors import ModelError
 from tuitune.fit.embedded import NOTES
+from tuitune.models.gguf_pace import told
 from tuitune.models.gguf_words import tokenizer_of
 from tuitune.models.load import strip_quantisation_marks
 
@@ -31,8 +32,7 @@ def convert(source: str, target: str, *, progress: Progress) -> str:
     try:
         with _alone(file) as link:
             tokenizer = tokenizer_of(link, notes.append)
-            progress("de-quantise", 0, None)
-            model = read_model(link)
+            model = read_model(link, progress=progress)
     except (ImportError, OSError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
         raise ModelError(
             f"cannot convert {file.name}: {type(error).__name__}: {error}",
@@ -57,7 +57,9 @@ def _alone(file: Path) -> Iterator[Path]:
         yield link
 
 
-def read_model(file: Path, config: PretrainedConfig | None = None) -> PreTrainedModel:
+def read_model(
+    file: Path, config: PretrainedConfig | None = None, *, progress: Progress = lambda stage, done, total: None
+) -> PreTrainedModel:
     """Return the model in a GGUF file, de-quantised to fp32; raises what transformers raises.
 
     config: its architecture, where that is known better than from the file.
@@ -65,16 +67,17 @@ def read_model(file: Path, config: PretrainedConfig | None = None) -> PreTrained
     import torch
     from transformers import AutoModelForCausalLM, GgufConfig
 
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
-        str(file.parent),
-        gguf_file=file.name,
-        quantization_config=GgufConfig(dequantize=True),
-        dtype=torch.float32,
-        attn_implementation="sdpa",
-        trust_remote_code=False,
-        output_loading_info=True,
-        **({} if config is None else {"config": config}),
-    )
+    with told(file, progress):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            str(file.parent),
+            gguf_file=file.name,
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.float32,
+            attn_implementation="sdpa",
+            trust_remote_code=False,
+            output_loading_info=True,
+            **({} if config is None else {"config": config}),
+        )
     missing = sorted(loaded[1]["missing_keys"])
     if missing:
         raise ValueError(f"{len(missing)} tensors are not in it, {missing[0]} first")

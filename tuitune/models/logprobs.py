@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tuitune.models.head import slices
+from tuitune.models.head_loss import slices
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

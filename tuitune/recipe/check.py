@@ -20,6 +20,7 @@ from tuitune.recipe.recipe import Recipe
 from tuitune.recipe.shapes import as_flag
 
 _NAMES = (*FIELDS, *ABSENT, *INERT, *RENAMED)
+_EVALUATES = ("do_predict", "do_eval")  # how LLaMA-Factory's recipes say that they train nothing
 
 
 class _Check:
@@ -133,6 +134,21 @@ class _Check:
             if self.origin[key] not in refused:
                 self._placed(FIELDS[key], values)
 
+    def redirect(self) -> None:
+        """Name the command that a recipe without data is for, where its keys tell: its other keys are right there."""
+        meant = self._meant_for()
+        if self.purpose != "train" or "dataset" in self.origin or meant is None:
+            return
+        moot = {"dataset", *_EVALUATES}
+        self.problems = [each for each in self.problems if each.level == "error" and each.key not in moot]
+        told = f"is missing: this reads like a recipe for `tuitune {meant}`, not for training"
+        self.say("dataset", told, "give it to that command, or name the data to train on")
+
+    def _meant_for(self) -> Purpose | None:
+        if any(self.raw.get(key) is True for key in _EVALUATES):
+            return "evaluate"
+        return next((FIELDS[key].purpose for key in self.origin if FIELDS[key].purpose != "train"), None)
+
     def _placed(self, field: Field, values: Mapping[str, object]) -> None:
         key = self.origin[field.name]
         if values[field.name] is False or values[field.name] == field.default:
@@ -193,6 +209,7 @@ def examine(
     check.sort()
     recipe = check.build()
     check.relate(recipe)
+    check.redirect()
     problems = sorted(check.problems, key=lambda problem: problem.line or len(check.lines) + 10**6)
     warnings = tuple(problem for problem in problems if problem.level == "warning")
     return recipe._with_origin(source, warnings), problems

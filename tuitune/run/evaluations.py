@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import psutil
 
 from tuitune.errors import RunError
 from tuitune.run import places
@@ -30,11 +29,11 @@ from tuitune.run.evaluation import Reply as Reply
 from tuitune.run.evaluation import Status as Status
 from tuitune.run.files import write_atomic
 from tuitune.run.packing import pack, plain, record, restore
+from tuitune.run.process import lives
 
 FOLDER = "evaluations"
 RESULTS, REPORT, PREDICTIONS = "results.json", "results.md", "predictions.jsonl"
 _FORMAT = 1
-_SAME_START = 2.0  # seconds between what two clocks say of the start of one process
 
 
 # Where they are
@@ -87,7 +86,7 @@ def read(folder: Path) -> Evaluation:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{folder / RESULTS} holds no results of an evaluation: {error}") from error
     status: Status = "done" if found.status == "done" else "interrupted"
-    if found.status == "running" and _alive(found.pid, found.born):
+    if found.status == "running" and lives(found.pid, found.born):
         status = "running"
     return Evaluation(
         folder, found.subject, found.name, found.created, status,
@@ -119,13 +118,6 @@ def _metric(values: Mapping[str, Any]) -> Metric:
     estimates = {key: restore(Estimate, each) for key, each in values["values"].items()}
     differences = {key: restore(Difference, each) for key, each in values["differences"].items()}
     return Metric(**found, values=estimates, differences=differences)
-
-
-def _alive(pid: int, born: float) -> bool:
-    try:
-        return abs(psutil.Process(pid).create_time() - born) <= _SAME_START
-    except (psutil.Error, ValueError):
-        return False
 
 
 def as_records(metrics: Iterable[Metric]) -> list[dict[str, object]]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
 
 from tuitune.errors import RunError
-from tuitune.run.directory import RunDir
+from tuitune.run import index
+from tuitune.run.directory import CHECKPOINT, RunDir
 from tuitune.run.files import write_atomic
 from tuitune.run.packing import pack, record, restore
 
 NAME = "imported.json"
+WEIGHTS = ("adapter_model.safetensors", "model.safetensors", "model.safetensors.index.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,43 @@ class Imported:
                 f"the weights of {run.name} are not there any more: {self.weights}", "bring them back to that place"
             )
         return Path(self.weights)
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """The checkpoints that are still where it was trained, by step; `has_weights` tells which can be used."""
+        return RunDir(Path(self.source)).checkpoints
+
+    @property
+    def final(self) -> Path | None:
+        """The folder of its result, None where only checkpoints hold weights."""
+        return Path(self.source) if self.weights == self.source and Path(self.source).is_dir() else None
+
+
+def has_weights(folder: Path) -> bool:
+    """Tell whether weights of another trainer in a folder can be used: those in safetensors."""
+    return any((folder / name).is_file() for name in WEIGHTS)
+
+
+def inside(run: RunDir, name: str) -> Path | None:
+    """Return the folder of `final` or `checkpoint-N` of a run, wherever an imported one has it; None without one."""
+    found = Imported.of(run)
+    if found is None:
+        folder = run.path / name
+        return folder if folder.is_dir() else None
+    if name == run.final.name:
+        return found.final
+    return next((path for path in found.checkpoints if path.name == name), None)
+
+
+def holder(folder: Path) -> RunDir | None:
+    """Return the run that was made of what another trainer left in a folder: its result, or one of its checkpoints."""
+    place = os.path.realpath(folder)
+    outside = os.path.dirname(place) if CHECKPOINT.fullmatch(os.path.basename(place)) else place
+    for run in index.all_runs():
+        found = Imported.of(run)
+        if found is not None and os.path.realpath(found.source) in (place, outside):
+            return run
+    return None
 
 
 def refuse_training(run: RunDir) -> None:

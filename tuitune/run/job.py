@@ -33,13 +33,15 @@ PROGRAM = (sys.executable, "-m", "tuitune")
 Status = Literal["running", "done", "failed", "cancelled", "lost"]
 _FILES = ("lines.jsonl", "console.log")
 _CANCELLED = "cancelled"  # a mark that the user wanted the end
+_ERROR, _HINT = "error: ", "  hint: "  # how a command's failure is printed
 
 
 @dataclass
 class Job:
     """One job; `read` brings `progress`, `notes`, `result` and `error` up to date.
 
-    progress: stage, how much is done, of how much (None: nobody knows). result and error are the objects that the
+    progress: stage, how much is done, of how much (None: nobody knows). within: how far what is not done yet is, in
+    words, where that is told. result and error are the objects that the
     command printed last. argv: the words after `tuitune`. secret words never belong there.
     """
 
@@ -51,6 +53,7 @@ class Job:
     born: float
     started: float
     progress: tuple[str, int, int | None] | None = None
+    within: str = ""
     notes: list[str] = field(default_factory=list)
     result: Mapping[str, Any] | None = None
     error: Mapping[str, Any] | None = None
@@ -130,8 +133,19 @@ class Job:
             self._offset += end
             for line in data[:end].splitlines():
                 self._take(line)
+            if not alive and self.result is None and self.error is None:
+                self.error = self._said_at_last()
             return end > 0
         return False
+
+    def _said_at_last(self) -> dict[str, str] | None:
+        """Return the error that a command printed which ended before it could tell it as an object."""
+        words = self.last_words()
+        at = next((place for place, line in enumerate(words) if line.startswith(_ERROR)), None)
+        if at is None:
+            return None
+        hint = next((line.removeprefix(_HINT) for line in words[at:] if line.startswith(_HINT)), "")
+        return {"message": words[at].removeprefix(_ERROR), "hint": hint}
 
     def _take(self, line: bytes) -> None:
         try:
@@ -140,7 +154,7 @@ class Job:
             return
         match told:
             case {"kind": "progress", "stage": str() as stage, "done": int() as done, "total": int() | None as total}:
-                self.progress = (stage, done, total)
+                self.progress, self.within = (stage, done, total), str(told.get("within", ""))
             case {"kind": "note", "text": str() as text}:
                 self.notes.append(text)
             case {"kind": "result"}:

@@ -1,4 +1,4 @@
-"""Start an engine in a process of its own, which outlives the terminal."""
+"""Start an engine in a process of its own, which outlives the terminal, and tell whether a process is still there."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import psutil
 
 from tuitune.errors import RunError
-from tuitune.run.directory import RunDir
 from tuitune.run.files import PRIVATE_FILE
 
-_SAME_START = 2.0  # seconds between what two clocks say of the start of one process
+if TYPE_CHECKING:
+    from tuitune.run.directory import RunDir
+
+Holder = Literal["itself", "unclear", "nobody"]
+_SAME_START = 2.0  # seconds: creation times come from the clock, which a time service may nudge
 
 
 def host_command(run_dir: RunDir) -> list[str]:
@@ -46,12 +50,24 @@ def detach(run_dir: RunDir, argv: Sequence[str] | None = None) -> int:
     return child.pid
 
 
-def lives(pid: int, born: float) -> bool:
-    """Tell whether the process that had this number at `born` (seconds since 1970) is still there."""
+def holder(pid: int, born: float) -> Holder:
+    """Tell who has this process number now: the process that was born then (seconds since 1970), or nobody.
+
+    "unclear": a process that began at another time, after which the clock may have been set, or one that may not be
+    looked at.
+    """
     try:
         process = psutil.Process(pid)
-        same = abs(process.create_time() - born) <= _SAME_START
         # A zombie has ended; only its parent has not looked yet.
-        return same and process.status() != psutil.STATUS_ZOMBIE
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return "nobody"
+        return "itself" if abs(process.create_time() - born) <= _SAME_START else "unclear"
+    except psutil.AccessDenied:
+        return "unclear"
     except (psutil.Error, ValueError):
-        return False
+        return "nobody"
+
+
+def lives(pid: int, born: float) -> bool:
+    """Tell whether the process that had this number at `born` is still there, as far as anybody can know."""
+    return holder(pid, born) == "itself"

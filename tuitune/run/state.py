@@ -19,6 +19,7 @@ import psutil
 from tuitune.errors import RunError
 from tuitune.run.files import write_atomic
 from tuitune.run.packing import pack, record, restore
+from tuitune.run.process import holder
 
 Status = Literal["starting", "running", "paused", "stopping", "finished", "stopped", "failed"]
 Liveness = Literal["live", "crashed", "done", "unknown"]
@@ -28,8 +29,6 @@ STALE_SECONDS = 60.0
 BEAT_SECONDS = 2.0
 # Steps of a tiny model may take a millisecond: they need not all reach the disk.
 _LEAST_GAP = 0.2
-# Creation times come from the clock, which a time service may nudge.
-_SAME_START = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +170,12 @@ def liveness(state: State | None, now: float | None = None) -> Liveness:
     if (state.host, state.boot) != (socket.gethostname(), boot_id()):
         # Another machine, or this one before it was started anew: only the heartbeat can tell.
         return "live" if fresh else "crashed"
-    match _born(state.pid):
-        case None:
+    match holder(state.pid, state.started):
+        case "nobody":
             return "crashed"
-        case born if abs(born - state.started) <= _SAME_START:
+        case "itself":
             return "live"
-        case _:
+        case "unclear":
             # Another process has the number, unless the clock was set: then the beats go on.
             return "live" if fresh else "crashed"
 
@@ -198,14 +197,3 @@ def refuse_suspended(state: State, name: str) -> None:
             f"{name} does not answer: its process {state.pid} is suspended",
             f"let it go on with fg in its terminal, or with `kill -CONT {state.pid}`",
         )
-
-
-def _born(pid: int) -> float | None:
-    # A zombie has ended; only its parent has not looked yet.
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.AccessDenied:
-        return -1.0
-    except (psutil.NoSuchProcess, ValueError):
-        return None

@@ -7,15 +7,18 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
 
 from tuitune.serve.refusal import Refusal, invalid
-from tuitune.text import clean_line
+from tuitune.serve.wording import reasons
 
 Stop = Annotated[str, Field(min_length=1, max_length=200)]
 Text = Annotated[str, Field(max_length=4 << 20)]
-Ids = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+# A list's first wrong entry ends its reading: a request may hold a million of them.
+Ids = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, fail_fast=True)]
+Messages = Annotated[list[dict[str, Any]], Field(min_length=1, fail_fast=True)]
 _MOST = 20  # likeliest tokens beside each one
+_MOST_KEYS = 100  # of a request
+_TOLD = 10  # reasons in one answer
 
 
 class StreamOptions(BaseModel):
@@ -52,12 +55,12 @@ class _Asked(BaseModel):
 class ChatAsked(_Asked):
     """POST /v1/chat/completions."""
 
-    messages: list[dict[str, Any]] = Field(min_length=1)
+    messages: Messages
     max_completion_tokens: int | None = Field(None, ge=1)
     max_tokens: int | None = Field(None, ge=1)
     logprobs: bool = False
     top_logprobs: int | None = Field(None, ge=0, le=_MOST)
-    tools: list[dict[str, Any]] | None = None
+    tools: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = None
     tool_choice: Literal["none", "auto"] | None = None
     parallel_tool_calls: bool = True
     safety_identifier: str | None = Field(None, max_length=200)
@@ -76,7 +79,7 @@ class ChatAsked(_Asked):
 class TextAsked(_Asked):
     """POST /v1/completions."""
 
-    prompt: Text | Ids | Annotated[list[Text | Ids], Field(min_length=1)]
+    prompt: Text | Ids | Annotated[list[Text | Ids], Field(min_length=1, fail_fast=True)]
     logprobs: int | None = Field(None, ge=0, le=_MOST)
     echo: bool = False
 
@@ -106,7 +109,7 @@ class ScoreAsked(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     model: str = ""
-    messages: list[Text | Annotated[list[dict[str, Any]], Field(min_length=1)]] = Field(min_length=1)
+    messages: Annotated[list[Text | Messages], Field(min_length=1, fail_fast=True)]
     max_length: int | None = Field(None, ge=1)
 
 
@@ -147,10 +150,12 @@ def read(body: bytes, kind: type[Any_]) -> Any_:
     if not isinstance(value, dict):
         raise Refusal(400, "the request is no JSON object", code="invalid_json")
     try:
-        asked = kind.model_validate(_meant(value, kind))
+        asked = kind.model_validate(_few(_meant(value, kind)))
     except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False)
-        raise invalid("; ".join(dict.fromkeys(map(_words, details))), _place(details[0])) from None
+        told = reasons(error.errors(include_url=False))
+        words = list(dict.fromkeys(words for _, words in told))
+        more = [f"and {len(words) - _TOLD} more"] if len(words) > _TOLD else []
+        raise invalid("; ".join([*words[:_TOLD], *more]), told[0][0] or None) from None
     except RecursionError:
         raise invalid("the request is nested too deeply") from None
     _relate(asked)
@@ -177,6 +182,14 @@ def _meant(value: Mapping[str, Any], kind: type[BaseModel]) -> dict[str, Any]:
     return given
 
 
+def _few(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what is asked for. Raises Refusal where it names more parameters than there could be."""
+    counts = [len(each) for each in (given, *given.values()) if isinstance(each, dict)]
+    if max(counts) > _MOST_KEYS:
+        raise invalid(f"the request has {max(counts):,} parameters, and there are not so many")
+    return given
+
+
 def _relate(asked: BaseModel) -> None:
     """Raise Refusal where keys do not go together."""
     if isinstance(asked, _Asked) and asked.stream_options is not None and not asked.stream:
@@ -187,24 +200,3 @@ def _relate(asked: BaseModel) -> None:
         raise invalid("top_logprobs needs logprobs: true", "top_logprobs")
     if None not in (asked.max_tokens, asked.max_completion_tokens) and asked.max_tokens != asked.max_completion_tokens:
         raise invalid("max_tokens and max_completion_tokens say different things", "max_tokens")
-
-
-def _place(detail: ErrorDetails) -> str | None:
-    """Return which part of the request is meant: `stop`, `messages[2]`."""
-    place = ""
-    for part in detail["loc"]:
-        if isinstance(part, int):
-            place += f"[{part}]"
-        elif part.isidentifier():  # not pydantic's names for the members of a union
-            place += f".{part}" if place else part
-    return clean_line(place)[:80] or None
-
-
-def _words(detail: ErrorDetails) -> str:
-    place = _place(detail) or "the request"
-    if detail["type"] == "extra_forbidden":
-        return f"there is no parameter {place!r}"
-    if detail["type"] == "missing":
-        return f"{place} is missing"
-    said = detail["msg"].replace("Input should", "it should")
-    return f"{place}: {clean_line(said)[:200]}"

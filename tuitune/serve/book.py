@@ -13,6 +13,7 @@ from tuitune.text import clean_line
 
 _REMEMBERED = 50  # requests that have ended
 _SHOWN = 100  # requests at work
+_COUNTED = ("requests", "answered", "left", "failed", "refused", "prompt_tokens", "tokens")
 
 
 @dataclass(eq=False)
@@ -67,7 +68,7 @@ class Book:
         self._ended, self._hide = ended, hide
         self._open: dict[str, Entry] = {}
         self._last: deque[Entry] = deque(maxlen=_REMEMBERED)
-        self.totals: Counter[str] = Counter()
+        self.totals: Counter[str] = Counter(dict.fromkeys(_COUNTED, 0))
         self.changes = 0
 
     def begin(

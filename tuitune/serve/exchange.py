@@ -19,7 +19,7 @@ from tuitune.serve.book import Book, Entry
 from tuitune.serve.guarding import Receive, Scope, Send
 from tuitune.serve.limits import Limits
 from tuitune.serve.order import Answers, Engine, Order, Served
-from tuitune.serve.refusal import Refusal
+from tuitune.serve.refusal import Refusal, invalid
 from tuitune.serve.saying import event
 
 LEFT = 499  # nginx's word for a client that closed its connection
@@ -38,8 +38,10 @@ class Room:
         models = self.engine.models
         if not name and len(models) == 1:
             name = next(iter(models))
+        known = ", ".join(models)
+        if not name:
+            raise invalid(f"model is missing: this server has {known}", "model")
         if name not in models:
-            known = ", ".join(models)
             raise Refusal(
                 404, f"there is no model {name!r:.100}: this server has {known}", param="model", code="model_not_found"
             )

@@ -20,9 +20,8 @@ import psutil
 from tuitune.run import places
 from tuitune.run.files import private_dir, write_atomic
 from tuitune.run.packing import pack
+from tuitune.run.process import lives
 from tuitune.serve.secret import Secret
-
-_SAME_START = 2.0  # seconds between what two clocks say of the start of one process
 
 
 def folder() -> Path:
@@ -92,7 +91,7 @@ def seen() -> list[Seen]:
 def _read(path: Path) -> Seen | None:
     try:
         told = orjson.loads(path.read_bytes())
-        if not _runs(int(told["pid"]), float(told["born"])):
+        if not lives(int(told["pid"]), float(told["born"])):
             path.unlink(missing_ok=True)
             path.with_suffix(".token").unlink(missing_ok=True)
             return None
@@ -107,10 +106,3 @@ def _token(path: Path) -> str | None:
         return path.with_suffix(".token").read_text("ascii").strip() or None
     except (OSError, UnicodeDecodeError):
         return None
-
-
-def _runs(pid: int, born: float) -> bool:
-    try:
-        return abs(psutil.Process(pid).create_time() - born) <= _SAME_START
-    except psutil.Error:
-        return False

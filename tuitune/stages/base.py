@@ -54,8 +54,8 @@ class Surroundings:
     tokens_per_batch: most tokens at once, at this moment. attend: obeys the inbox (may raise to stop), to be called
     between pieces of work of a second. precision: opens that of training. emit: writes to the journal; note: a line
     into its log; warn: what the user should know. phase(name, detail): long
-    work begins; progress(phase, done, total): how far it is. folder: the run's own. step: optimizer
-    steps made so far.
+    work begins; progress(phase, done, total): how far it is. token(n): the answers that are made together have n tokens
+    now. folder: the run's own. step: optimizer steps made so far.
     """
 
     model: Any
@@ -72,6 +72,7 @@ class Surroundings:
     note: Callable[[str], None] = _nothing
     warn: Callable[..., None] = _nothing
     progress: Callable[[str, int, int | None], None] = _nothing
+    token: Callable[[int], None] = _nothing
     phase: Callable[[str, str], None] = _nothing
     step: Callable[[], int] = lambda: 0
 

@@ -21,6 +21,7 @@ from tuitune.recipe.fields.online import ONLINE
 from tuitune.run import RunDir, events
 from tuitune.run.places import home
 from tuitune.tui.actions import keymap_problems
+from tuitune.tui.atwork import AtWork
 from tuitune.tui.control import Control
 from tuitune.tui.datalook import DataLook
 from tuitune.tui.draft import Draft
@@ -69,7 +70,7 @@ _HEIGHTS = [(0, "-short"), (46, "-tall")]
 TICK = 0.5  # seconds between two redraws: more costs the engine speed and the line bytes
 
 
-class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
+class TuiTune(RunActions, RecipeActions, ViewActions, Working, AtWork, App[Leave]):
     """The terminal application."""
 
     TITLE = "TuiTune"
@@ -151,6 +152,7 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, App[Leave]):
         for note in [*self._notes, *keymap_problems(self.settings.keymap, with_keys())]:
             self.say(note, "warning")
         self._edited()
+        self.watch_jobs()
         if any(problem.level == "error" for problem in self.draft.problems):
             self.say(str(next(each for each in self.draft.problems if each.level == "error")), "warning")
             self.action_recipe_problem()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tuitune.face.curve import SMOOTHING, Average
 from tuitune.face.figures import EVAL, LOSS
 from tuitune.run import events
-
-SMOOTHING = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,25 +133,3 @@ class Curves:
         if self.values is not self._smoothed:
             self._smoothed, self._average = self.values, Average(self._smoothing)
         return self._average.of(self.values)
-
-
-class Average:
-    """An exponential moving average without the pull of its start, as TensorBoard draws it; nan leaves it alone."""
-
-    def __init__(self, weight: float) -> None:
-        self._weight = weight
-        self._sum, self._share = 0.0, 0.0
-        self._values = _numbers()
-
-    def of(self, values: Sequence[float]) -> array[float]:
-        """Return the average at each of `values`, which may only have grown since the last call."""
-        weight, out = self._weight, self._values
-        for index in range(len(out), len(values)):
-            value = values[index]
-            if math.isfinite(value):
-                self._sum = weight * self._sum + (1 - weight) * value
-                self._share = weight * self._share + (1 - weight)
-                out.append(self._sum / self._share)
-            else:
-                out.append(math.nan)
-        return out

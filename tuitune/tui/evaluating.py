@@ -11,6 +11,7 @@ from tuitune.errors import RunError, TuiTuneError
 from tuitune.recipe import Document
 from tuitune.run import evaluations
 from tuitune.run.evaluation import DATA, Difference, Estimate, Evaluation, Item, Metric, Model
+from tuitune.run.job import Job
 from tuitune.tui.subjects import run_of
 
 _SEED = 0
@@ -67,6 +68,22 @@ def recipe_values(subject: str) -> dict[str, object]:
         return Document.read(run.recipe).values() if run is not None else {}
     except TuiTuneError:
         return {}
+
+
+def meant(word: str) -> str:
+    """Return a subject as the screen has it: a run that is called by its name by its path. Looks at the disk."""
+    run = None if Path(word).is_absolute() else run_of(word)
+    return word if run is None else str(run.path)
+
+
+def at_work_on() -> str | None:
+    """Return whom the app's newest job that still goes on evaluates. Looks at the disk."""
+    for job in Job.all("evaluate"):
+        if job.status == "running":  # else its lines, which may be many, need not be read
+            job.read()
+            if job.status == "running" and len(job.argv) > 1:
+                return meant(job.argv[1])
+    return None
 
 
 # By subject

@@ -15,7 +15,7 @@ from tuitune.export.outline import Outline, outline
 from tuitune.face.exporting import order_of
 from tuitune.recipe import FIELDS
 from tuitune.run import places
-from tuitune.tui.subjects import named
+from tuitune.tui.subjects import named, run_of
 
 Values = Mapping[str, object]
 
@@ -139,7 +139,7 @@ def plan(asked: Asked, settings: Sequence[str], slug: str) -> Plan:
     except TuiTuneError as error:
         return Plan(_argv(asked, out, words), trouble=tuple(filter(None, (error.message, error.hint))))
     made = outline(order)
-    return Plan(_argv(asked, out, words), order, made, tuple(made.problems), tuple(earlier(order.subject)))
+    return Plan(_argv(asked, out, words), order, made, tuple(made.problems), tuple(earlier(order)))
 
 
 def _argv(asked: Asked, out: str, words: Sequence[str]) -> tuple[str, ...]:
@@ -159,9 +159,12 @@ def _numbered(path: Path, number: int) -> Path:
     return path if number == 1 else path.with_name(f"{path.name}-{number}")
 
 
-def earlier(subject: str) -> list[Earlier]:
-    """Return the exports of a run, checkpoint or model, the newest first; those of a run's folders count as its own."""
-    found = [done for done in known() if done.subject == subject or done.subject.startswith(f"{subject}/")]
+def earlier(order: Order) -> list[Earlier]:
+    """Return the exports of what is ordered, the newest first; of a run those of all its weights."""
+    run = run_of(order.subject)
+    whole = run is not None and (not Path(order.subject).is_absolute() or Path(order.subject) == run.path)
+    within = f"{run.path.resolve()}/" if run is not None and whole else None
+    found = [done for done in known() if done.subject == order.source or (within and done.subject.startswith(within))]
     return [Earlier(done, tuple(_checks(Path(done.path))), tuple(commands(Path(done.path)))) for done in found]
 
 
@@ -170,4 +173,6 @@ def _checks(folder: Path) -> Iterator[str]:
     made = told(folder).get("checks")
     for check in made if isinstance(made, list) else []:
         if isinstance(check, dict) and isinstance(check.get("relative"), float):
-            yield f"{check.get('what')} relative error {check['relative']:.2g} ({check.get('bound')})"
+            against = f", against {check['against']}" if check.get("against") else ""
+            what = f"{check.get('what')}".rstrip(",") + against
+            yield f"{what}: relative error {check['relative']:.2g} ({check.get('bound')})"

@@ -82,6 +82,8 @@ class Jobs:
             if job.read():
                 told.append(job)
             self._time(job)
+            if job.status == "lost":  # it may have told how it ended between the two looks
+                job.read()
             self._seen[job.id] = status = job.status
             if status != before and (before is not None or status == "running"):
                 changed.append(job)

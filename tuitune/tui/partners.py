@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tuitune.chat import weights
-from tuitune.chat.base import Answer, Chat, Judge, Options, Turn
+from tuitune.chat.base import Chat
 from tuitune.chat.live import LiveChat
 from tuitune.chat.local import LocalChat, Note, Progress
 from tuitune.chat.weights import Weights
 from tuitune.engine.asked import asked
-from tuitune.errors import ModelError, RunError, Stopped, TuiTuneError, UsageError
+from tuitune.errors import RunError, TuiTuneError, UsageError
 from tuitune.face import meant
 from tuitune.face.find import is_live
-from tuitune.face.host import prepare_for
 from tuitune.recipe import Recipe
 from tuitune.run import RunDir, State
 from tuitune.text import clean_line
+from tuitune.tui.inmemory import Asked, Bringing, free
 
 BASE, LIVE, TUNED, OTHER = "base", "live", "tuned", "other"
 # Training waits while its weights answer, and half-trained ones may not find an end: the recipe's default is too long.
@@ -78,7 +76,7 @@ class Partners:
         self._other: _Chosen | None = None
         self._loaded: _Loaded | None = None
         self._lock = threading.Lock()
-        self._round = 0
+        self._bringing = Bringing()
         self.guests: list[Callable[[], None]] = []  # what others have in memory goes when room is needed
 
     @property
@@ -89,6 +87,12 @@ class Partners:
     def choose(self, model: str | None = None, adapter: Path | None = None, run: Path | None = None) -> None:
         """Let a model, an adapter, or what a run has saved be the fourth who can be asked."""
         self._other = _Chosen(model, adapter, run)
+
+    @property
+    def picked(self) -> str | None:
+        """What was chosen as the fourth, as a command takes it; None for nothing."""
+        other = self._other
+        return None if other is None else str(other.run or other.adapter or other.model)
 
     def sampling(self) -> dict[str, float | int | bool]:
         """Return how the recipe wants answers to be drawn."""
@@ -167,7 +171,7 @@ class Partners:
             threading.Thread(target=free, name="free", daemon=True).start()
 
     def _forget(self, but: Callable[[], None] | None = None) -> None:
-        self._round += 1
+        self._bringing.give_up()
         self._loaded = None
         for guest in self.guests:
             if guest != but:
@@ -216,72 +220,9 @@ class Partners:
         if self._loaded is None or self._loaded.weights != wanted:
             self._loaded = None
             free()
-            self._loaded = _Loaded(wanted, self._load(wanted, progress, note))
+            chat = self._bringing.bring(
+                wanted, LocalChat.load, progress=progress, note=note, training=self._live()
+            )  # fmt: skip
+            self._loaded = _Loaded(wanted, chat)
         off = base is not None and bool(wanted.adapters)
         return Asked(self._loaded.chat, (base or wanted).title, base=off)
-
-    def _load(self, wanted: Weights, progress: Progress, note: Note) -> LocalChat:
-        mine = self._round
-
-        def watched(stage: str, done: int, total: int | None) -> None:
-            if self._round != mine:
-                raise Stopped("loading was given up: its memory is needed", "ask again later")
-            progress(stage, done, total)
-
-        prepare_for(wanted.device, wanted.threads)
-        try:
-            chat = LocalChat.load(wanted, progress=watched, note=note)
-        except (MemoryError, RuntimeError) as error:
-            raise worded(error, training=self._live()) from error
-        watched("load", 1, 1)
-        return chat
-
-
-class Asked:
-    """A loaded model, with its adapter or without."""
-
-    def __init__(self, chat: LocalChat, title: str, *, base: bool) -> None:
-        self._chat, self._title, self._base = chat, title, base
-
-    @property
-    def title(self) -> str:
-        return self._title
-
-    @property
-    def judge(self) -> Judge | None:
-        """Who scores the answers, where the model is a reward model and not switched back to what it was."""
-        return None if self._base else self._chat.judge
-
-    def reply(
-        self,
-        turns: Sequence[Turn],
-        *,
-        system: str | None = None,
-        tools: str = "",
-        sampling: Options,
-        on_text: Callable[[str], None] = lambda text: None,
-        stop: Callable[[], bool] = lambda: False,
-    ) -> Answer:
-        try:
-            return self._chat.reply(
-                turns, system=system, tools=tools, sampling=sampling, on_text=on_text, stop=stop, base=self._base
-            )  # fmt: skip
-        except (MemoryError, RuntimeError) as error:
-            raise worded(error, training=False) from error
-
-
-def worded(error: Exception, *, training: bool) -> TuiTuneError:
-    """Return an error of torch while a model is loaded or asked, in words."""
-    text = clean_line(str(error)) or type(error).__name__
-    if isinstance(error, MemoryError) or "out of memory" in text.lower():
-        hint = "ask live, or wait until the training has ended" if training else "choose a smaller model"
-        return ModelError("there is not enough memory for this model", hint)
-    return ModelError(f"the model cannot be used: {text[:300]}", "the log says more")
-
-
-def free() -> None:
-    """Give memory back to the machine that nobody holds any more."""
-    gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and hasattr(torch, "cuda") and torch.cuda.is_available():
-        torch.cuda.empty_cache()

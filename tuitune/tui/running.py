@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tuitune.tui.app import TuiTune
 
 _RESUMABLE = ("stopped", "crashed", "failed", "created")
+_DETACHED = "Detached, the run goes on without a terminal and loses nothing."
+_PAUSED = "Detached, it waits without a terminal until you let it go on, and loses nothing."
 _NAMED = 3  # commands at work that are named when the app ends
 
 
@@ -122,8 +124,8 @@ class RunActions:
         note = "a checkpoint of the last whole step" if training else "nothing is trained yet"
         choices: list[Choice[Command]] = [
             Choice("s", what, note, Stop()),
-            Choice("n", "Stop without saving", "the last checkpoint stays", StopNow()),
-            Choice("esc", "Go on", "", None),
+            Choice("n", "Stop without saving", _stays(view), StopNow()),
+            Choice("esc", "Leave it paused" if view.picture.paused else "Go on", "", None),
         ]
         facts = [_progress(view), _kept(view)]
         app.push_screen(Ask("Stop the run?", facts, choices), self._stopped)
@@ -184,7 +186,10 @@ class RunActions:
         run = control.run
         lines: tuple[str, ...] = ()
         if control.live and run is not None:
-            lines = (f"{run.name} trains on", f"come back: tuitune attach {words.called(run)}")
+            name = words.called(run)
+            lines = (f"{run.name} trains on", f"come back: tuitune attach {name}")
+            if control.view is not None and control.view.picture.paused:
+                lines = (f"{run.name} stays paused", f"come back: tuitune attach {name}; or: tuitune continue {name}")
         lines += _working_on()
         host = control.host if control.working else None
         self._app.leave(Leave(kind=kind, run=run, host=host, words=lines))  # type: ignore[arg-type]
@@ -198,12 +203,14 @@ class RunActions:
             else:
                 self._leave("quit")
             return
+        paused = view.picture.paused
+        kept = "Keep it paused, detached" if paused else "Keep training, detached"
         choices: list[Choice[str]] = [
-            Choice("k", "Keep training, detached", "come back: tuitune attach", "detach"),
+            Choice("k", kept, "come back: tuitune attach", "detach"),
             Choice("s", "Stop and save", "then the app ends", "stop"),
             Choice("esc", "Cancel", "stay here", None),
         ]
-        facts = [_progress(view), "Detached, the run goes on without a terminal and loses nothing.", *_working_on()]
+        facts = [_progress(view), _PAUSED if paused else _DETACHED, *_working_on()]
 
         def chosen(answer: str | None) -> None:
             if answer == "detach":
@@ -212,7 +219,7 @@ class RunActions:
                 app.ending = True
                 self.steer(Stop(), "saving; the app ends right after")
 
-        app.push_screen(Ask("Quit while it trains?", facts, choices), chosen)
+        app.push_screen(Ask("Quit while it is paused?" if paused else "Quit while it trains?", facts, choices), chosen)
 
     def offer_restart(self) -> None:
         """Ask to begin with a fresh process: what CUDA leaves behind after a fatal error cannot be trusted."""
@@ -253,6 +260,11 @@ def _progress(view: RunView) -> str:
 def _kept(view: RunView) -> str:
     saved = view.picture.saved
     return f"Last checkpoint: {saved.step}." if saved is not None else "There is no checkpoint yet."
+
+
+def _stays(view: RunView) -> str:
+    saved = view.picture.saved
+    return "the last checkpoint stays" if saved is not None else "what it has learnt is lost"
 
 
 def _from(found: RunSummary) -> str:

@@ -11,11 +11,12 @@ from typing import Literal
 
 from tuitune.errors import TuiTuneError
 from tuitune.face import figures
+from tuitune.face.curve import SMOOTHING
 from tuitune.face.picture import Picture
 from tuitune.recipe import Recipe, load
 from tuitune.run import JournalReader, RunDir, State, events, liveness
 from tuitune.run.state import Liveness
-from tuitune.tui.curves import SMOOTHING, Curves, EvalPoint
+from tuitune.tui.curves import Curves, EvalPoint
 from tuitune.tui.loglines import BEST, LogLine, Teller
 from tuitune.tui.samples import Samples
 

@@ -9,13 +9,14 @@ from tuitune.chat.base import Chat
 from tuitune.chat.live import LiveChat
 from tuitune.chat.loading import Note, Progress
 from tuitune.chat.local import LocalChat
+from tuitune.chat.server import called, check_address, is_address
 from tuitune.chat.several import Several
 from tuitune.chat.weights import Weights
-from tuitune.errors import Stopped, TuiTuneError, UsageError
+from tuitune.errors import TuiTuneError, UsageError
 from tuitune.face import whom
-from tuitune.face.host import prepare_for
 from tuitune.face.whom import Meant
-from tuitune.tui.partners import Asked, free, worded
+from tuitune.text import clean_line
+from tuitune.tui.inmemory import Asked, Bringing, free
 from tuitune.tui.subjects import named
 
 BASE = whom.BASE
@@ -39,15 +40,17 @@ class Sides:
         self._several = Several()
         self._held: list[_Held | None] = [None, None]
         self._lock = threading.Lock()
-        self._round = 0
+        self._bringing = Bringing()
 
     def label(self, place: int) -> str:
         """Return what a side is called."""
         word, other = self.words[place], self.words[1 - place]
-        return f"{named(other)} before" if word == BASE else named(word)
+        return f"{_called(other)} before" if word == BASE else _called(word)
 
     def choose(self, place: int, word: str) -> None:
         """Let another one answer on a side. Raises UsageError where both would be the base of the other."""
+        if "://" in word:
+            check_address(word)
         if word == BASE and self.words[1 - place] == BASE:
             raise UsageError("the other side is what this one was before training", "choose somebody else for it first")
         self.words[place] = word
@@ -64,27 +67,28 @@ class Sides:
             left, right = self._meant(0), self._meant(1)
         except TuiTuneError:  # which of them and why is said when it is asked
             return False
-        if isinstance(left, LiveChat) or isinstance(right, LiveChat):
-            return type(left) is not type(right) or getattr(left, "run", 0) != getattr(right, "run", 1)
-        return left.model != right.model
+        if isinstance(left, LiveChat) and isinstance(right, LiveChat):
+            return left.run != right.run
+        return not (isinstance(left, Weights) and isinstance(right, Weights)) or left.model != right.model
 
     def partner(self, kind: str, *, progress: Progress, note: Note) -> Chat:
         """Return who answers on a side, loaded; blocks, and raises TuiTuneError."""
         place = int(kind)
         with self._lock:
             who = self._meant(place)
-            if isinstance(who, LiveChat):
+            if not isinstance(who, Weights):
                 self._drop(place)
                 return who
             held = self._held[place]
             if held is None or held.weights != who:
                 self._drop(place)
-                held = self._held[place] = _Held(who, self._load(who, progress, note))
+                chat = self._bringing.bring(who, self._add, progress=progress, note=note)
+                held = self._held[place] = _Held(who, chat)
             return Asked(held.chat, held.chat.title, base=False)
 
     def release(self) -> None:
         """Give the memory back, and give up loading."""
-        self._round += 1
+        self._bringing.give_up()
         self._held = [None, None]
         self._several = Several()
 
@@ -97,6 +101,9 @@ class Sides:
         word, other = self.words[place], self.words[1 - place]
         return whom.whom(word, whom.whom(other) if word == BASE else None)
 
+    def _add(self, who: Weights, *, progress: Progress, note: Note) -> LocalChat:
+        return self._several.add(who, progress=progress, note=note)
+
     def _drop(self, place: int) -> None:
         held, self._held[place] = self._held[place], None
         if held is not None:
@@ -104,18 +111,6 @@ class Sides:
             del held
             free()
 
-    def _load(self, who: Weights, progress: Progress, note: Note) -> LocalChat:
-        mine, several = self._round, self._several
 
-        def watched(stage: str, done: int, total: int | None) -> None:
-            if self._round != mine:
-                raise Stopped("loading was given up: its memory is needed", "ask again later")
-            progress(stage, done, total)
-
-        prepare_for(who.device, who.threads)
-        try:
-            found = several.add(who, progress=watched, note=note)
-        except (MemoryError, RuntimeError) as error:
-            raise worded(error, training=False) from error
-        watched("load", 1, 1)
-        return found
+def _called(word: str) -> str:
+    return clean_line(called(word)) if is_address(word) else named(word)

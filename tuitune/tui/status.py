@@ -30,6 +30,13 @@ class Status(Drawn):
         self._view: RunView | None = None
         self._device: DeviceSample | None = None
         self._cpu: float | None = None
+        self._work: Sequence[str] = ()
+
+    def show_work(self, work: Sequence[str]) -> None:
+        """Take in which commands are at work beside the run, in a word or two each."""
+        if list(work) != list(self._work):
+            self._work = work
+            self.redraw()
 
     def show(self, view: RunView | None, device: DeviceSample | None, cpu: float | None) -> None:
         """Take in what is new."""
@@ -39,8 +46,8 @@ class Status(Drawn):
     def rows(self, width: int, height: int) -> list[Row]:
         """Return the line."""
         if width < 100:
-            return [split(self._state(short=True), [*self._loss(), *self._machine(short=True)], width)]
-        state = [*self._state(short=False), *self._machine(short=False)]
+            return [split(self._state(short=True), [*self._beside(), *self._loss(), *self._machine(short=True)], width)]
+        state = [*self._beside(), *self._state(short=False), *self._machine(short=False)]
         return [split(self._title(width), [*R("ink", "  "), *state], width)]
 
     def _title(self, width: int) -> Row:
@@ -69,6 +76,12 @@ class Status(Drawn):
             return row + (R("ink", f"  {words.duration(left)} left") if left is not None else [])
         row = R(mark, "● ", "ink", f"{status} ", "strong b", f"{picture.step:,}", "quiet", f" of {total}")
         return row + (R("ink", f"   {words.duration(left)} left") if left is not None else [])
+
+    def _beside(self) -> Row:
+        if not self._work:
+            return []
+        said = self._work[0] if len(self._work) == 1 else f"{len(self._work)} at work"
+        return R("accent", "◆ ", "ink", f"{said}   ")
 
     def _loss(self) -> Row:
         if self._view is None or not (smooth := self._view.curves.smooth):

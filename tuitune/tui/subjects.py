@@ -12,7 +12,8 @@ from tuitune.face.find import is_live
 from tuitune.fit.adapters import scan_adapters
 from tuitune.fit.models import scan
 from tuitune.run import RunDir, index, manifest
-from tuitune.run.imported import Imported
+from tuitune.run.directory import CHECKPOINT
+from tuitune.run.imported import Imported, has_weights, holder
 from tuitune.text import clean_line
 from tuitune.tui.asking import Picker, PickItem
 from tuitune.tui.panes.model_items import WHERE, size_of
@@ -52,7 +53,7 @@ def subjects(kinds: Sequence[Kind] = KINDS, *, live: bool = False) -> list[PickI
     """
     items: list[PickItem] = []
     runs = _runs()
-    training = _training() if live else []
+    training = training_runs() if live else []
     if "run" in kinds:
         items += [
             PickItem(str(run.path), clean_line(run.name), "in training, as it is now", "Runs") for run in training
@@ -85,8 +86,8 @@ def named(word: str) -> str:
     path = Path(word)
     if not path.is_absolute():
         return clean_line(word)
-    inside = RunDir(path.parent).is_run()
-    return clean_line(f"{path.parent.name}/{path.name}" if inside else path.name)
+    run = _run_at(path.parent) or (run_of(word) if CHECKPOINT.fullmatch(path.name) else None)
+    return clean_line(f"{run.name}/{path.name}" if run is not None else path.name)
 
 
 def typed(word: str) -> str:
@@ -103,9 +104,13 @@ def run_of(word: str) -> RunDir | None:
     with contextlib.suppress(TuiTuneError, OSError, ValueError):
         path = Path(word)
         if path.is_absolute():
-            return next((run for run in (RunDir(path), RunDir(path.parent)) if run.is_run()), None)
+            return _run_at(path, path.parent) or holder(path)
         return index.find(word)
     return None
+
+
+def _run_at(*places: Path) -> RunDir | None:
+    return next((run for run in map(RunDir, places) if run.is_run()), None)
 
 
 def _runs(most: int = _MOST_RUNS) -> list[tuple[RunDir, Path]]:
@@ -121,7 +126,8 @@ def _runs(most: int = _MOST_RUNS) -> list[tuple[RunDir, Path]]:
     return found
 
 
-def _training() -> list[RunDir]:
+def training_runs() -> list[RunDir]:
+    """Return the runs that train now, newest first. Looks at the disk."""
     with contextlib.suppress(TuiTuneError, OSError):
         return [run for run in index.all_runs() if is_live(run)]
     return []
@@ -145,8 +151,15 @@ def _run_item(run: RunDir, folder: Path) -> PickItem:
 
 
 def _checkpoints(run: RunDir) -> Iterator[PickItem]:
+    if (imported := Imported.of(run)) is not None:
+        for folder in reversed([path for path in imported.checkpoints if has_weights(path)][-_CHECKPOINTS:]):
+            yield _checkpoint_item(run, folder, int(folder.name.rpartition("-")[2]))
+        return
     for folder in reversed(run.checkpoints[-_CHECKPOINTS:]):
         with contextlib.suppress(TuiTuneError, OSError):
             if manifest.verify(folder, deep=False).valid:
-                step = manifest.read(folder).step
-                yield PickItem(str(folder), f"{clean_line(run.name)}/{folder.name}", f"step {step:,}", "Checkpoints")
+                yield _checkpoint_item(run, folder, manifest.read(folder).step)
+
+
+def _checkpoint_item(run: RunDir, folder: Path, step: int) -> PickItem:
+    return PickItem(str(folder), f"{clean_line(run.name)}/{folder.name}", f"step {step:,}", "Checkpoints")

@@ -10,6 +10,8 @@ import pytest
 from tests.face.importing import given
 from tuitune.chat import weights
 from tuitune.errors import RunError, UsageError
+from tuitune.face.about import about
+from tuitune.face.evaluating import subject_of
 from tuitune.face.importing import outputs, take_in
 from tuitune.face.meant import of_name
 from tuitune.recipe import Document
@@ -87,12 +89,46 @@ def test_its_recipe_can_be_run_and_the_rest_stays_as_comments(tmp_path: Path) ->
 def test_a_second_import_says_so_and_makes_nothing(tmp_path: Path) -> None:
     folder = given.factory(tmp_path)
     first = take_in(folder)
-    second = take_in(folder / ".." / "train_1", name="other")
+    second = take_in(folder / ".." / "train_1", name="train_1", given={"stage": "sft"})
     assert (second.new, second.run, second.notes) == (False, first.run, ())
     assert len(index.all_runs()) == 1
     with (folder / "trainer_log.jsonl").open("a") as log:
         log.write("{}\n")
     assert "has grown since" in take_in(folder).notes[0]
+
+
+def test_a_second_import_with_another_name_or_other_values_is_refused(tmp_path: Path) -> None:
+    folder = given.factory(tmp_path)
+    run = take_in(folder).run
+    before = digest(run.path)
+    with pytest.raises(UsageError, match="as train_1, not called other and without this cutoff_len") as refused:
+        take_in(folder, name="other", given={"cutoff_len": 99, "stage": "sft"})
+    assert "runs delete train_1" in refused.value.hint
+    assert digest(run.path) == before
+
+
+def test_its_checkpoints_are_listed_and_go_by_name_or_by_path(tmp_path: Path) -> None:
+    folder = given.factory(tmp_path)
+    (folder / "checkpoint-200" / "adapter_model.safetensors").rename(folder / "checkpoint-200" / "adapter_model.bin")
+    run = take_in(folder).run
+    found = {each.name: each for each in about(run).checkpoints}
+    assert list(found) == ["checkpoint-100", "checkpoint-200", "checkpoint-300", "final"]
+    assert [each.step for each in found.values()] == [100, 200, 300, 300]
+    assert [name for name, each in found.items() if each.trouble] == ["checkpoint-200"]
+    assert found["checkpoint-100"].size > 0
+    named, placed = of_name("train_1/checkpoint-100"), of_name(str(folder / "checkpoint-100"))
+    assert named == placed
+    assert (named.adapters, named.template, named.title) == (
+        (folder / "checkpoint-100",), "qwen", "train_1, checkpoint-100",
+    )  # fmt: skip
+    assert of_name("train_1/final").adapters == (folder,)
+    measured = subject_of("train_1/checkpoint-100")
+    assert (measured.run, measured.weights) == (run, named)
+    assert weights.run_of(folder) == weights.run_of(folder / "checkpoint-300") == run
+    assert weights.run_of(tmp_path) is None
+    with pytest.raises(UsageError, match="train_1 has no checkpoint-150") as refused:
+        of_name("train_1/checkpoint-150")
+    assert "train_1/checkpoint-100" in refused.value.hint
 
 
 def test_its_weights_can_be_asked_and_exported_by_name(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.tui.panes.chatting import HERE, Fake, Speaker, ready, say, table, unt
 from tuitune.chat.base import Turn
 from tuitune.chat.conversation import Conversation
 from tuitune.errors import ModelError, RunError
-from tuitune.tui.panes.chat import ChatPane
+from tuitune.tui.panes.chat import ChatPane, _item
 from tuitune.tui.partners import Who
 
 # What a model, a file or an exception may say; none of it may act.
@@ -574,3 +574,12 @@ def test_every_key_has_a_name_a_tooltip_and_an_action() -> None:
         assert hasattr(ChatPane, f"action_{binding.action.partition('(')[0]}")
     named = {"chat.base", "chat.live", "chat.tuned", "chat.stop", "chat.regenerate", "chat.clear"}
     assert named <= {binding.id for binding in bindings}
+
+
+def test_a_conversation_of_one_turn_is_listed_as_one(tmp_path: Path) -> None:
+    talk = Conversation(tmp_path / "kept.jsonl")
+    for answer, words in (("", "1 turn,"), ("fine", "2 turns,")):
+        talk.answer(answer) if answer else talk.ask("How are you?")
+        item = _item(tmp_path / "kept.jsonl")
+        assert item is not None
+        assert (item.title, item.note.startswith(words)) == ("How are you?", True)

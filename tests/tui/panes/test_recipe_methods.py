@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tests.tui.given import typed
 from tests.tui.panes.forming import Desk, desk
 from tuitune.recipe import FIELDS
 from tuitune.tui.asking import Picker
@@ -40,6 +41,16 @@ def on_all(steps: Callable[[Desk], Awaitable[None]]) -> None:
     asyncio.run(go())
 
 
+def on_one(number: int, steps: Callable[[Desk], Awaitable[None]]) -> None:
+    """Run one of several cases at one size; together they are at all."""
+
+    async def go() -> None:
+        async with desk(SIZES[number % len(SIZES)]) as each:
+            await steps(each)
+
+    asyncio.run(go())
+
+
 def keys(it: Desk) -> set[str]:
     return {line.key for line in it.pane.form.lines if line.key}
 
@@ -57,7 +68,8 @@ def test_the_fields_of_the_chosen_method_appear_at_once_and_no_others(method: st
     async def steps(it: Desk) -> None:
         await it.at("finetuning_type", "enter")
         assert isinstance(it.app.screen, Picker)
-        await it.press(*(each if each != "_" else "underscore" for each in method), "enter")
+        await typed(it.pilot, *method)
+        await it.press("enter")
         assert it.draft.values.get("finetuning_type", "lora") == method
         assert keys(it) >= _OWN[method]
         strange = {key for other in _OWN.values() for key in other} - _OWN[method]
@@ -65,7 +77,7 @@ def test_the_fields_of_the_chosen_method_appear_at_once_and_no_others(method: st
         await it.press("a")
         assert not {key for key in keys(it) if _types(key) and method not in _types(key)}
 
-    on_all(steps)
+    on_one(list(_OWN).index(method), steps)
 
 
 def _types(key: str) -> tuple[object, ...]:
@@ -87,24 +99,24 @@ def test_the_list_of_methods_says_what_each_is() -> None:
     on_all(steps)
 
 
-@pytest.mark.parametrize(
-    ("switch", "fields"),
-    [
-        ("use_galore", {"galore_rank", "galore_scale", "galore_target", "galore_layerwise"}),
-        ("use_apollo", {"apollo_rank", "apollo_scale_type"}),
-        ("use_badam", {"badam_mode", "badam_switch_interval", "badam_switch_mode"}),
-        ("use_lisa", {"lisa_activated_layers", "lisa_interval"}),
-    ],
-)
-def test_a_switched_on_optimizer_shows_its_fields_at_once(switch: str, fields: set[str]) -> None:
+_SWITCHES = {
+    "use_galore": {"galore_rank", "galore_scale", "galore_target", "galore_layerwise"},
+    "use_apollo": {"apollo_rank", "apollo_scale_type"},
+    "use_badam": {"badam_mode", "badam_switch_interval", "badam_switch_mode"},
+    "use_lisa": {"lisa_activated_layers", "lisa_interval"},
+}
+
+
+def test_a_switched_on_optimizer_shows_its_fields_at_once() -> None:
     async def steps(it: Desk) -> None:
         await it.at("finetuning_type", "right")
-        assert not keys(it) & fields
-        await it.at(switch, "space")
-        assert it.draft.values[switch] is True
-        assert keys(it) >= fields
-        await it.at(switch, "space")
-        assert not keys(it) & fields
+        for switch, fields in _SWITCHES.items():
+            assert not keys(it) & fields
+            await it.at(switch, "space")
+            assert it.draft.values[switch] is True
+            assert keys(it) >= fields
+            await it.at(switch, "space")
+            assert not keys(it) & fields
 
     on_all(steps)
 
@@ -121,26 +133,28 @@ def test_the_fields_of_a_mode_come_and_go_with_it() -> None:
     on_all(steps)
 
 
-@pytest.mark.parametrize(
-    ("key", "presses", "value"),
-    [
-        ("quantization_bit", ("plus",), 4),
-        ("quantization_bit", ("plus", "plus"), 8),
-        ("use_dora", ("space",), True),
-        ("neftune_noise_alpha", ("plus",), 5),
-        ("neftune_noise_alpha", ("enter", "7", "enter"), 7),
-        ("pissa_init", ("space",), True),
-        ("use_dft_loss", ("space",), True),
-        ("loraplus_lr_ratio", ("right",), 16),
-        ("rope_scaling", ("right",), "linear"),
-        ("rope_scaling", ("enter", "y", "a", "r", "n", "enter"), "yarn"),
-        ("shift_attn", ("space",), True),
-        ("use_llama_pro", ("space",), True),
-    ],
-)
+_LEFT_OUT: list[tuple[str, tuple[str, ...], object]] = [
+    ("quantization_bit", ("plus",), 4),
+    ("quantization_bit", ("plus", "plus"), 8),
+    ("use_dora", ("space",), True),
+    ("neftune_noise_alpha", ("plus",), 5),
+    ("neftune_noise_alpha", ("enter", "7", "enter"), 7),
+    ("pissa_init", ("space",), True),
+    ("use_dft_loss", ("space",), True),
+    ("loraplus_lr_ratio", ("right",), 16),
+    ("rope_scaling", ("right",), "linear"),
+    ("rope_scaling", ("enter", "y", "a", "r", "n", "enter"), "yarn"),
+    ("shift_attn", ("space",), True),
+    ("use_llama_pro", ("space",), True),
+]
+
+
+@pytest.mark.parametrize(("key", "presses", "value"), _LEFT_OUT)
 def test_what_is_left_out_at_first_is_found_and_switched_on(key: str, presses: tuple[str, ...], value: object) -> None:
     async def steps(it: Desk) -> None:
-        await it.press("slash", *(each if each != "_" else "underscore" for each in key), "enter")
+        await it.press("slash")
+        await typed(it.pilot, *key)
+        await it.press("enter")
         assert it.pane.cursor_key == key
         await it.press(*presses)
         assert it.draft.values[key] == value
@@ -149,7 +163,7 @@ def test_what_is_left_out_at_first_is_found_and_switched_on(key: str, presses: t
         await it.at(key, "delete")
         assert key not in it.draft.values
 
-    on_all(steps)
+    on_one(_LEFT_OUT.index((key, presses, value)), steps)
 
 
 def test_a_choice_that_may_be_unset_can_be_unset() -> None:

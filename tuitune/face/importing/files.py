@@ -11,11 +11,11 @@ from pathlib import Path
 from tuitune.errors import DataError, RecipeError
 from tuitune.recipe import Document
 from tuitune.run.directory import CHECKPOINT
+from tuitune.run.imported import has_weights
 
 Values = Mapping[str, object]
 TRAINER_LOG, TRAINER_STATE = "trainer_log.jsonl", "trainer_state.json"
 _MOST = 512 << 20  # bytes of a file that is read
-_WEIGHTS = ("adapter_model.safetensors", "model.safetensors", "model.safetensors.index.json")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Output:
     def weights(self) -> tuple[Path, bool] | None:
         """Return the folder of the result, or of the newest checkpoint with weights, and whether it is an adapter."""
         for folder in (self.path, *(path for _, path in reversed(self.checkpoints))):
-            if any((folder / name).is_file() for name in _WEIGHTS):
+            if has_weights(folder):
                 if (folder / "adapter_config.json").is_file():
                     return folder, True
                 if (folder / "config.json").is_file():

@@ -64,13 +64,15 @@ def outputs(folder: Path) -> list[Path]:
 def take_in(folder: Path, *, name: str | None = None, given: Mapping[str, object] | None = None) -> Taken:
     """Make a run of one output folder, or return the one that was made of it.
 
-    given: values of the recipe that its files do not tell. Raises TuiTuneError; then nothing is left behind.
+    given: values of the recipe that its files do not tell. Raises TuiTuneError, also where the run that was made
+    before has another name or other values; then nothing is left behind.
     """
     output = Output(folder.expanduser().absolute())
     log = _log_sign(output)
     before = _made_before(output.path)
     if before is not None:
         run, earlier = before
+        _refuse_other(run, output, name, given or {})
         grown = earlier.log != log
         note = f"its log has grown since: delete {run.name} and import it again" if grown else ""
         return Taken(run, output.path, 0, new=False, notes=(note,) if note else ())
@@ -91,6 +93,21 @@ def _made_before(source: Path) -> tuple[RunDir, Imported] | None:
         if found is not None and os.path.realpath(found.source) == real:
             return run, found
     return None
+
+
+def _refuse_other(run: RunDir, output: Output, name: str | None, given: Mapping[str, object]) -> None:
+    """Raise UsageError where a second import asks for another name or other values: the run stays as it is."""
+    asked = Document.read(run.recipe).values()
+    other = [key for key, value in given.items() if asked.get(key) != value]
+    if name in (None, run.name) and not other:
+        return
+    what = " and ".join(
+        [f"not called {name}"] * (name not in (None, run.name)) + [f"without this {key}" for key in other]
+    )
+    raise UsageError(
+        f"{output.path} was imported already, as {run.name}, {what}",
+        f"to import it anew, first `tuitune runs delete {run.name}`",
+    )
 
 
 def _log_sign(output: Output) -> tuple[int, ...]:

@@ -73,8 +73,8 @@ RULES = (
     Rule(
         ("val_size", "eval_dataset", "eval_strategy"),
         lambda r: r.eval_strategy == "no" and (r.val_size > 0 or bool(r.eval_dataset)),
-        "sets rows apart for evaluation, but eval_strategy is no, so they are never used",
-        "set eval_strategy: steps or epoch",
+        "sets rows apart for `tuitune evaluate` only: eval_strategy is no",
+        "eval_strategy: steps or epoch also measures while it trains",
         level="warning",
     ),
     Rule(

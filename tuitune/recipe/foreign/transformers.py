@@ -17,9 +17,9 @@ ABSENT: dict[str, dict[str, object]] = {
         "generation_num_beams": None,
         "generation_config": None,
         "eval_num_beams": None,
-        "do_predict": False,
     },
-    "evaluation without training": {"do_eval": False},
+    "predicting in the same command (`tuitune evaluate RUN` does it afterwards)": {"do_predict": False},
+    "evaluation without training (`tuitune evaluate` does it)": {"do_eval": False},
     "tuning of the evaluation loop": {
         "eval_accumulation_steps": None,
         "include_for_metrics": None,

@@ -249,4 +249,5 @@ class _Attending(StoppingCriteria):
         self._calls += 1
         if self._calls % _TOLD == 0:
             self._tell(int(self._ended.sum()))
+        self._around.token(self._calls)
         return torch.zeros_like(now)

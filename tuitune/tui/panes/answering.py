@@ -223,6 +223,11 @@ class Answering(Pane):
         self.transcript.follow()
         self.refresh_turns()
 
+    def say_no_more(self) -> None:
+        """Take what was said below the turns away, such as what was wrong with a former file."""
+        self._notes.clear()
+        self.refresh_turns()
+
     def refresh_turns(self) -> None:
         """Show the conversation as it is now."""
         if not self.is_attached:

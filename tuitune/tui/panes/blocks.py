@@ -59,7 +59,7 @@ def drawn(block: Block, width: int, edge: int = MARGIN) -> tuple[Row, ...]:
                            chosen=block.chosen) for i, row in enumerate(rows))  # fmt: skip
     rows = [*thought_rows(block.thoughts, measure - 3, opened=block.opened), *_answer_rows(block, measure - 3)] or [[]]
     if block.remark:
-        rows.append(R("quiet", f"({block.remark})"))
+        rows += wrapped(R("quiet", f"({block.remark})"), measure - 3)
     bar = "accent" if block.chosen else bar_of(block.who)
     return tuple(_said(edge, block.who if i == 0 else "", row, "▌", bar, measure, chosen=block.chosen)
                  for i, row in enumerate(rows))  # fmt: skip

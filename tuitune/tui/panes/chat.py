@@ -16,6 +16,7 @@ from tuitune.chat.kept import Kept, earlier
 from tuitune.errors import TuiTuneError
 from tuitune.text import clean_line
 from tuitune.tui.asking import Picker, PickItem
+from tuitune.tui.panes.blocks import counted
 from tuitune.tui.panes.chatforms import Sampling, SamplingAsk, SystemAsk
 from tuitune.tui.panes.chatturns import ChatTurns
 
@@ -226,4 +227,4 @@ def _item(path: Path) -> PickItem | None:
     first = next((turn.content for turn in talk.turns if turn.role == "user"), "")
     if not first:
         return None
-    return PickItem(str(path), clean_line(first[:200]), f"{len(talk.turns)} turns, {when}")
+    return PickItem(str(path), clean_line(first[:200]), f"{counted(len(talk.turns), 'turns')}, {when}")

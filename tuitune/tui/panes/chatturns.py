@@ -157,8 +157,7 @@ class ChatTurns(Judging):
             self.tell(event.problem, error=True)
         elif isinstance(event.found, str):
             self.talk.offer(event.found)
-            self._notes.clear()  # what was wrong with a former file
-            self.refresh_turns()
+            self.say_no_more()
             self.refresh_line()
             self.remark("the next answer may call them" if event.found else "no tools")
         elif self._free():

@@ -15,7 +15,7 @@ from tuitune.tui.kit.rows import R, Row
 from tuitune.tui.panes.answering import Answering
 from tuitune.tui.panes.blocks import Block
 from tuitune.tui.panes.job import Job
-from tuitune.tui.panes.turns import Transcript
+from tuitune.tui.panes.level import Level
 
 _ASKS_TOOLS = "it calls tools: type what they answer, several answers apart by a line of ---"
 _EDGE = 5  # cells for "you" and "tool"
@@ -25,29 +25,12 @@ class Column(Answering):
     """Shows what one side was asked and what it said; `other` is the column beside it."""
 
     counts = True
-    HELP = """\
-# Compare
-
-Two models answer the same question with the same seed, each with its own history: a run and what it was before
-training, two checkpoints, two runs, a run in training and its base. Where an adapter makes the difference, the model
-is in memory once, and the two answer one after the other.
-
-- `enter` asks both; a backslash before it begins a new line. `esc` ends both answers; without one it leaves the prompt.
-- `w` chooses who answers in this column, `X` changes the sides, `1` `2` `tab` go to a column.
-- **◆** stands where an answer begins to differ from the one beside it. Below an answer: tokens read → written, speed.
-- `J` `K` choose a turn, `e` edits it: a question in both columns, an answer in its own. `r` answers it again in both,
-  `R` with another seed; `u` brings back what went. `T` unfolds thoughts, `y` copies the chosen turn.
-- `s` system message, `p` how answers are drawn, `f` functions from a JSON file, for both.
-- `n` begins a new comparison, `o` goes on with an earlier one, `S` saves both as JSON, `x` clears.
-
-Every turn is on disk at once, in `comparisons/` of TuiTune's home.
-"""
 
     def __init__(self, place: int, *, classes: str | None = None) -> None:
         super().__init__(classes=classes)
         self.place = place
         self.other: Column | None = None
-        self.transcript = Transcript(_EDGE)
+        self.transcript: Level = Level(_EDGE, left=place == 0)
         self.rename("")
 
     @property
@@ -73,6 +56,10 @@ Every turn is on disk at once, in `comparisons/` of TuiTune's home.
         self.transcript.follow()
         self.refresh_turns()
 
+    def level(self, wanted: bool) -> None:
+        """Let turns begin in the same rows as those beside, and scroll with them; or not."""
+        self.transcript.level_with(self.other.transcript if wanted and self.other is not None else None)
+
     @property
     def meta(self) -> Row:
         """How the answer on its way goes."""
@@ -92,8 +79,14 @@ Every turn is on disk at once, in `comparisons/` of TuiTune's home.
         turn = self.talk.turns[place]
         if not turn.is_answer:
             return block
-        others = clean_line(turn.by) if turn.by not in ("", self.label) else ""
+        others = self._signed(clean_line(turn.by))
         return replace(block, who="", remark=", ".join(word for word in (others, block.remark) if word))
+
+    def _signed(self, by: str) -> str:
+        """Return who has answered as far as the title does not say it, such as at which step of a run in training."""
+        if by == self.label or by.startswith(f"{self.label} @"):
+            return by.removeprefix(self.label).lstrip()
+        return by
 
     def signed(self, job: Job, answer: Answer) -> str:
         """Return who has answered; for a run in training, at which step."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.binding import Binding, BindingType
-from textual.events import Click, MouseScrollDown, MouseScrollUp
-from textual.message import Message
+from textual.binding import BindingType
 
 from tuitune.text import clean_line
-from tuitune.tui.kit.drawn import Drawn
-from tuitune.tui.kit.rows import R, Row, fit, grounded, split
+from tuitune.tui.kit.cursor import CursorList, cursor_keys
+from tuitune.tui.kit.rows import R, Row, split
 from tuitune.tui.kit.wrapping import wrapped
 
 if TYPE_CHECKING:
@@ -21,41 +19,27 @@ if TYPE_CHECKING:
     from tuitune.data.look_side import Side
     from tuitune.data.report import BadRow
 
-_END = 1 << 60
 _KNOWN = 4096  # examples whose first words are kept
 _FLAGS = "cde"
-_KEYS = (
-    ("up,k", "move(-1)", "Up", "rows.up", "the row above"),
-    ("down,j", "move(1)", "Down", "rows.down", "the row below"),
-    ("pageup", "page(-1)", "Page up", "rows.pageup", "a page up"),
-    ("pagedown,space", "page(1)", "Page down", "rows.pagedown", "a page down"),
-    ("home,g", f"move({-_END})", "First", "rows.first", "the first row"),
-    ("end,G", f"move({_END})", "Last", "rows.last", "the last row"),
-    ("enter", "open", "Its tokens", "rows.open", "go to its tokens"),
-)
+_KEYS = (("enter", "open", "Its tokens", "open", "go to its tokens"),)
 
 
-class RowList(Drawn, can_focus=True):
+class RowList(CursorList):
     """Examples of a split, or rows that were left out, with a cursor."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, action, description, show=False, id=name, tooltip=tooltip)
-        for key, action, description, name, tooltip in _KEYS
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = cursor_keys("rows", "row", _KEYS, page_down="pagedown,space")
 
-    class Moved(Message):
+    class Moved(CursorList.Moved):
         """The cursor stands on another row."""
 
-    class Opened(Message):
+    class Opened(CursorList.Opened):
         """The tokens of the row are asked for."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.at = 0
         self._side: Side | None = None
         self.places: NDArray[int64] | None = None
         self._bad: Sequence[BadRow] = ()
-        self._top = 0
         self._empty = ""
         self._words: dict[int, str] = {}
 
@@ -82,39 +66,30 @@ class RowList(Drawn, can_focus=True):
         if before is not None and places is not None:
             found = (places == before).nonzero()[0]
             self.at = int(found[0]) if len(found) else 0
-        self._moved()
+        self.moved()
 
     def grow(self, places: NDArray[int64]) -> None:
         """List more examples; the cursor and the first ones stay."""
         first = len(self) == 0
         self.places = places
         if first and len(places):
-            self._moved()
+            self.moved()
         else:
             self.redraw()
 
     def show_bad(self, bad: Sequence[BadRow]) -> None:
         """List rows that were left out."""
         self.places, self._bad, self._empty, self.at = None, bad, "every row is used", 0
-        self._moved()
+        self.moved()
 
     # -- drawing -----------------------------------------------------------------------------------------------
 
     def rows(self, width: int, height: int) -> list[Row]:
         """Return the rows around the cursor."""
-        count = len(self)
-        if not count:
+        if not len(self):
             return [R("quiet", " " + line) for line in wrapped(self._empty, width - 1)]
-        self._top = max(min(self._top, self.at, count - height), self.at - height + 1, 0)
-        seen = range(self._top, min(count, self._top + height))
         draw = self._bad_row if self.places is None else self._row
-        return [self._marked(draw(n, width - 1), n, width) for n in seen]
-
-    def _marked(self, row: Row, number: int, width: int) -> Row:
-        if number != self.at:
-            return [(" ", "ink"), *row]
-        row = [(text, "strong b" if role == "ink" else role) for text, role in row]
-        return grounded(fit([("▌", "accent"), *row], width), "sel")
+        return [self.pointed(draw(n, width - 1), n, width) for n in self.in_view(height)]
 
     def _bad_row(self, number: int, width: int) -> Row:
         bad = self._bad[number]
@@ -147,56 +122,9 @@ class RowList(Drawn, can_focus=True):
             found = self._words[place] = clean_line(side.beginning(place))
         return found
 
-    # -- what keys and the mouse do ----------------------------------------------------------------------------
-
-    def action_move(self, by: int) -> None:
-        """Move the cursor by so many rows."""
-        to = max(0, min(len(self) - 1, self.at + by))
-        if to != self.at:
-            self.at = to
-            self._moved()
-
-    def action_page(self, by: int) -> None:
-        """Move the cursor by so many pages."""
-        self.action_move(by * max(1, self.content_size.height - 1))
-
-    def action_open(self) -> None:
-        """Ask for the tokens of the row."""
-        self.post_message(self.Opened())
-
-    def go_to(self, number: int) -> None:
-        """Put the cursor on a row of the list."""
-        self.at = max(0, min(len(self) - 1, number))
-        self._moved()
-
     def row_of(self, place: int) -> int | None:
         """Return where an example is listed."""
         if self.places is None:
             return None
         found = (self.places == place).nonzero()[0]
         return int(found[0]) if len(found) else None
-
-    def _moved(self) -> None:
-        if self.is_mounted:
-            self.redraw()
-        # By itself: Textual lets a message that was made on behalf of a parent go no further than to that parent.
-        self.call_later(lambda: self.post_message(self.Moved()))
-
-    def on_click(self, event: Click) -> None:
-        """Select the row under the mouse; the second click goes to its tokens."""
-        at = self._top + event.y
-        if at < len(self):
-            again = event.chain >= 2 and at == self.at
-            self.go_to(at)
-            if again:
-                self.action_open()
-
-    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
-        """Go down."""
-        event.stop()
-        self.action_move(1)
-
-    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
-        """Go up."""
-        event.stop()
-        self.action_move(-1)

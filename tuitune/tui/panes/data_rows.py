@@ -18,7 +18,7 @@ from tuitune.text import clean_line
 from tuitune.tui.kit.pane import Pane
 from tuitune.tui.kit.rows import R, Row
 from tuitune.tui.panes.data_list import RowList
-from tuitune.tui.panes.field_edit import LineInput
+from tuitune.tui.panes.find_line import FindLine
 from tuitune.tui.panes.model_search import Glass
 
 if TYPE_CHECKING:
@@ -37,31 +37,13 @@ _NAMES = {
 }  # fmt: skip
 
 
-class FindLine(LineInput):
+class RowSearch(FindLine):
     """Words to search for, the number of an example, or file:row."""
 
-    DEFAULT_CSS = """
-    FindLine, FindLine:focus {
-        width: 1fr; background: $background; color: $ink; background-tint: $background 0%;
-    }
-    FindLine > .input--placeholder { color: $faint; text-style: italic; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,enter", "list", "To the list", show=False, id="data.tolist", tooltip="go to the rows found"),
         Binding("escape", "clear", "End the search", show=False, id="data.clear", tooltip="all rows again"),
     ]
-
-    class Left(Message):
-        """The keys should go to the list."""
-
-    def action_list(self) -> None:
-        """Give the keys to the list."""
-        self.post_message(self.Left())
-
-    def action_clear(self) -> None:
-        """Search for nothing, and leave the line."""
-        self.value = ""
-        self.action_list()
 
 
 class RowsPane(Pane):
@@ -92,7 +74,7 @@ said about them: `c` cut to cutoff_len, `d` a duplicate, `e` the end of an answe
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
-        self.list, self.line = RowList(), FindLine(placeholder="words, #number, or file:row")
+        self.list, self.line = RowList(), RowSearch(placeholder="words, #number, or file:row")
         self.filtered = "all"
         self._look: Look | None = None
         self._side: Side | None = None

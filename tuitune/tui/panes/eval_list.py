@@ -5,54 +5,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
-from textual.events import Click, MouseScrollDown, MouseScrollUp
-from textual.message import Message
+from textual.binding import BindingType
 
 from tuitune.run.evaluation import Item
 from tuitune.text import clean_line
-from tuitune.tui.kit.drawn import Drawn
-from tuitune.tui.kit.rows import R, Row, fit, grounded
+from tuitune.tui.kit.cursor import CursorList, cursor_keys
+from tuitune.tui.kit.rows import R, Row, fit
 from tuitune.tui.kit.units import fixed
 from tuitune.tui.kit.wrapping import wrapped
 from tuitune.tui.panes.eval_order import Order
 
-_END = 1 << 60
 _SEEN = 240  # characters of a text that a line can show
 _SCORE = 6  # cells
-_WHEEL = 3
-_KEYS = (
-    ("up,k", "move(-1)", "Up", "up", "the row above"),
-    ("down,j", "move(1)", "Down", "down", "the row below"),
-    ("pageup", "page(-1)", "Page up", "pageup", "a page up"),
-    ("pagedown,space", "page(1)", "Page down", "pagedown", "a page down"),
-    ("home,g", f"move({-_END})", "First", "first", "the first row"),
-    ("end,G", f"move({_END})", "Last", "last", "the last row"),
-    ("enter", "open", "Its answers", "open", "go to its answers"),
-)
+_KEYS = (("enter", "open", "Its answers", "open", "go to its answers"),)
 
 
-class PredictionList(Drawn, can_focus=True):
+class PredictionList(CursorList):
     """Rows of an evaluation with a cursor; the scores of the order stand before their words."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, action, title, show=False, id=f"predictions.{name}", tooltip=tip)
-        for key, action, title, name, tip in _KEYS
-    ]
+    HEAD, WHEEL = 1, 3
+    BINDINGS: ClassVar[list[BindingType]] = cursor_keys("predictions", "row", _KEYS, page_down="pagedown,space")
 
-    class Moved(Message):
+    class Moved(CursorList.Moved):
         """The cursor stands on another row."""
 
-    class Opened(Message):
+    class Opened(CursorList.Opened):
         """The answers of the row are asked for."""
 
     def __init__(self) -> None:
         super().__init__()
         self.items: Sequence[Item] = ()
         self.order = Order()
-        self.at = self._top = 0
         self._models: tuple[str, ...] = ()
         self._empty = ""
+
+    def __len__(self) -> int:
+        return len(self.items)
 
     @property
     def item(self) -> Item | None:
@@ -69,7 +57,7 @@ class PredictionList(Drawn, can_focus=True):
         if before is not None:
             place = next((n for n, each in enumerate(items) if (each.task, each.id) == (before.task, before.id)), None)
         self.at = place or 0
-        self._moved()
+        self.moved()
 
     # -- drawing -----------------------------------------------------------------------------------------------
 
@@ -77,10 +65,7 @@ class PredictionList(Drawn, can_focus=True):
         """Return a line with what the numbers are, then the rows around the cursor."""
         if not self.items:
             return [R("quiet", " " + line) for line in wrapped(self._empty, width - 1)]
-        room = max(1, height - 1)
-        self._top = max(min(self._top, self.at, len(self.items) - room), self.at - room + 1, 0)
-        seen = range(self._top, min(len(self.items), self._top + room))
-        return [self._head(width), *(self._row(n, width) for n in seen)]
+        return [self._head(width), *(self._row(n, width) for n in self.in_view(height))]
 
     def _head(self, width: int) -> Row:
         names = "".join(f" {clean_line(name)[:_SCORE]:>{_SCORE}}" for name in self._columns)
@@ -92,60 +77,15 @@ class PredictionList(Drawn, can_focus=True):
         return self._models if self.order.score else ()
 
     def _row(self, number: int, width: int) -> Row:
-        item, here = self.items[number], number == self.at
-        row = R("accent", "▌" if here else " ")
+        item = self.items[number]
+        row: Row = []
         for n, model in enumerate(self._columns):
             reply = item.answers.get(model)
             value = reply.scores.get(self.order.score) if reply is not None else None
             text = "-" if value is None else short(value)
             row += R("accent" if n == 0 else "quiet", f" {text:>{_SCORE}}")
-        row += R("strong b" if here else "ink", f"  {beginning(item)}")
-        return grounded(fit(row, width), "sel") if here else row
-
-    # -- what keys and the mouse do ----------------------------------------------------------------------------
-
-    def action_move(self, by: int) -> None:
-        """Move the cursor by so many rows."""
-        to = max(0, min(len(self.items) - 1, self.at + by))
-        if to != self.at:
-            self.at = to
-            self._moved()
-
-    def action_page(self, by: int) -> None:
-        """Move the cursor by so many pages."""
-        self.action_move(by * max(1, self.content_size.height - 2))
-
-    def action_open(self) -> None:
-        """Ask for the answers of the row."""
-        if self.item is not None:
-            self.post_message(self.Opened())
-
-    def _moved(self) -> None:
-        if self.is_mounted:
-            self.redraw()
-        # By itself: Textual lets a message that was made on behalf of a parent go no further than to that parent.
-        self.call_later(self.post_message, self.Moved())
-
-    def on_click(self, event: Click) -> None:
-        """Select the row under the mouse; the second click goes to its answers."""
-        at = self._top + event.y - 1
-        if event.y < 1 or at >= len(self.items):
-            return
-        again = event.chain >= 2 and at == self.at
-        self.at = at
-        self._moved()
-        if again:
-            self.action_open()
-
-    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
-        """Go down."""
-        event.stop()
-        self.action_move(_WHEEL)
-
-    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
-        """Go up."""
-        event.stop()
-        self.action_move(-_WHEEL)
+        row += R("ink", f"  {beginning(item)}")
+        return self.pointed(row, number, width)
 
 
 def beginning(item: Item) -> str:

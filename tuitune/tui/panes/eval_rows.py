@@ -17,7 +17,7 @@ from tuitune.tui.asking import Picker, PickItem
 from tuitune.tui.evaluating import Found
 from tuitune.tui.kit.pane import Pane
 from tuitune.tui.kit.rows import R, Row
-from tuitune.tui.panes.data_rows import FindLine
+from tuitune.tui.panes.data_rows import RowSearch
 from tuitune.tui.panes.eval_list import PredictionList
 from tuitune.tui.panes.eval_order import Filter, Order, arranged, filters, order_items, orders, usual
 from tuitune.tui.panes.model_search import Glass
@@ -48,7 +48,7 @@ What every model made of every row, the worst first: that is where to look for w
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
-        self.list, self.line = PredictionList(), FindLine(placeholder="words in prompts and answers")
+        self.list, self.line = PredictionList(), RowSearch(placeholder="words in prompts and answers")
         self.order, self.which = Order(), Filter()
         self._found: Found | None = None
         self._chosen = False  # whether the user has chosen the order
@@ -173,7 +173,7 @@ What every model made of every row, the worst first: that is where to look for w
             self._timer.stop()
         self._timer = self.set_timer(_PAUSE, lambda: self.relist(keep=True))
 
-    def on_find_line_left(self, message: FindLine.Left) -> None:
+    def on_find_line_left(self, message: RowSearch.Left) -> None:
         """Give the keys to the list."""
         message.stop()
         self.list.focus()

@@ -50,7 +50,7 @@ class FieldHelp(Drawn):
         """Return the name with what it takes and what it was; beside it as far as there is room, or below it."""
         facts = ["an unknown key"]
         if (field := FIELDS.get(line.key)) is not None:
-            was = self._base or f"default {self._default(line.key)}"
+            was = self._base or f"default {line.left or self._default(line.key)}"
             facts = [each for each in (field.unit, range_words(field), was) if each]
         if alone:
             said = [R("quiet", text) for text in wrapped(", ".join(facts), width)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tuitune.recipe import FIELDS, Field
 from tuitune.tui.edited import Edited
 from tuitune.tui.panes.form_steps import cycled, meant, stepped, toggled
-from tuitune.tui.panes.form_words import value_words, written
+from tuitune.tui.panes.form_words import LEFT, value_words, written
 
 
 class FormChanges:
@@ -58,7 +58,8 @@ class FormChanges:
         if planned is not None:
             return f"{field.name}: {value_words(field.name, value)} is not possible yet; {planned}"
         # A round trip ends where it began: what the file leaves out does not stay in as its default.
-        if value == field.default and field.name not in self._draft.base_values:
+        own = field.name in self._draft.base_values or field.name in LEFT.get(self._draft.purpose, {})
+        if value == field.default and not own:
             self._draft.remove(field.name)
         else:
             self._draft.set(field.name, value)

@@ -10,7 +10,7 @@ from tuitune.recipe.check import examine
 from tuitune.recipe.option import Purpose
 from tuitune.text import clean_line
 from tuitune.tui.edited import Sections
-from tuitune.tui.panes.form_words import note_words, value_words
+from tuitune.tui.panes.form_words import LEFT, note_words, value_words
 
 # The form's groups in the order of a decision; each holds one or several groups of the declarations.
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -34,7 +34,10 @@ OTHER = "Other keys"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the form: a field with its value in words; without a key a group's title, or a hint in its note."""
+    """One line of the form: a field with its value in words; without a key a group's title, or a hint in its note.
+
+    left: what is taken in place of the recipe's default where nothing is given, if the command has a word of its own.
+    """
 
     key: str
     name: str
@@ -43,6 +46,7 @@ class Line:
     given: bool = False
     changed: bool = False
     problem: Problem | None = None
+    left: str = ""
 
     @property
     def level(self) -> str:
@@ -87,7 +91,7 @@ def form_lines(
     lines: list[Line] = []
     hidden = 0
     for title, names in _sections(values) if sections is None else sections:
-        fields = [_line(name, values, recipe, worst.get(name), name in changed) for name in names]
+        fields = [_line(name, values, recipe, worst.get(name), name in changed, purpose) for name in names]
         shown = [line for line in fields if _visible(line, recipe, view, purpose)]
         hidden += sum(1 for line in fields if line not in shown and _offered(FIELDS.get(line.key), recipe, purpose))
         lines += [Line("", title), *shown] if shown else []
@@ -102,12 +106,16 @@ def _sections(values: Mapping[str, object]) -> Iterator[tuple[str, Sequence[str]
     yield OTHER, [key for key in values if key not in FIELDS]
 
 
-def _line(key: str, values: Mapping[str, object], recipe: Recipe, problem: Problem | None, changed: bool) -> Line:
-    field, raw = FIELDS.get(key), values.get(key)
+def _line(
+    key: str, values: Mapping[str, object], recipe: Recipe, problem: Problem | None, changed: bool, purpose: Purpose
+) -> Line:
+    field, raw, left = FIELDS.get(key), values.get(key), LEFT.get(purpose, {}).get(key, "")
     given = raw is not None
-    line = Line(key, clean_line(key) or "''", given=given, changed=changed, problem=problem)
+    line = Line(key, clean_line(key) or "''", given=given, changed=changed, problem=problem, left=left)
     if field is None:
         return replace(line, value=value_words(key, raw))
+    if left and not given:
+        return replace(line, value=left)
     value = raw if given else field.default
     if key == "lora_alpha" and not given:
         value = recipe.alpha

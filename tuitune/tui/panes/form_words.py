@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from tuitune.recipe import FIELDS, Field, Range, Recipe
 from tuitune.recipe.foreign import is_secret
+from tuitune.recipe.option import Purpose
 from tuitune.recipe.problems import shown
 from tuitune.recipe.shapes import as_flag
 from tuitune.recipe.yamltext import dump
@@ -63,6 +64,9 @@ UNSET: Mapping[str, str] = {
     "threads": "all cores",
     "tokens_per_batch": "memory decides",
 }
+
+# What a command takes where neither the user nor the run says anything, if that is not the recipe's default.
+LEFT: Mapping[Purpose, Mapping[str, str]] = {"evaluate": {"max_new_tokens": "twice the data's"}}
 
 # What the choices of a field are, in a few words for a list.
 CHOICES: Mapping[str, Mapping[str, str]] = {

@@ -44,12 +44,17 @@ def _ago(seconds: float) -> str:
 
 
 def job_rows(
-    job: Job, status: Status, pace: Pace | None, said: Sequence[str], width: int, *, whole: bool, brief: bool
-) -> list[Row]:
-    """Return the rows below the head: brief gives none, whole gives everything but the log."""
+    job: Job, status: Status, pace: Pace | None, said: Sequence[str], width: int, *, whole: bool, brief: bool,
+    doing: Sequence[str] = (),
+) -> list[Row]:  # fmt: skip
+    """Return the rows below the head: brief gives none, whole gives everything but the log.
+
+    doing: what one at work is doing, where that is no stage of which it tells how far it is.
+    """
     if brief and not whole:
         return []
-    rows = list(_stage(job, pace, width)) if status == "running" else []
+    rows = [R("ink", f"  {line}") for text in doing for line in wrapped(clean(text), width - 2)]
+    rows = rows or list(_stage(job, pace, width)) if status == "running" else []
     notes = job.notes if whole else job.notes[-_FEW:]
     for text in said if whole else said[:_FEW]:
         rows += [R("ink", f"  {line}") for line in wrapped(clean(text), width - 2)]
@@ -73,13 +78,16 @@ def _stage(job: Job, pace: Pace | None, width: int) -> Iterator[Row]:
         return
     left = pace.left(time.time()) if pace is not None and done < total else None
     counts = f" {done:,} of {total:,}" + (f", {whole_seconds(left)} left" if left is not None else "")
-    room = width - _AROUND - cells(name) - cells(counts)
+    within = f"  {clean_line(job.within)}" if job.within else ""
+    room = width - _AROUND - cells(name) - cells(counts) - cells(within)
     if room >= _LEAST_BAR:
         bar = slim([(float(done), "accent")], float(total), min(_MOST_BAR, room))
-        yield [*R("quiet", f"  {name}  "), *bar, *R("ink", counts)]
+        yield [*R("quiet", f"  {name}  "), *bar, *R("ink", counts, "quiet", within)]
         return
     yield R("quiet", f"  {cut(name, max(6, width - cells(counts) - 3))} ", "ink", counts)
-    yield [("  ", "ink"), *slim([(float(done), "accent")], float(total), min(_MOST_BAR, width - 2))]
+    beside = within if width - _AROUND - cells(within) >= _LEAST_BAR else ""
+    bar = slim([(float(done), "accent")], float(total), min(_MOST_BAR, width - 2 - cells(beside)))
+    yield [("  ", "ink"), *bar, *R("quiet", beside)]
 
 
 def _error(job: Job, status: Status, width: int) -> list[Row]:

@@ -76,6 +76,7 @@ you find it here again.
         *,
         words: Words,
         empty: str,
+        doing: Words = lambda job: (),
         label: str = "Work",
         digit: str = "",
         id: str | None = None,  # noqa: A002
@@ -83,7 +84,7 @@ you find it here again.
     ) -> None:
         super().__init__(id=id, classes=classes)
         self._jobs = Jobs(kinds)
-        self._words, self._nothing = words, empty
+        self._words, self._nothing, self._doing = words, empty, doing
         self.label, self.digit = label, digit  # type: ignore[misc]  # of this one
         self._looking = False
 
@@ -161,7 +162,8 @@ you find it here again.
         head = head_row(item, status, self._jobs.ended.get(item.id), width)
         newest = bool(self.jobs) and item is self.jobs[0]
         said = self._words(item) if item.result is not None else ()
-        rows = job_rows(item, status, pace, said, width, whole=opened, brief=not newest and status != "running")
+        brief = not newest and status != "running"
+        rows = job_rows(item, status, pace, said, width, whole=opened, brief=brief, doing=self._doing(item))
         log = item.last_words(_LOG) if opened else []
         return [head, *rows, *([R("quiet", f"  {clean_line(line)}") for line in log])]
 

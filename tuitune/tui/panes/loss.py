@@ -10,9 +10,9 @@ from textual.binding import Binding, BindingType
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 
 from tuitune.face import figures
+from tuitune.face.curve import SMOOTHING
 from tuitune.recipe import Recipe
 from tuitune.text import clean_line
-from tuitune.tui.curves import SMOOTHING
 from tuitune.tui.kit.chart import Window
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row

@@ -6,11 +6,10 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.message import Message
 from textual.widget import Widget
 
 from tuitune.tui.kit.glyphs import ascii_text
-from tuitune.tui.panes.field_edit import LineInput
+from tuitune.tui.panes.find_line import FindLine
 
 
 class Glass(Widget):
@@ -23,27 +22,13 @@ class Glass(Widget):
         return Content(ascii_text("⌕") if getattr(self.app, "ascii_glyphs", False) else "⌕")
 
 
-class SearchLine(LineInput):
+class SearchLine(FindLine):
     """Words to search for, or a model's name or path."""
-
-    DEFAULT_CSS = """
-    SearchLine, SearchLine:focus {
-        width: 1fr; background: $background; color: $ink; background-tint: $background 0%;
-    }
-    SearchLine > .input--placeholder { color: $faint; text-style: italic; }
-    """
-
-    class Left(Message):
-        """The keys should go to the list."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "list", "To the list", show=False, id="models.tolist", tooltip="go to the models found"),
         Binding("escape", "clear", "All models", show=False, id="models.clear", tooltip="end the search"),
     ]
-
-    def action_list(self) -> None:
-        """Give the keys to the list."""
-        self.post_message(self.Left())
 
     def action_clear(self) -> None:
         """Search for nothing; when nothing was searched for, leave the line."""

@@ -181,7 +181,7 @@ and in `$TUITUNE_MODELS`. `•` marks the model of the recipe; below it stand th
         event.stop()
         self.list.action_do("use")
 
-    def on_search_line_left(self, event: SearchLine.Left) -> None:
+    def on_find_line_left(self, event: SearchLine.Left) -> None:
         """Go to the list."""
         event.stop()
         self.focus_first()

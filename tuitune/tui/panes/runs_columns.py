@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tuitune.face import figures
+from tuitune.face import curve, figures
 from tuitune.face.runs import best_evaluation, key_figure, last_evaluation
 from tuitune.run.shelf import Entry
 from tuitune.text import clean_line
@@ -23,7 +23,7 @@ _STATES = {
 }  # fmt: skip
 # Eight curves that can be told apart; each has a letter too.
 COLOURS = ("accent", "eval", "activ", "weights", "logits", "ok", "optim", "runtime")
-LETTERS = "abcdefgh"
+LETTERS = curve.LETTERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -17,36 +16,18 @@ from tuitune.run.shelf import Entry
 from tuitune.text import clean_line
 from tuitune.tui.kit.pane import Pane
 from tuitune.tui.kit.rows import R, Row
-from tuitune.tui.panes.field_edit import LineInput
+from tuitune.tui.panes.find_line import FindLine
 from tuitune.tui.panes.model_search import Glass
 from tuitune.tui.panes.runs_table import RunTable
 
 
-class RunSearch(LineInput):
+class RunSearch(FindLine):
     """Words that a run's name, model, data, method, state, tags or note must hold."""
 
-    DEFAULT_CSS = """
-    RunSearch, RunSearch:focus {
-        width: 1fr; background: $background; color: $ink; background-tint: $background 0%;
-    }
-    RunSearch > .input--placeholder { color: $faint; text-style: italic; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,enter", "list", "To the list", show=False, id="runs.tolist", tooltip="go to the runs found"),
         Binding("escape", "clear", "End the search", show=False, id="runs.clear", tooltip="all runs again"),
     ]
-
-    class Left(Message):
-        """The keys should go to the list."""
-
-    def action_list(self) -> None:
-        """Give the keys to the list."""
-        self.post_message(self.Left())
-
-    def action_clear(self) -> None:
-        """Search for nothing, and leave the line."""
-        self.value = ""
-        self.action_list()
 
 
 class RunsPane(Pane):
@@ -148,7 +129,7 @@ how it stands, its tags and note.
         event.stop()
         self.relist()
 
-    def on_run_search_left(self, message: RunSearch.Left) -> None:
+    def on_find_line_left(self, message: FindLine.Left) -> None:
         """Give the keys to the list."""
         message.stop()
         self.table.focus()

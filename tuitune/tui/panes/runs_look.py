@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
+from tuitune.face.curve import KINDS, SMOOTHING, Across, Kinds
 from tuitune.tui.panes.runs_columns import short
-from tuitune.tui.panes.runs_curve import Across, Curve
+from tuitune.tui.panes.runs_curve import Curve
 
 T = TypeVar("T")
-SMOOTHINGS = (0.0, 0.6, 0.9, 0.97)
-ACROSS: tuple[Across, ...] = ("steps", "time", "tokens")
-Kinds = Literal["training and evaluation", "training", "evaluation"]
-KINDS: tuple[Kinds, ...] = ("training and evaluation", "training", "evaluation")
+SMOOTHINGS = (0.0, 0.6, SMOOTHING, 0.97)
 
 
 @dataclass(frozen=True)
@@ -22,8 +20,8 @@ class Look:
 
     across: Across = "steps"
     log: bool = False
-    smoothing: float = 0.9
-    kinds: Kinds = "training and evaluation"
+    smoothing: float = SMOOTHING
+    kinds: Kinds = KINDS[0]
     figure: str | None = None
     zoom: int = 0
     right: float | None = None

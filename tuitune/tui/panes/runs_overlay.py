@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.events import MouseScrollDown, MouseScrollUp
 
 from tuitune.face import figures
+from tuitune.face.curve import ACROSS, KINDS, NO_LOG
 from tuitune.text import clean_line
 from tuitune.tui.kit.axis import Scale, foot, scale
 from tuitune.tui.kit.blocks import Blocks
@@ -20,9 +21,13 @@ from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row, cut
 from tuitune.tui.kit.wrapping import wrapped
 from tuitune.tui.panes.runs_columns import COLOURS, LETTERS
-from tuitune.tui.panes.runs_look import ACROSS, KINDS, SMOOTHINGS, Line, Look, after
+from tuitune.tui.panes.runs_look import SMOOTHINGS, Line, Look, after
 
 _EDGE, _MOST_ZOOM = 6, 12
+_HELPS = {
+    "without": "m: another figure", "learns": "m: another figure",
+    "not evaluated": "E: the training", "no evaluation": "E: the training",
+}  # fmt: skip
 _KEYS = (
     ("plus,equals_sign,up", "zoom(1)", "Zoom in", "overlay.zoom_in", "half as many steps"),
     ("minus,down", "zoom(-1)", "Zoom out", "overlay.zoom_out", "twice as many steps"),
@@ -104,14 +109,9 @@ The curves of the marked runs, or of the one under the cursor: each has a colour
 
     def _missing(self, line: Line) -> str:
         """Return what a run has not, so that no curve of it is drawn; empty when it is drawn."""
-        curve, word = line.curve, figures.word(self._figure)
-        if not len(curve):
-            return "no step yet"
-        if curve.figure != self._figure or not curve.logs:
-            return f"without {word} (m: another figure)"
-        if self.look.kinds == "evaluation" and not curve.tested:
-            return f"{'not evaluated' if word == figures.LOSS else f'no evaluation with {word}'} (E: the training)"
-        return ""
+        reason = line.curve.missing(self._figure, self.look.kinds)
+        helps = next((key for start, key in _HELPS.items() if reason.startswith(start)), "")
+        return f"{reason} ({helps})" if helps else reason
 
     def _said(self, left_out: Sequence[Line]) -> str:
         words = [self.waiting] if self.waiting and self._lines else []
@@ -196,7 +196,7 @@ The curves of the marked runs, or of the one under the cursor: each has a colour
     def turn_log(self) -> None:
         """Change between logarithmic and linear values."""
         if self._figure != figures.LOSS:
-            self.app.notify("only the loss has a logarithmic scale: other figures may be negative", markup=False)
+            self.app.notify(NO_LOG, markup=False)
         else:
             self._see(log=not self.look.log)
 

@@ -5,41 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
-from textual.events import Click, MouseScrollDown, MouseScrollUp
+from textual.binding import BindingType
+from textual.events import Click
 from textual.message import Message
 
 from tuitune.run.shelf import Entry
-from tuitune.tui.kit.drawn import Drawn
-from tuitune.tui.kit.rows import R, Row, fit, grounded
+from tuitune.tui.kit.cursor import CursorList, cursor_keys
+from tuitune.tui.kit.rows import R, Row
 from tuitune.tui.kit.wrapping import wrapped
 from tuitune.tui.panes.runs_columns import COLOURS, LETTERS, MARKS, Column, fitting, laid_out, listed
 
-_END = 1 << 30
 _KEYS = (
-    ("up,k", "move(-1)", "Up", "runlist.up", "the run above"),
-    ("down,j", "move(1)", "Down", "runlist.down", "the run below"),
-    ("pageup", "page(-1)", "Page up", "runlist.pageup", "a page up"),
-    ("pagedown", "page(1)", "Page down", "runlist.pagedown", "a page down"),
-    ("home,g", f"move({-_END})", "First", "runlist.first", "the first run"),
-    ("end,G", f"move({_END})", "Last", "runlist.last", "the last run"),
-    ("enter", "open", "Open", "runlist.open", "its curve, log and recipe on the Workbench"),
-    ("space", "mark", "Mark", "runlist.mark", "draw its curve beside others, or no longer"),
+    ("enter", "open", "Open", "open", "its curve, log and recipe on the Workbench"),
+    ("space", "mark", "Mark", "mark", "draw its curve beside others, or no longer"),
 )
 
 
-class RunTable(Drawn, can_focus=True):
+class RunTable(CursorList):
     """Runs in lines. The cursor and the marks go with the runs, not with the places."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, action, description, show=False, id=name, tooltip=tooltip)
-        for key, action, description, name, tooltip in _KEYS
-    ]
+    HEAD = 1  # the titles
+    BINDINGS: ClassVar[list[BindingType]] = cursor_keys("runlist", "run", _KEYS)
 
-    class Moved(Message):
+    class Moved(CursorList.Moved):
         """The cursor stands on another run."""
 
-    class Opened(Message):
+    class Opened(CursorList.Opened):
         """The run is to be opened."""
 
     class Marked(Message):
@@ -59,13 +50,15 @@ class RunTable(Drawn, can_focus=True):
         self.order, self.turned = "newest", False
         self.empty = "looking for runs"
         self._path = ""  # of the run under the cursor
-        self._at = self._top = 0
         self._columns: list[tuple[Column, int]] = []
+
+    def __len__(self) -> int:
+        return len(self.entries)
 
     @property
     def entry(self) -> Entry | None:
         """The run under the cursor."""
-        return self.entries[self._at] if self._at < len(self.entries) else None
+        return self.entries[self.at] if self.at < len(self.entries) else None
 
     @property
     def letters(self) -> Mapping[str, int]:
@@ -77,23 +70,23 @@ class RunTable(Drawn, can_focus=True):
         before = self._path
         self.entries, self.empty = entries, empty
         places = {entry.path: n for n, entry in enumerate(entries)}
-        self._at = places.get(before, max(0, min(self._at, len(entries) - 1)))
-        self._follow(moved=(self.entry.path if self.entry else "") != before)
+        self.at = places.get(before, max(0, min(self.at, len(entries) - 1)))
+        if (self.entry.path if self.entry else "") != before:
+            self.moved()
+        else:
+            self.redraw()
 
-    def go_to(self, path: str) -> bool:
+    def to_run(self, path: str) -> bool:
         """Put the cursor on a run; return whether it is listed."""
         found = next((n for n, entry in enumerate(self.entries) if entry.path == path), None)
         if found is not None:
-            self._at = found
-            self._follow(moved=True)
+            self.go_to(found)
         return found is not None
 
-    def _follow(self, *, moved: bool) -> None:
+    def moved(self) -> None:
+        """Remember the run under the cursor, and tell."""
         self._path = self.entry.path if self.entry is not None else ""
-        self.redraw()
-        if moved:
-            # By itself: Textual lets a message that was made on behalf of a parent go no further than to that parent.
-            self.call_later(lambda: self.post_message(self.Moved()))
+        super().moved()
 
     # -- drawing -----------------------------------------------------------------------------------------------
 
@@ -102,12 +95,8 @@ class RunTable(Drawn, can_focus=True):
         if not self.entries:
             return [R("quiet", line) for line in wrapped(self.empty, width)]
         self._columns = fitting(width)
-        room = max(1, height - 1)
-        count = len(self.entries)
-        self._top = max(min(self._top, self._at, count - room), self._at - room + 1, 0)
         letters = self.letters
-        lines = [self._line(n, letters, width) for n in range(self._top, min(count, self._top + room))]
-        return [self._titles(), *lines]
+        return [self._titles(), *(self._line(n, letters, width) for n in self.in_view(height))]
 
     def _titles(self) -> Row:
         cells = []
@@ -124,10 +113,7 @@ class RunTable(Drawn, can_focus=True):
             for column, size in self._columns
         ]
         row = self._mark(entry, letters) + laid_out(cells_of)
-        if number != self._at:
-            return [(" ", "ink"), *row]
-        row = [(text, "strong b" if role == "ink" else role) for text, role in row]
-        return grounded(fit([("▌", "accent" if self.has_focus else "hair"), *row], width), "sel")
+        return self.pointed(row, number, width, "accent" if self.has_focus else "hair")
 
     def _mark(self, entry: Entry, letters: Mapping[str, int]) -> Row:
         if (n := letters.get(entry.path)) is not None:
@@ -135,22 +121,6 @@ class RunTable(Drawn, can_focus=True):
         return R("quiet", " ━ ") if entry.path in self.marks else R("ink", "   ")
 
     # -- what keys and the mouse do ----------------------------------------------------------------------------
-
-    def action_move(self, by: int) -> None:
-        """Move the cursor by so many runs."""
-        to = max(0, min(len(self.entries) - 1, self._at + by))
-        if to != self._at:
-            self._at = to
-            self._follow(moved=True)
-
-    def action_page(self, by: int) -> None:
-        """Move the cursor by so many pages."""
-        self.action_move(by * max(1, self.content_size.height - 2))
-
-    def action_open(self) -> None:
-        """Ask for the run to be opened."""
-        if self.entry is not None:
-            self.post_message(self.Opened())
 
     def action_mark(self) -> None:
         """Mark the run or not, and go on to the next."""
@@ -171,21 +141,17 @@ class RunTable(Drawn, can_focus=True):
         self.post_message(self.Marked())
         self.redraw()
 
-    def on_click(self, event: Click) -> None:
+    def click(self, event: Click) -> None:
         """Go to the run under the mouse, mark it where its mark is, open it at the second click; sort at a title."""
         if event.y == 0:
             self._click_title(event.x)
-            return
-        at = self._top + event.y - 1
-        if at >= len(self.entries):
-            return
-        again = event.chain >= 2 and at == self._at
-        self._at = at
-        self._follow(moved=True)
-        if event.x < MARKS:
-            self.action_mark()
-        elif again:
-            self.action_open()
+        elif (at := self.line_at(event.y)) is not None:
+            again = event.chain >= 2 and at == self.at
+            self.go_to(at)
+            if event.x < MARKS:
+                self.action_mark()
+            elif again:
+                self.action_open()
 
     def _click_title(self, x: int) -> None:
         start = MARKS
@@ -194,13 +160,3 @@ class RunTable(Drawn, can_focus=True):
                 self.post_message(self.Sorted(column.order))
                 return
             start += size + 2
-
-    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
-        """Go down."""
-        event.stop()
-        self.action_move(1)
-
-    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
-        """Go up."""
-        event.stop()
-        self.action_move(-1)

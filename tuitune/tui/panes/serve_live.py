@@ -118,7 +118,8 @@ def _totals(work: Mapping[str, Any], width: int) -> Iterator[Row]:
     totals = work.get("totals")
     told: Mapping[str, Any] = totals if isinstance(totals, dict) else {}
     now = f"{_number(work, 'answers'):.0f} written now, {_number(work, 'waiting'):.0f} wait"
-    asked = R("strong b", amount(_number(told, "requests")), "quiet", " requests  ")
+    requests = _number(told, "requests")
+    asked = R("strong b", amount(requests), "quiet", f" {'request' if requests == 1 else 'requests'}  ")
     for key in ("answered", "left", "failed", "refused"):
         count = _number(told, key)
         role = "warn" if count and key in ("failed", "refused") else "ink"
@@ -146,8 +147,7 @@ class UsePane(ListPane[Snippet]):
 Pieces to paste into a shell or a program. The token stands only in the first; the others take it from there, so that it
 gets into no history and no file. It is shown where **t** shows it, and copied in any case.
 
-- **enter** all of a piece
-- **y** copies it
+- **y** or **enter** copies the piece under the cursor, whole and with the token
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         *list_keys("using"),
@@ -165,9 +165,15 @@ gets into no history and no file. It is shown where **t** shows it, and copied i
         self._bare = shown
         if before != ((server.pid, server.token) if server else None):
             self._server = server
-            self.restart(list(snippets(server)) if server is not None else [])
+            self.restart(snippets(server) if server is not None else [])
+            self._choose(0)
         else:
             self.redraw()
+
+    @property
+    def meta(self) -> Row:
+        """How a piece is copied."""
+        return R("accent", "y", "quiet", " copies") if self._items and self.has_focus else []
 
     def nothing(self) -> str:
         """Return what is said where no server runs."""
@@ -177,13 +183,22 @@ gets into no history and no file. It is shown where **t** shows it, and copied i
         """Return the piece, with the token."""
         return item.text
 
+    def action_open(self) -> None:
+        """Copy: every piece shows whole."""
+        self.action_copy()
+
+    def _choose(self, index: int) -> None:
+        super()._choose(index)
+        self._opened = self._chosen()  # so that one longer than the pane can be scrolled
+
     def lines_of(self, item: Snippet, width: int, *, chosen: bool, opened: bool) -> list[Row]:
-        """Return title and text."""
+        """Return title and text; what goes on in another row stands further right."""
         text = item.text
         if item.secret and not self._bare and self._server is not None and self._server.token:
             text = text.replace(self._server.token, _HIDDEN)
         head = R("accent" if chosen else "faint", "▌ " if chosen else "  ", "strong" if chosen else "quiet", item.title)
         body: list[Row] = []
         for line in text.splitlines():
-            body += wrapped([(f"  {line}", "ink")], width) if opened else [R("ink", f"  {cut(line, width - 2)}")]
+            first, *more = wrapped([(line, "ink")], width - 4)
+            body += [[("  ", "ink"), *first], *([("    ", "ink"), *row] for row in more)]
         return [head, *body, []]

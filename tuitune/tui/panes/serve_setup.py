@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from tuitune.serve.guarding import is_loopback
-from tuitune.serve.limits import Limits
 from tuitune.text import clean_line
 from tuitune.tui.asking import TextAsk
 from tuitune.tui.kit.rows import R, Row, cells, cut, split
 from tuitune.tui.panes.listing import ListPane, list_keys
-from tuitune.tui.serving import Asked, Named, keep, kept
+from tuitune.tui.panes.serve_lines import Line, lines_of
+from tuitune.tui.serving import USUAL, Asked, Named, keep, kept
 from tuitune.tui.subjects import ask_subject, named
 
 if TYPE_CHECKING:
     from tuitune.tui.app import TuiTune
 
 _NAMES = 11  # cells
-_USUAL = Limits()
-_PORT = 8000
 _MOST_PORT = 65535
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line: what it is about, its words, a note; place: which model."""
-
-    kind: str
-    name: str
-    words: str
-    note: str = ""
-    place: int = 0
 
 
 class ServeSetup(ListPane[Line]):
@@ -55,7 +42,8 @@ of one base share its weights. Every request needs the token that is made at the
 - **delete** takes a model out, or puts a line back to its default
 - **y** copies the command that does the same
 
-To reach it from another machine, `ssh -L 8000:127.0.0.1:8000` is safer than another address: nothing is encrypted here.
+What you chose is kept for the next time. To reach it from another machine, `ssh -L 8000:127.0.0.1:8000` is safer than
+another address: nothing is encrypted here.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         *(each for each in list_keys("serving") if isinstance(each, Binding) and each.id != "serving.copy"),
@@ -72,48 +60,50 @@ To reach it from another machine, `ssh -L 8000:127.0.0.1:8000` is safer than ano
     def __init__(
         self,
         settings: Callable[[], list[str]],
+        wanted: str | None = None,
         *,
         id: str | None = None,  # noqa: A002
         classes: str | None = None,
     ) -> None:
         super().__init__(id=id, classes=classes)
-        self.asked = kept()
+        self.asked = kept(wanted)
         self._settings = settings
+        self._chosen_here = bool(self.asked.models)  # models are kept that the user chose, not those proposed
 
     def on_mount(self) -> None:
         """Show the lines."""
         self.take(self.lines())
 
     def ask(self, asked: Asked) -> None:
-        """Ask for something else."""
+        """Ask for something else, and keep it for the next time."""
+        self._chosen_here = self._chosen_here or asked.models != self.asked.models
         self.asked = asked
-        keep(asked)
+        self._keep()
         at = self._at
         self.take(self.lines())
         self._at = min(at, len(self._items) - 1)
         self.redraw()
         self.call_later(self.post_message, self.Changed())
 
+    def propose(self, models: tuple[Named, ...]) -> None:
+        """Show other models, which the user has not chosen."""
+        self._chosen_here = False
+        self.asked = replace(self.asked, models=models)
+        self.take(self.lines())
+
+    def begun(self) -> None:
+        """Take note that what is asked for was started: then it is the user's choice."""
+        self._chosen_here = True
+        self._keep()
+
+    def _keep(self) -> None:
+        keep(self.asked if self._chosen_here else replace(self.asked, models=()))
+
     # -- what there is -----------------------------------------------------------------------------------------
 
     def lines(self) -> list[Line]:
         """Return the lines there are now."""
-        asked = self.asked
-        lines = [
-            Line("model", "" if place else "models", named(each.word), f"as {each.name}" if each.name else "", place)
-            for place, each in enumerate(asked.models)
-        ] or [Line("add", "models", "choose one", "w")]
-        lines += [Line("add", "", "+ another model", "a")] if asked.models else []
-        lines.append(Line("host", "host", asked.host or "127.0.0.1", "" if asked.host else "this machine only"))
-        lines.append(Line("port", "port", str(_PORT if asked.port is None else asked.port or "any that is free")))
-        lines += [
-            _limit("rows", "at once", asked.rows, f"{_USUAL.rows}", "answers"),
-            _limit("queue", "waiting", asked.queue, f"{_USUAL.queue}", "answers"),
-            _limit("context", "context", asked.context, "all that the model takes", "tokens, with the answer"),
-            _limit("answer", "answer", asked.answer, "what the context leaves", "tokens at most"),
-            _limit("seconds", "time", asked.seconds, f"{_USUAL.seconds:g}", "seconds at most"),
-        ]
-        return lines
+        return lines_of(self.asked)
 
     def nothing(self) -> str:
         """Return what is said while there is nothing."""
@@ -129,9 +119,13 @@ To reach it from another machine, `ssh -L 8000:127.0.0.1:8000` is safer than ano
         left = R("accent", "▌ " if chosen else "  ", "quiet", f"{item.name:<{_NAMES}}")
         room = width - 2 - _NAMES - 1
         note = item.note if cells(item.words) + cells(item.note) + 2 <= room or item.kind == "model" else ""
-        tone = "warn" if item.kind == "host" and not is_loopback(self.asked.host or "127.0.0.1") else role
+        tone = "warn" if item.kind == "host" and not is_loopback(self.asked.host or USUAL.host) else role
         said = cut(clean_line(item.words), max(4, room - cells(note) - 1))
         return [split([*left, *R(tone, said)], R("quiet", f" {note} " if note else ""), width, " ", "ink")]
+
+    def go_to(self, kind: str) -> None:
+        """Put the cursor on the first line of a kind."""
+        self._choose(next(place for place, line in enumerate(self.lines()) if line.kind == kind))
 
     # -- what keys do ------------------------------------------------------------------------------------------
 
@@ -191,7 +185,7 @@ To reach it from another machine, `ssh -L 8000:127.0.0.1:8000` is safer than ano
     def _ask_host(self) -> None:
         facts = ["127.0.0.1 is this machine alone. Others, such as 0.0.0.0, let the network in:",
                  "the token is still needed, but nothing is encrypted."]  # fmt: skip
-        ask = TextAsk("Listen on which address?", self.asked.host, "127.0.0.1", facts=facts)
+        ask = TextAsk("Listen on which address?", self.asked.host, USUAL.host, facts=facts)
         self.app.push_screen(
             ask, lambda text: None if text is None else self.ask(replace(self.asked, host=text.strip()))
         )
@@ -230,8 +224,3 @@ To reach it from another machine, `ssh -L 8000:127.0.0.1:8000` is safer than ano
     def action_copy(self) -> None:
         """Copy the command."""
         self.app.in_thread("serve-command", lambda: self.asked.command(self._settings()), self.app.copy)
-
-
-def _limit(kind: str, name: str, value: float | None, usual: str, unit: str) -> Line:
-    known = value is not None or usual.isdigit()
-    return Line(kind, name, usual if value is None else f"{value:,.0f}", unit if known else "")

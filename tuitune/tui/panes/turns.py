@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from typing import Literal
+
 from rich.cells import cell_len
 from textual import events
 from textual.binding import Binding
@@ -15,6 +18,36 @@ from tuitune.tui.panes.blocks import MARGIN, Block, drawn, growing
 from tuitune.tui.panes.markdown import Growing
 
 _AIRY = 16  # rows from which turns stay apart even where not all of them fit
+
+
+@dataclass
+class Place:
+    """Where turns are scrolled to: `up` rows above the end, of `count` in all.
+
+    at: "written" follows the answer on its way, "end" the last row, and what is "read" stays where it is.
+    """
+
+    up: int = 0
+    count: int = 0
+    at: Literal["written", "end", "read"] = "written"
+
+    def copy(self) -> Place:
+        """Return another one that is the same."""
+        return replace(self)
+
+    def go(self, up: int) -> None:
+        """Show other rows."""
+        self.up = up
+        self.at = "read" if up else "end"
+
+
+@dataclass(frozen=True)
+class Laid:
+    """All rows; own: how many before others only fill up, foot: where those end that are to be followed."""
+
+    rows: list[Row]
+    own: int
+    foot: int
 
 
 class Transcript(Drawn, can_focus=True):
@@ -45,24 +78,29 @@ class Transcript(Drawn, can_focus=True):
         self.thoughts, self.opened = "", False  # of the answer that is being written
         self.status: Row = []
         self.empty: list[Row] = []
-        self._up = 0
-        self._count = 0
+        self.place = Place()
         self._wanted = False
         self._chosen_rows = (0, 0)
 
     @property
     def following(self) -> bool:
-        """Whether the newest row is shown."""
-        return self._up == 0
+        """Whether what is written newest is shown."""
+        return self.place.at != "read"
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether an answer is on its way."""
+        return self.writing is not None or bool(self.status)
 
     def follow(self) -> None:
-        """Go to the newest row and stay there."""
-        self._up = 0
+        """Go to what is written newest and stay there."""
+        self.place.up, self.place.at = 0, "written"
         self.redraw()
 
     def action_scroll(self, rows: int) -> None:
         """Move by so many rows, up when positive."""
-        self._up = max(0, min(self._up + rows, self._count - self.content_size.height))
+        place = self.place
+        place.go(max(0, min(place.up + rows, place.count - self.content_size.height)))
         self.redraw()
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
@@ -87,54 +125,70 @@ class Transcript(Drawn, can_focus=True):
 
     def _look_for_chosen(self, total: int, height: int) -> None:
         first, last = self._chosen_rows
-        top = total - self._up - height
+        up = self.place.up
+        top = total - up - height
         if first < top:
-            self._up = total - height - first
+            up = total - height - first
         elif last > top + height:
-            self._up = total - min(last, first + height)
-        self._up = max(0, min(self._up, total - height))
+            up = total - min(last, first + height)
+        self.place.go(max(0, min(up, total - height)))
+
+    def _settle(self, laid: Laid, height: int) -> None:
+        """Find out which rows are shown."""
+        place, total = self.place, len(laid.rows)
+        wanted, self._wanted = self._wanted, False
+        if total <= height:
+            place.up = 0
+            place.at = "end" if place.at == "read" else place.at
+        elif wanted:
+            self._look_for_chosen(total, height)
+        elif place.at == "written":
+            place.up = max(0, min(total - laid.foot, total - height))
+        elif place.at == "read":  # it stays where it is while more comes below
+            place.go(max(0, min(place.up + total - place.count, total - height)))
+        place.count = total
 
     def rows(self, width: int, height: int) -> list[Row]:
         """Return the part that is shown."""
-        rows = self._all(width, height)
-        if self._wanted and len(rows) > height:
-            self._look_for_chosen(len(rows), height)
-            self._count = len(rows)
-        self._wanted = False
-        if self._up:
-            # What is read stays where it is while more comes below.
-            self._up = max(0, min(self._up + len(rows) - self._count, len(rows) - height))
-        self._count = len(rows)
-        if len(rows) <= height:
-            self._up = 0
-            return rows
-        shown = rows[len(rows) - self._up - height : len(rows) - self._up]
-        if self._up:
-            shown[-1] = R(
-                "quiet",
-                " " * (self._edge + 2),
-                "quiet",
-                f"{self._up + 1} more ↓  ",
-                "accent",
-                "end",
-                "quiet",
-                " follows",
-            )
+        laid = self.laid(width, height)
+        self._settle(laid, height)
+        if len(laid.rows) <= height:
+            return laid.rows
+        end = len(laid.rows) - self.place.up
+        shown = laid.rows[end - height : end]
+        if laid.own > end:
+            shown[-1] = R("quiet", f"{' ' * (self._edge + 2)}{laid.own - end + 1} more ↓  ", "accent", "end",
+                          "quiet", " follows")  # fmt: skip
         return shown
 
-    def _all(self, width: int, height: int) -> list[Row]:
+    def laid(self, width: int, height: int) -> Laid:
+        """Return all rows."""
+        groups = self.groups(width)
+        total = sum(map(len, groups)) + len(groups) - 1
+        rows = self.joined(groups, int(self.airy(total, height)), [0] * len(groups))
+        return Laid(rows, len(rows), len(rows))
+
+    def groups(self, width: int) -> list[list[Row]]:
+        """Return the rows of each turn, of the answer on its way, and of what is said about it."""
         groups = [list(drawn(block, width, self._edge)) for block in self.blocks]
         if self.writing is not None:
             groups.append(growing(*self.writing, width, self.thoughts, opened=self.opened, edge=self._edge))
         if self.status:
             groups.append([[(" " * (self._edge + 2), "quiet"), *self.status]])
+        return groups
+
+    @staticmethod
+    def airy(total: int, height: int) -> bool:
+        """Tell whether there is room for a row between turns."""
+        return total <= height or height >= _AIRY
+
+    def joined(self, groups: list[list[Row]], gap: int, pads: list[int]) -> list[Row]:
+        """Return the rows of all groups; pads: blank rows before each, besides the gap."""
         if not groups:
-            return self.empty
-        total = sum(map(len, groups)) + len(groups) - 1
-        airy = total <= height or height >= _AIRY
+            return list(self.empty)
         rows: list[Row] = []
         for place, group in enumerate(groups):
-            rows += [[]] if rows and airy else []
+            rows += [[] for _ in range(pads[place] + (gap if place else 0))]
             if place < len(self.blocks) and self.blocks[place].chosen:
                 self._chosen_rows = (len(rows), len(rows) + len(group))
             rows += group

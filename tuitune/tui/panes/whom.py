@@ -151,7 +151,8 @@ class Whom(Pane):
         rows: list[Row] = []
         for who in self.people:
             chosen = who.kind == self.who.kind
-            what = R("ink" if chosen else "quiet", _WHAT[who.kind]) if who.available else R("faint", who.why_not)
+            words = f"{who.label}, {_WHAT[OTHER]}" if who.kind == OTHER else _WHAT[who.kind]
+            what = R("ink" if chosen else "quiet", words) if who.available else R("faint", who.why_not)
             rows.append([(f"{who.kind:<{MARGIN}}", "accent b" if chosen else "quiet"), ("  ", "ink"), *what])
         keys = (("^l", " another one   "), ("esc", " then "), ("s", " system  "), ("p", " sampling"))
         hints = [span for key, text in keys for span in R("accent", key, "quiet", text)]

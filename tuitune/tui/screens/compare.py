@@ -19,10 +19,12 @@ from tuitune.tui.panes.chatline import Beside, Chevron, drawing
 from tuitune.tui.panes.column import Column
 from tuitune.tui.panes.prompt import Prompt
 from tuitune.tui.panes.turns import Transcript
+from tuitune.tui.panes.whom import Whom
+from tuitune.tui.partners import OTHER
 from tuitune.tui.screens.compare_actions import CompareActions
 from tuitune.tui.sides import Sides
 from tuitune.tui.status import Status, Tabs
-from tuitune.tui.subjects import default_subject, run_of
+from tuitune.tui.subjects import default_subject, run_of, training_runs
 
 if TYPE_CHECKING:
     from tuitune.tui.app import TuiTune
@@ -96,8 +98,8 @@ class CompareScreen(CompareActions, Screen[None]):
         self.show_talk(self.comparison)
         self.prompt.focus()
         self.app.note_focus()
-        app, subject = self.app, self.subject
-        app.in_thread("compare", lambda: _sides(app, subject), self._found)
+        app, subject, picked = self.app, self.subject, self._picked()
+        app.in_thread("compare", lambda: _sides(app, subject, picked), self._found)
 
     def on_unmount(self) -> None:
         """Give the memory back; answers that are still written are kept as far as they came."""
@@ -105,6 +107,11 @@ class CompareScreen(CompareActions, Screen[None]):
             if self.sides.release in self.app.partners.guests:
                 self.app.partners.guests.remove(self.sides.release)
             self.sides.free()
+
+    def _picked(self) -> str | None:
+        """Return who is asked in the chat, where that is somebody who was picked for it."""
+        found = next((each for screen in self.app.screen_stack for each in screen.query(Whom)), None)
+        return self.app.partners.picked if found is not None and found.who.kind == OTHER else None
 
     def _found(self, sides: Sides) -> None:
         if self.sides is None and self.is_attached:
@@ -191,6 +198,7 @@ class CompareScreen(CompareActions, Screen[None]):
         self.set_class(self.narrow, "-one")
         for column in self.columns:
             column.set_class(column.place == self.tab, "-active")
+            column.level(not self.narrow)
         self.query_one(Tabs).show(str(self.tab))
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
@@ -222,13 +230,18 @@ class CompareScreen(CompareActions, Screen[None]):
         self.refresh_line()
 
 
-def _sides(app: TuiTune, subject: str | None) -> Sides:
-    """Return who is compared at first: a run (the one in training, if any) with its base, else a model with itself.
+def _sides(app: TuiTune, subject: str | None, picked: str | None = None) -> Sides:
+    """Return who is compared at first: somebody with the base, else a model with itself. Looks at the disk.
 
-    Looks at the disk.
+    In this order: who is named, the open run while it trains, who was picked in the chat, the open run, another one in
+    training, the newest run with weights, the recipe's model.
     """
-    training = app.control.run if app.control.live else None  # it answers before it has saved anything
-    word = subject or (str(training.path) if training is not None else default_subject(app))
+    control = app.control
+    training = control.run if control.live else None  # it answers before it has saved anything
+    word = subject or (str(training.path) if training is not None else picked)
+    if word is None and control.run is None:
+        word = next((str(run.path) for run in training_runs()), None)
+    word = word or default_subject(app)
     if word is None:
         recipe = app.draft.recipe()
         word = recipe.model_name_or_path if recipe is not None else "smollm2-135m"

@@ -6,12 +6,12 @@ import secrets
 import threading
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from tuitune.chat.base import Options
 from tuitune.chat.compare import NAMES, seeded
 from tuitune.errors import TuiTuneError
-from tuitune.tui.asking import Picker, PickItem
+from tuitune.tui.asking import Picker, PickItem, TextAsk
 from tuitune.tui.panes.answering import in_words
 from tuitune.tui.panes.chatforms import EditAsk
 from tuitune.tui.panes.job import Job, Loading
@@ -22,11 +22,31 @@ from tuitune.tui.subjects import subjects
 if TYPE_CHECKING:
     from tuitune.tui.panes.column import Column
 
-_BUSY = "answers are being written, esc ends them"
+_SERVER = "server:"  # in place of a word, until its address is known
 
 
 class CompareActions(CompareFiles):
     """The actions on columns and turns; a part of the screen."""
+
+    label = "Compare"
+    HELP: ClassVar[str | None] = """\
+# Compare
+
+Two models answer the same question with the same seed, each with its own history: a run and what it was before
+training, two checkpoints, two runs, a run in training and its base, or what a server answers. Where an adapter makes
+the difference, the model is in memory once, and the two answer one after the other. Questions stand level left and
+right, and both columns scroll as one.
+
+- `enter` asks both; a backslash before it begins a new line. `esc` ends both answers; without one it leaves the prompt.
+- `w` chooses who answers in this column, `X` changes the sides, `1` `2` `tab` go to a column.
+- **◆** stands where an answer begins to differ from the one beside it. Below an answer: tokens read → written, speed.
+- `J` `K` choose a turn, `e` edits it: a question in both columns, an answer in its own. `r` answers it again in both,
+  `R` with another seed; `u` brings back what went. `T` unfolds thoughts, `y` copies the chosen turn.
+- `s` system message, `p` how answers are drawn, `f` functions from a JSON file, for both.
+- `n` begins a new comparison, `o` goes on with an earlier one, `S` saves both as JSON, `x` clears.
+
+Every turn is on disk at once, in `comparisons/` of TuiTune's home.
+"""
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -115,16 +135,25 @@ class CompareActions(CompareFiles):
         if sides is None or not screen.is_active:  # left while the disk was looked at
             return
         place = screen.tab
-        before = PickItem(BASE, "before training", f"what {sides.label(1 - place)} was trained from", "This comparison")
-        items = [before, *found] if sides.words[1 - place] != BASE else found
+        base = PickItem(BASE, BASE, f"{sides.label(1 - place)} before training", "This comparison")
+        server = PickItem(_SERVER, "a server", "OpenAI-style, by its address", "Elsewhere")
+        items = [base, *found, server] if sides.words[1 - place] != BASE else [*found, server]
         title = f"Who answers {NAMES[place]}?"
         screen.app.push_screen(
             Picker(title, items, chosen=sides.words[place]), lambda word: self._choose(place, word)
         )  # fmt: skip
 
+    def _ask_server(self, place: int) -> None:
+        facts = ["#NAME behind the address says which of its models.", "Its token is in TUITUNE_API_KEY."]
+        question = TextAsk("At which address?", placeholder="http://127.0.0.1:8000", facts=facts)
+        self._screen.app.push_screen(question, lambda word: self._choose(place, word.strip() if word else None))
+
     def _choose(self, place: int, word: str | None) -> None:
         screen = self._screen
-        if word is None or screen.sides is None:
+        if not word or screen.sides is None:
+            return
+        if word == _SERVER:
+            self._ask_server(place)
             return
         try:
             screen.sides.choose(place, word)

@@ -77,7 +77,10 @@ class CompareFiles:
                 screen.comparison.offer(read_file(Path(name.strip()).expanduser()) if name.strip() else "")
             except TuiTuneError as error:
                 screen.column.tell(in_words(error), error=True)
-            screen.refresh_line()
+                return
+            for column in screen.columns:
+                column.say_no_more()
+            self.say("the next answers may call them" if name.strip() else "no tools")
 
         question = TextAsk("Which functions may they call?", placeholder="tools.json", facts=facts)
         screen.app.push_screen(question, taken)

@@ -10,6 +10,7 @@ from tuitune.errors import RunError
 from tuitune.run import evaluations
 from tuitune.run.job import Job
 from tuitune.tui.asking import Picker, PickItem
+from tuitune.tui.evaluating import meant
 from tuitune.tui.panes.eval_answers import AnswersOfRow
 from tuitune.tui.panes.eval_results import ResultsPane
 from tuitune.tui.panes.eval_rows import PredictionsPane
@@ -44,7 +45,8 @@ class EvaluateActions:
 
     def _begin(self, subject: str, argv: list[str]) -> None:
         screen = self._screen
-        if any(job.argv[1:2] == (subject,) for job in screen.query_one(JobsPane).running):
+        own = subject == screen.subject and screen.at_work
+        if own or any(job.argv[1:2] == (subject,) for job in screen.query_one(JobsPane).running):
             screen.app.say(f"{named(subject)} is being evaluated already; x cancels that", "warning")
             return
         screen.query_one(JobsPane).begin("evaluate", f"evaluate {named(subject)}", argv)
@@ -57,7 +59,14 @@ class EvaluateActions:
         if screen.subject is None or screen.found is None or screen.found.evaluation.status != "interrupted":
             screen.app.say("the evaluation that is shown was not interrupted; e chooses another one")
             return
-        self._begin(screen.subject, ["evaluate", screen.found.evaluation.subject, "--resume"])
+        word = screen.found.evaluation.subject
+        screen.app.in_thread("evaluate-resume", lambda: meant(word), self._go_on)
+
+    def _go_on(self, subject: str) -> None:
+        screen = self._screen
+        if subject != screen.subject:  # a checkpoint of the run that is chosen
+            screen.query_one(SetupPane).set_subject(subject)
+        self._begin(subject, ["evaluate", subject, "--resume"])
 
     def action_whom(self) -> None:
         """Choose the subject."""

@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuitune.errors import RecipeError, RunError
+from tuitune.run.evaluation import Evaluation
 from tuitune.run.evaluations import RESULTS
 from tuitune.run.job import Job
-from tuitune.tui.evaluating import Found, begun_in, history, load, recipe_values, with_lines
+from tuitune.tui.evaluating import Found, at_work_on, begun_in, history, load, recipe_values, with_lines
 from tuitune.tui.panes.eval_answers import AnswersOfRow
 from tuitune.tui.panes.eval_results import ResultsPane
 from tuitune.tui.panes.eval_rows import PredictionsPane
 from tuitune.tui.panes.eval_setup import SetupPane
 from tuitune.tui.panes.jobs import JobsPane
-from tuitune.tui.subjects import default_subject, named, typed
+from tuitune.tui.screens.evaluate_words import Said, what_to_do
+from tuitune.tui.subjects import default_subject, typed
 
 if TYPE_CHECKING:
     from tuitune.tui.screens.evaluate import EvaluateScreen
 
 _ROWS_EVERY = 2.0  # seconds between two looks at the rows of an evaluation in progress
 _SHARE = 10  # how many times as long as a look the pause after it lasts at least
-_TRAIN = "Train something on the Workbench (esc), or choose a model or an adapter with w."
-_START = (
-    "s measures it and its base on the same rows: loss and perplexity, then answers by BLEU, ROUGE and exact match, "
-    "each with an interval of 95 %. Where the settings (2) name a benchmark, that is asked instead."
-)
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ class EvaluateState:
 
     def begin_state(self, subject: str | None) -> None:
         """Be about a subject, or about the one that is found."""
-        self.subject = subject
+        self.subject, self._typed = subject, ""
         self.folders: list[Path] = []
         self.found: Found | None = None
         self._job: Job | None = None  # the one whose evaluation is shown while it is at work
@@ -60,9 +56,8 @@ class EvaluateState:
 
     @property
     def at_work(self) -> bool:
-        """Whether an evaluation is in progress."""
-        panes = self._me.query(JobsPane)
-        return bool(panes) and bool(panes.first().running)
+        """Whether this subject is being evaluated."""
+        return bool(self._me.query(JobsPane)) and self._own_job() is not None
 
     def given_settings(self) -> list[str]:
         """Return the settings as the command takes them; those that are wrong are said elsewhere."""
@@ -78,7 +73,7 @@ class EvaluateState:
         app, subject = self._me.app, self.subject
 
         def look() -> _Known:
-            word = subject if subject is not None else default_subject(app)
+            word = subject or at_work_on() or default_subject(app)
             return _Known(word) if word is None else _Known(word, history(word), recipe_values(word), typed(word))
 
         def looked(found: _Known) -> None:
@@ -89,7 +84,7 @@ class EvaluateState:
 
     def _know(self, known: _Known) -> None:
         setup = self._me.query_one(SetupPane)
-        self.subject, self.folders = known.subject, known.folders
+        self.subject, self._typed, self.folders = known.subject, known.typed, known.folders
         if setup.subject != known.subject:
             setup.set_subject(known.subject)
         setup.know(known.values, known.typed)
@@ -98,6 +93,7 @@ class EvaluateState:
         place = begun_in(job.lines) if job is not None else None
         self._job = job
         self.open(place or (self.folders[0] if self.folders else None))
+        self._me.app.note_focus()  # what the keys do depends on what is at work
 
     def _about(self, values: dict[str, object]) -> None:
         drawn = self._me.query_one(SetupPane).asked.answers == "drawn"
@@ -108,7 +104,7 @@ class EvaluateState:
         """Take notice of what is asked for now."""
         subject = self._me.query_one(SetupPane).subject
         if subject != self.subject:
-            self.subject = subject
+            self.subject, self._typed = subject, ""
             self.look_for_subject()
         else:
             self._about(self._values)
@@ -116,7 +112,7 @@ class EvaluateState:
     def _own_job(self) -> Job | None:
         """Return the job at work that evaluates this subject."""
         found = self._me.query_one(JobsPane).running
-        return next((job for job in found if len(job.argv) > 1 and job.argv[1] == self.subject), None)
+        return next((job for job in found if len(job.argv) > 1 and job.argv[1] in (self.subject, self._typed)), None)
 
     # -- which evaluation --------------------------------------------------------------------------------------
 
@@ -149,8 +145,18 @@ class EvaluateState:
                 self.found = found
                 self._merge()
                 self._show()
+                self._look_again(found.evaluation)
 
         self._me.app.in_thread("evaluate-read", read, shown)
+
+    def _look_again(self, shown: Evaluation) -> None:
+        """Read it again after a while where a command of another terminal is at it: nobody tells of that."""
+        if shown.status == "running" and self._job is None:
+            self._me.set_timer(self._pause, lambda: self.open(shown.path) if self._still(shown) else None)
+
+    def _still(self, shown: Evaluation) -> bool:
+        now = self.found.evaluation if self.found is not None else None
+        return self._me.is_attached and self._job is None and now is not None and now.path == shown.path
 
     def _show(self) -> None:
         found, screen = self.found, self._me
@@ -159,7 +165,7 @@ class EvaluateState:
         if path is not None and path not in self.folders:
             self.folders = sorted({*self.folders, path}, key=lambda each: each.name, reverse=True)
         at = self.folders.index(path) + 1 if path in self.folders else 0
-        results.say(self._what_to_do())
+        results.say(self._what_to_do)
         results.show(found, at, len(self.folders))
         screen.query_one(PredictionsPane).show(found)
         self.show_row()
@@ -171,12 +177,9 @@ class EvaluateState:
         where = f"{rows.list.at + 1:,} of {len(rows.list.items):,}" if item is not None else ""
         self._me.query_one(AnswersOfRow).show(self.found, item, where)
 
-    def _what_to_do(self) -> Sequence[tuple[str, str]]:
-        if self._job is not None or self.at_work:
-            return [("quiet", "at work: figures show here as they become final")]
-        if self.subject is None:
-            return [("ink", "Nothing has been trained yet."), ("quiet", ""), ("quiet", _TRAIN)]
-        return [("ink", f"{named(self.subject)} was not evaluated yet."), ("quiet", ""), ("quiet", _START)]
+    @property
+    def _what_to_do(self) -> list[Said]:
+        return what_to_do(self.subject, self._me.query_one(JobsPane).running, followed=self._job is not None)
 
     def step(self, by: int) -> None:
         """Show the evaluation `by` places older."""
@@ -200,9 +203,10 @@ class EvaluateState:
             if self._own_job() is job:
                 self._job = job
                 self._merge()
-                self._show()
+            self._show()
             return
         ended, self._job = self._job, None if self._job is job else self._job
+        self._me.query_one(ResultsPane).say(self._what_to_do)
         place = begun_in(job.lines) or _path_of(job)
         if status == "done":
             self._me.app.say(f"{job.title} is done")

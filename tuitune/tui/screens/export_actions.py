@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tuitune.errors import RecipeError
 from tuitune.run.job import Job
 from tuitune.tui.evaluating import recipe_values
-from tuitune.tui.exporting import Plan, plan
+from tuitune.tui.exporting import Asked, Plan, plan
 from tuitune.tui.panes.export_plan import EarlierPane, PlanPane
 from tuitune.tui.panes.export_setup import ExportSetup
 from tuitune.tui.panes.jobs import JobsPane
@@ -25,7 +25,7 @@ class ExportActions:
 
     wanted: str | None  # the subject that the screen was opened for
     fresh = ""  # the folder of an export that was just made
-    starting = False  # whether it begins as soon as it is known what the export will be
+    starting: tuple[Asked, list[str]] | None = None  # what shall begin as soon as it is known what it takes
 
     @property
     def _screen(self) -> ExportScreen:
@@ -55,18 +55,14 @@ class ExportActions:
         app.in_thread("export-subject", lambda: wanted if wanted is not None else default_subject(app), looked)
 
     def follow(self) -> None:
-        """Find out in a thread what would happen now; what was about to begin does not, as something has changed."""
-        self.starting = False
-        self._look()
-
-    def _look(self) -> None:
+        """Find out in a thread what would happen now."""
         screen, setup = self._screen, self.setup
         setup.show()
         asked, preset = setup.asked, setup.preset
         try:
             settings = screen.options.settings()
         except RecipeError as error:
-            self._know(Plan(trouble=tuple(str(each) for each in error.problems)), {})
+            self._know(Plan(trouble=tuple(str(each) for each in error.problems)), {}, (asked, []))
             return
         slug = preset.slug if preset is not None else "export"
 
@@ -74,9 +70,9 @@ class ExportActions:
             values = recipe_values(asked.subject) if asked.subject is not None else {}
             return plan(asked, settings, slug), values
 
-        screen.app.in_thread("export-plan", look, lambda found: self._know(*found))
+        screen.app.in_thread("export-plan", look, lambda found: self._know(*found, (asked, settings)))
 
-    def _know(self, found: Plan, values: Mapping[str, object]) -> None:
+    def _know(self, found: Plan, values: Mapping[str, object], about: tuple[Asked, list[str]]) -> None:
         screen = self._screen
         if screen.is_attached:
             self.setup.dataset = _first(values.get("dataset"))
@@ -88,9 +84,19 @@ class ExportActions:
             if self.fresh and found.earlier and found.earlier[0].done.path == self.fresh:
                 self.fresh = ""
                 earlier.open_newest()
-            if self.starting:
-                self.starting = False
-                self._begin(found)
+            self._begin_if_asked(found, about)
+
+    def _begin_if_asked(self, found: Plan, about: tuple[Asked, list[str]]) -> None:
+        options, wanted = self._screen.options, self.starting
+        if wanted is None or (
+            wanted != about and not options.wrong and wanted == (self.setup.asked, options.settings())
+        ):
+            return  # nothing shall begin, or what is known is of something before: more is coming
+        self.starting = None
+        if wanted == about:
+            self._begin(found)
+        else:
+            self._screen.app.say("something else is asked for now: s once more starts that", "warning")
 
     def job_changed(self, job: Job) -> None:
         """Show what came out of a job that has ended."""
@@ -113,8 +119,8 @@ class ExportActions:
             return
         if not screen.settings_ready(screen.options):
             return
-        self.starting = True  # what is known may be of a form that was chosen before
-        self._look()
+        self.starting = setup.asked, screen.options.settings()
+        self.follow()  # what is known may be of a form that was chosen before
 
     def _begin(self, found: Plan) -> None:
         screen, setup = self._screen, self.setup

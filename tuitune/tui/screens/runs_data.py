@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from tuitune.errors import TuiTuneError
 from tuitune.face.about import About, about
+from tuitune.face.curve import SMOOTHING
 from tuitune.face.difference import Terms, terms
 from tuitune.run import RunDir
 from tuitune.run.shelf import Entry, Shelf
@@ -66,5 +67,5 @@ class Desk:
         for run in runs:
             curve = Curve(run, figure)
             curve.read()
-            curve.drawn(0.9)  # smoothed here rather than while the screen waits
+            curve.drawn(SMOOTHING)  # smoothed here rather than while the screen waits
             tell(curve)

@@ -91,7 +91,7 @@ class RunsShow:
         path = next((each.path for each in entries if screen.subject in (each.path, each.run.name)), None)
         if path is not None:
             screen.subject = None
-            screen.runs_pane.table.go_to(path)
+            screen.runs_pane.table.to_run(path)
 
     def show_known(self, entries: Sequence[Entry]) -> None:
         """Show the runs as they were known last, until they are read anew."""

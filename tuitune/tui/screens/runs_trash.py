@@ -125,6 +125,7 @@ class TrashActions:
             back = [run.name if str(run.path) == each.path else f"{each.name}, as {run.name}"
                     for run, each in zip(runs, found, strict=True)]  # fmt: skip
             screen.app.say(f"back again: {', '.join(back[:_NAMED])}{', ...' if len(back) > _NAMED else ''}")
+            screen.subject = str(runs[0].path)  # the cursor goes to what is back
         screen.look()
 
     def action_trash(self) -> None:

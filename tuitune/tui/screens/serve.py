@@ -67,9 +67,11 @@ class ServeScreen(ServeActions, PanedScreen):
         yield Tabs(TABS)
         with Container(id="serve"):
             with Vertical(classes="asked"):
-                yield ServeSetup(self.settings, classes="setup place")
+                yield ServeSetup(self.settings, self.wanted, classes="setup place")
                 yield OptionsPane(self.options, digit="2", classes="options place")
-                yield JobsPane(("serve",), words=words_of, empty=_IDLE, digit="5", classes="jobs place")
+                yield JobsPane(
+                    ("serve",), words=words_of, doing=self.doing, empty=_IDLE, digit="5", classes="jobs place"
+                )
             with Vertical(classes="done"):
                 yield ServerPane(classes="server place")
                 yield UsePane(classes="use place")
@@ -90,8 +92,9 @@ class ServeScreen(ServeActions, PanedScreen):
     def keys(self) -> list[Entry]:
         """The keys worth knowing here."""
         runs: list[Entry] = [("x", "stop", "screen.stop"), ("t", "token", "screen.reveal")] if self.server else []
+        piece: list[Entry] = [("y", "copy this")] if self.tab == "use" and self.server else []
         return [
-            ("s", "start", "screen.start"), *runs, ("w", "which model", "screen.what"),
+            ("s", "start", "screen.start"), *piece, *runs, ("w", "which model", "screen.what"),
             ("a", "another", "screen.more"), ("esc", "back", "screen.back"), ("f1", "help", "help_here"),
             ("z", "zoom", "screen.zoom"),
         ]  # fmt: skip

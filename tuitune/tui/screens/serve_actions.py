@@ -9,9 +9,11 @@ from tuitune.run.job import Job
 from tuitune.text import clean_line
 from tuitune.tui import serving
 from tuitune.tui.asking import Ask, Choice
+from tuitune.tui.panes.blocks import counted
 from tuitune.tui.panes.jobs import JobsPane
 from tuitune.tui.panes.serve_live import ServerPane, UsePane
 from tuitune.tui.panes.serve_setup import ServeSetup
+from tuitune.tui.serving import Named
 from tuitune.tui.subjects import default_subject, named
 
 if TYPE_CHECKING:
@@ -51,14 +53,27 @@ class ServeActions:
     # -- following ---------------------------------------------------------------------------------------------
 
     def look_for_subject(self) -> None:
-        """Find out in a thread what the screen is about."""
-        app, wanted = self._screen.app, self.wanted
+        """Find out in a thread which of the models are still there; where none is, propose one."""
+        app, kept = self._screen.app, self.setup.asked.models
 
-        def looked(found: str | None) -> None:
-            if self._screen.is_attached and not self.setup.asked.models:
-                self.setup.set_subject(found)
+        def look() -> tuple[Named, ...]:
+            if found := serving.still_there(kept):
+                return found
+            proposed = default_subject(app)
+            return (Named(proposed),) if proposed is not None else ()
 
-        app.in_thread("serve-subject", lambda: wanted if wanted is not None else default_subject(app), looked)
+        def looked(found: tuple[Named, ...]) -> None:
+            if not self._screen.is_attached or self.setup.asked.models != kept or found == kept:
+                return
+            self.setup.propose(found)
+            if gone := [named(each.word) for each in kept if each not in found]:
+                app.say(f"{', '.join(gone)}: not there any more, so not served either", "warning")
+
+        app.in_thread("serve-subject", look, looked)
+
+    def doing(self, job: Job) -> list[str]:
+        """Return what a server at work is doing, in sentences."""
+        return serving.doing(job, next((each for each in self.servers if each.pid == job.pid), None))
 
     def look(self) -> None:
         """Find out in a thread which servers run, and what they do."""
@@ -103,7 +118,13 @@ class ServeActions:
             return
         if not screen.settings_ready(screen.options):
             return
+        if any(asked.meets(each) for each in self.servers):
+            screen.app.say("the port is taken by a server that runs: choose another, or stop that one with x", "error")
+            screen.action_pane("setup")
+            self.setup.go_to("port")
+            return
         title = f"serve {', '.join(each.name or named(each.word) for each in asked.models)}"
+        self.setup.begun()
         screen.query_one(JobsPane).begin("serve", title, asked.argv(self.settings()))
         if screen.narrow:
             screen.action_pane("jobs")
@@ -157,9 +178,7 @@ class ServeActions:
                 end = job.cancel if job is not None else lambda: serving.stop(server.pid)
                 screen.app.in_thread("serve-stop", end, lambda _: self.look())
 
-        busy = server.work.get("answers")
-        work = f"{busy} answers are being written; they are finished first." if busy else "Nobody is asking it now."
-        facts = [f"{clean_line(server.url)}, {len(server.models)} models.", work]
+        facts = [f"{clean_line(server.url)}, {counted(len(server.models), 'models')}.", _busy(server)]
         choices: list[Choice[bool]] = [
             Choice("esc", "Let it run", "", None),
             Choice("x", "Stop it", "a second time stops it at once", True),
@@ -167,9 +186,18 @@ class ServeActions:
         screen.app.push_screen(Ask("Stop the server?", facts, choices), answered)
 
 
+def _busy(server: Seen) -> str:
+    match server.work.get("answers"):
+        case 1:
+            return "1 answer is being written; it is finished first."
+        case int() as count if count:
+            return f"{count:,} answers are being written; they are finished first."
+    return "Nobody is asking it now."
+
+
 def words_of(job: Job) -> list[str]:
     """Return what came of a server, in sentences."""
     told = job.result or {}
     counts = {key: told.get(key, 0) for key in ("requests", "answered", "failed", "refused", "tokens")}
-    return [f"{counts['requests']} requests, {counts['answered']} answered, {counts['failed']} failed, "
-            f"{counts['refused']} refused; {counts['tokens']} tokens written"]  # fmt: skip
+    return [f"{counted(counts['requests'], 'requests')}, {counts['answered']} answered, {counts['failed']} failed, "
+            f"{counts['refused']} refused; {counted(counts['tokens'], 'tokens')} written"]  # fmt: skip

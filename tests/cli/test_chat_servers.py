@@ -1,0 +1,102 @@
+"""`tuitune chat --compare` where one of the two, or both, answer behind a server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chat.test_server import Stub, stub, url  # noqa: F401
+from tests.cli.conftest import Call
+from tests.cli.test_chat import say
+from tests.cli.test_chat_more import Counter
+from tuitune.chat.compare import Comparison
+from tuitune.chat.live import LiveChat
+from tuitune.chat.loading import silent, unsaid
+from tuitune.chat.server import ServerChat
+from tuitune.chat.weights import Weights
+from tuitune.errors import ModelError, UsageError
+from tuitune.face.whom import loaded, whom
+from tuitune.run import RunDir
+from tuitune.tui.sides import Sides
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Counter:
+    """Who is loaded here, in place of any weights."""
+    found = Counter("here")
+
+    def several(people: Any, **more: Any) -> list[Any]:
+        return [found if isinstance(each, Weights) else each for each in people]
+
+    monkeypatch.setattr("tuitune.cli.chat.whom.loaded", several)
+    return found
+
+
+def test_two_models_of_one_server_are_compared(
+    call: Call, url: str, stub: Stub, monkeypatch: pytest.MonkeyPatch, home: Path  # noqa: F811
+) -> None:  # fmt: skip
+    say(monkeypatch, "Who?\n/save both.json\n")
+    code, out, _ = call("chat", "--server", url, "--model", "second", "--compare", "first")
+    assert code == 0
+    place = url.removeprefix("http://")
+    assert f"[left: second at {place}]\nHello\n" in out
+    assert f"[right: first at {place}]\nHello\n" in out
+    assert [each["model"] for each in stub.asked] == ["second", "first"]
+    assert stub.asked[0]["seed"] == stub.asked[1]["seed"]
+    [folder] = (home / "comparisons").iterdir()
+    names = [f"{url}/v1#{name}" for name in ("second", "first")]
+    assert [side.whom for side in Comparison.peek(folder)] == names
+    assert [side["name"] for side in json.loads(Path("both.json").read_text()).values()] == names
+    found = [whom(name) for name in names]  # as the Compare screen finds them again
+    assert [each.model for each in found if isinstance(each, ServerChat)] == ["second", "first"]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_served_model_is_compared_with_one_that_is_loaded_here(
+    call: Call, url: str, stub: Stub, here: Counter, turned: bool  # noqa: F811
+) -> None:  # fmt: skip
+    words = ("smollm2-135m", "--compare", f"{url}#second") if turned else ("--server", url, "--compare", "smollm2-135m")
+    code, out, _ = call("chat", *words, "--once", "Who?")
+    assert code == 0
+    assert ("[left: here]" if turned else "[right: here]") in out
+    assert "here 1: Who?" in out
+    assert [each["model"] for each in stub.asked] == ["second" if turned else "first"]
+    assert here.asked[0][2]["seed"] == stub.asked[0]["seed"]
+
+
+def test_base_is_that_of_the_server_or_is_refused_with_what_to_do(
+    call: Call, url: str, stub: Stub, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:  # fmt: skip
+    code, _, err = call("chat", "--server", url, "--compare", "base", "--once", "Who?")
+    assert code == 2
+    assert "offers no model called base" in err
+    assert "tuitune serve RUN base=MODEL" in err
+    stub.models.append("base")
+    assert call("chat", "--server", url, "--compare", "base", "--once", "Who?")[0] == 0
+    assert [each["model"] for each in stub.asked] == ["first", "base"]
+    assert call("chat", f"{url}#third", "--once", "x")[0] == 2
+    say(monkeypatch, "")
+    code, _, err = call("chat", "--server", url, "--score")
+    assert (code, "gives no scores" in err) == (2, True)
+
+
+def test_in_the_app_a_server_answers_beside_anybody(url: str, stub: Stub, tmp_path: Path) -> None:  # noqa: F811
+    ask: Callable[..., Any] = Sides(f"{url}#second", "first").partner
+    assert ask("0", progress=silent, note=unsaid).title.startswith("second at 127.0.0.1")
+    both = Sides(f"{url}#second", f"{url}#first")
+    assert both.label(1) == f"first at {url.removeprefix('http://')}"
+    assert both.apart()
+    assert Sides(f"{url}#second", "smollm2-135m").apart()
+    with pytest.raises(UsageError, match="no address"):
+        both.choose(0, "http://")
+    with pytest.raises(UsageError, match="does not belong into the address"):
+        both.choose(0, "http://me:secret@here")
+    stub.models.clear()
+    with pytest.raises(ModelError, match="offers no model"):
+        Sides(url, "smollm2-135m").partner("0", progress=silent, note=unsaid)
+    server, live = ServerChat(url, "m"), LiveChat(RunDir(tmp_path))
+    assert loaded([server, live]) == [server, live]  # they need no memory here
