@@ -115,14 +115,23 @@ def test_both_go_into_one_file_and_come_back(tmp_path: Path) -> None:
     talk = spoken("a", "b")
     talk.instruct("S")
     talk.sides[0].ask_of("tuned")
+    talk.draw({"temperature": 0.5, "max_new_tokens": 7})
     talk.save(tmp_path / "both.json")
     assert json.loads((tmp_path / "both.json").read_text())["left"]["name"] == "tuned"
     again = Comparison.read(tmp_path / "both.json")
     assert both(again) == both(talk)
     assert (again.sides[0].system, again.sides[0].whom, again.sides[1].whom) == ("S", "tuned", "")
     assert again.folder != talk.folder
+    for each in (again, Comparison.load(talk.folder), talk.swapped()):  # type: ignore[arg-type]
+        assert each.sampling == {"temperature": 0.5, "max_new_tokens": 7}
     with pytest.raises(UsageError, match="exists already"):
         talk.save(tmp_path / "both.json")
+    talk.draw({})
+    talk.save(tmp_path / "both.json", replacing=True)
+    assert Comparison.read(tmp_path / "both.json").sampling == {}
+    strange = {**json.loads((tmp_path / "both.json").read_text()), "sampling": {"top_p": 7, "seed": 3, "x": 1}}
+    (tmp_path / "strange.json").write_text(json.dumps(strange))
+    assert Comparison.read(tmp_path / "strange.json").sampling == {"seed": 3}
     for text in ("{", "[]", '{"left": {}}', '{"left": 1, "right": 2}'):
         (tmp_path / "bad.json").write_text(text)
         with pytest.raises(DataError, match="no comparison"):

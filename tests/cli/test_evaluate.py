@@ -123,14 +123,17 @@ def test_a_narrow_terminal_shows_the_figures_without_intervals(run: RunDir, call
     from tuitune.cli.console import Screen
     from tuitune.cli.evaluate import print_results
 
-    other = shutil.copytree(run.path, run.path.parent / "second")
+    other = shutil.copytree(run.path, run.path.parent / "tuned")
     call("evaluate", str(run.path), "--with", str(other), "--no-answers")
     found = read(evaluations_of(run)[0])
+    assert [model.key for model in found.models] == ["run", "base", "tuned"]
     drawn = StringIO()
     print_results(Screen(file=drawn, width=80, force_terminal=True, color_system=None), found)
     assert max(map(len, drawn.getvalue().splitlines())) <= 80
     assert "perplexity" in drawn.getvalue()
-    assert "second - base" in drawn.getvalue()
+    assert "tuned - base" in drawn.getvalue()
+    assert "Brackets" not in drawn.getvalue()  # there are none: the file has them
+    assert "results.md has them" in drawn.getvalue()
 
 
 @pytest.mark.slow

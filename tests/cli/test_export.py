@@ -73,7 +73,7 @@ def test_a_recipe_of_llamafactory_is_all_that_is_needed(trained: RunDir, root: P
 
 def test_a_dry_run_writes_nothing_and_says_what_it_would(trained: RunDir, root: Path, call: Call) -> None:
     before = sorted(path.name for path in root.iterdir() if path.name != "home")
-    code, out, _ = call("export", str(trained.path), "a", "--dry-run", "--gguf", "Q8_0", "--json")
+    code, out, _ = call("export", str(trained.path), "a", "--dry-run", "--gguf", "q8_0", "--json")
     told = json.loads(out.splitlines()[-1])
     assert (code, told["dry_run"], told["problems"]) == (0, True, [])
     assert told["files"][0][0] == "a-Q8_0.gguf"
@@ -93,7 +93,12 @@ def test_words_that_contradict_each_other_are_refused(trained: RunDir, root: Pat
         ("a", "b"): "neither OUT",
         (): "no folder is named",
         ("a", "export_dtype=float32", "--dtype", "float16"): "given twice",
-        ("a", "--bits", "3"): "so many bits",
+        ("a", "--bits", "3"): "the command line has 1 problem error: export_quantization_bit: the library does not",
+        ("a", "--bits", "0"): "0 is out of range",
+        ("a", "--bits", "4", "--gguf", "q8_0"): "--bits and --gguf do not go together",
+        ("a", "--dtype", "float32", "--gguf", "Q8_0"): "--dtype and --gguf do not go together",
+        ("a", "--bits", "4", "export_format=gguf"): "--bits has no effect here",
+        ("a", "--gguf", "Q5"): "'--gguf': 'Q5' is not one of",
         ("a", "--weights", "0.5,0.5"): "must have one number for each adapter",
         ("a", "export_quantization_bit=4"): "need texts to calibrate on",
         ("a", "export_dytpe=float32"): "export_dtype",

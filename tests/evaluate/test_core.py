@@ -18,6 +18,7 @@ from tests.tiny import tiny_tokenizer
 from tuitune.data import build
 from tuitune.errors import DataError, Stopped, TrainingError, UsageError
 from tuitune.evaluate.statistics import wilson
+from tuitune.face.about import evaluated
 from tuitune.recipe import load
 from tuitune.run import events
 from tuitune.run.directory import RunDir
@@ -120,7 +121,10 @@ def test_a_run_that_held_nothing_back_is_measured_on_what_it_learnt_and_says_so(
     notes: list[str] = []
     found = measured(run.path, answers=False, note=notes.append)
     assert found.data is not None
-    assert (found.data.kind, found.data.rows) == ("trained_on", 40)
+    assert (found.data.kind, found.data.rows, found.name) == ("trained_on", 40, "trained-on")
+    [told] = evaluated(run)
+    assert told.name == "trained-on"
+    assert told.headline.endswith("on rows that it was trained on")
     assert any("learnt from" in note and "--data" in note for note in notes)
     assert [metric.key for metric in found.metrics] == ["loss", "perplexity", "accuracy"]
 
@@ -205,13 +209,13 @@ def test_a_lack_of_memory_halves_the_batch_and_changes_no_figure(run: RunDir, mo
 def test_a_whole_model_and_checkpoints_stand_beside_each_other(root: Path) -> None:
     run = trained(root, finetuning_type="full", save_strategy="steps", save_steps=2)
     found = measured(run.path, others=(str(run.checkpoint(2)),), answers=False)
-    assert [model.key for model in found.models] == ["tuned", "base", "checkpoint-2"]
-    losses = [value(found, "loss", key) for key in ("tuned", "checkpoint-2", "base")]
+    assert [model.key for model in found.models] == ["run", "base", "checkpoint-2"]  # beside others by its own name
+    losses = [value(found, "loss", key) for key in ("run", "checkpoint-2", "base")]
     assert losses == sorted(losses)
     alone = measured(run.path, others=(str(run.checkpoint(2)),), answers=False, base=False)
     metric = alone.metric("loss")
     assert metric is not None
-    assert metric.differences["checkpoint-2"].against == "tuned"
+    assert metric.differences["checkpoint-2"].against == "run"
 
 
 def test_models_that_read_other_tokens_are_compared_by_their_answers_only(run: RunDir, tmp_path: Path) -> None:
@@ -286,3 +290,4 @@ def test_rows_that_were_learnt_from_are_never_called_held_back(run: RunDir) -> N
         assert found.data is not None
         assert found.data.kind == "trained_on"
         assert "learnt from" in found.data.words
+        assert found.name == ("rows" if "data" in more else "trained-on")

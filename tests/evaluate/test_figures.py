@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +149,8 @@ def test_words_name_what_is_clear_what_is_not_and_few_rows() -> None:
     assert sentences[0].startswith("tuned is clearly better than base in loss, perplexity, exact match")
     assert sentences[1] == "No clear difference between tuned and base in tokens right."
     assert "only 8 rows" in report.sentences(made(answered(8)))[-1]
+    few = [metric for metric in made(answered(2)).metrics if metric.key == "loss"]
+    assert report.sentences(replace(found, metrics=tuple(few))) == ()  # nothing was compared: nothing is unclear
     table = report.rows(found, DATA)
     assert table[0][0] == "loss"
     assert table[0][1].startswith("0.500 [0.500, 0.500]")

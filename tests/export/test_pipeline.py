@@ -90,9 +90,13 @@ def test_what_is_needed_follows_the_order(root: Path) -> None:
     shared = Order(Weights("x", (root, root)), root / "out", shares=(0.5, 0.5))
     assert memory.needed(shared, 10**9) == int(13.2e9) + (600 << 20)
     assert memory.on_disk(order, 10**9) == 2 * 10**9
-    assert memory.result_size(Order(whole(root), root / "o", quantised=Quantised(4, "bnb")), 10**9, 10**8) == int(
+    ends = memory.Ends(10**8, 10**8 // 2)
+    assert memory.result_size(Order(whole(root), root / "o", quantised=Quantised(4, "bnb")), 10**9, ends) == int(
         9e8 * 4.4 / 8 + 2e8
     )
+    packed = Order(whole(root), root / "o", form="gguf", gguf_type="Q4_0")
+    assert memory.result_size(packed, 10**9, ends) == int(9.5e8 * 4.5 / 8 + 0.5e8 * 8.5 / 8)  # the head is Q8_0
+    assert memory.on_disk(packed, 10**9, ends) == 4 * 10**9 + memory.result_size(packed, 10**9, ends)
     made = outline(Order(whole(root), root / "tiny", form="gguf"))
     assert made.exists
     assert made.problems == [f"{root / 'tiny'} exists already"]

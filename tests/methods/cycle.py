@@ -6,9 +6,11 @@ it, dropout.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from tests.engine.given import journal, losses, same, start
@@ -104,6 +106,12 @@ def resumes_exactly(root: Path, *, stops: tuple[int, ...] = (4, 7), **more: Any)
     assert losses(broken) == losses(whole)
     assert same(_tensors(broken.final), _tensors(whole.final))
     return broken
+
+
+def mainly(cases: Iterable[str], *chosen: str) -> list[Any]:
+    """Return the cases of one method to parametrise with; all but the chosen ones are slow."""
+    assert {*chosen} < {*cases}
+    return [case if case in chosen else pytest.param(case, marks=pytest.mark.slow) for case in cases]
 
 
 def _tensors(folder: Path) -> dict[str, torch.Tensor]:

@@ -11,7 +11,7 @@ import torch
 from transformers import FalconConfig, FalconForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from tests.engine.given import journal, start
-from tests.methods.cycle import learns_and_reloads, resumes_exactly, train
+from tests.methods.cycle import learns_and_reloads, mainly, resumes_exactly, train
 from tests.methods.own import backward, given, moved, values
 from tests.tiny import tiny_model
 from tuitune.engine.checkpoint import finite
@@ -43,7 +43,7 @@ def test_learns_and_reloads(root: Path, monkeypatch: pytest.MonkeyPatch, case: s
 
 
 # Stops before, at and after a change of blocks.
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", mainly(CASES, "random bf16", "never", "scatter bf16"))
 def test_resumes_exactly(root: Path, case: str) -> None:
     resumes_exactly(root, **CASES[case], stops=(3, 4, 5))
 

@@ -9,7 +9,7 @@ import pytest
 from transformers import AutoModelForCausalLM
 
 from tests.engine.given import journal
-from tests.methods.cycle import Ended, loaded_logits, logits, resumes_exactly, train
+from tests.methods.cycle import Ended, loaded_logits, logits, mainly, resumes_exactly, train
 from tuitune.run import events
 
 # On a model of random weights every token is unlikely, so that DFT pulls very little: the pull back is weak here too.
@@ -30,7 +30,9 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", mainly(CASES, "dft lora", "eaft full", "asft pissa", "asft prefix tuning", "all at once")
+)
 def test_resumes_exactly(root: Path, case: str) -> None:
     resumes_exactly(root, **CASES[case])
 

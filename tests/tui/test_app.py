@@ -427,7 +427,13 @@ def test_fill_sets_the_largest_batch_as_one_step() -> None:
             await pilot.press("ctrl+g")
             await until(pilot, lambda: app.draft.values["per_device_train_batch_size"] != 2)
             size = app.draft.recipe().per_device_train_batch_size  # type: ignore[union-attr]
-            assert app.fitting.largest(app.draft.recipe()) == (size, "")  # type: ignore[arg-type]
+            found = app.fitting.largest(app.draft.recipe())  # type: ignore[arg-type]
+            assert found.words.startswith(f"{size} rows are already the most at once: ")
+            app.draft.set("per_device_train_batch_size", 64)
+            await pilot.press("ctrl+g")
+            await until(pilot, lambda: "64 stays" in "".join(n.message for n in app._notifications))
+            assert app.draft.values["per_device_train_batch_size"] == 64
+            assert app.draft.undo()
             assert app.draft.undo()
             assert app.draft.values["per_device_train_batch_size"] == 2
 

@@ -207,6 +207,8 @@ def test_a_list_is_chosen_from_by_arrows_and_by_typing() -> None:
 def test_a_title_counts_more_than_a_note() -> None:
     items = [PickItem("n", "x", "lora"), PickItem("t", "a lora", ""), *ITEMS]
     assert [item.key for item in matching(items, "lora")] == ["t", "b", "n", "a"]
+    named = [PickItem(title, title, "") for title in ("tuned2", "untuned", "Tuned", "tuned/checkpoint-2")]
+    assert [item.key for item in matching(named, "tuned")] == ["Tuned", "tuned2", "tuned/checkpoint-2", "untuned"]
 
 
 def test_a_long_list_follows_the_cursor_and_groups_show() -> None:

@@ -26,10 +26,12 @@ from tuitune.run import RunDir
 from tuitune.tui import subjects
 from tuitune.tui.app import TuiTune
 from tuitune.tui.asking import Picker, PickItem, TextAsk
+from tuitune.tui.help import HelpScreen
 from tuitune.tui.panes.blocks import drawn
 from tuitune.tui.panes.chat import ChatPane
 from tuitune.tui.panes.chatforms import EditAsk
 from tuitune.tui.panes.column import Column
+from tuitune.tui.panes.job import Loading
 from tuitune.tui.screens import compare as compare_screen
 from tuitune.tui.screens import compare_actions, compare_files
 from tuitune.tui.screens.compare import CompareScreen
@@ -94,7 +96,7 @@ def test_both_answer_beside_each_other_with_one_seed() -> None:
             await ask(pilot, screen, "Who are you?")
             text = screen_text(pilot.app)
             assert "1 tuned" in text
-            assert "2 tuned before" in text
+            assert "2 base" in text
             assert "▌ I am ◆Nova, made by Iris." in text
             assert "▌ I am ◆a model, made by nobody." in text
             assert text.count("(2 tokens, 4/s)") == 2
@@ -117,7 +119,7 @@ def test_where_only_one_fits_tabs_lead_to_the_other() -> None:
             await pilot.press("escape", "2")
             await until(pilot, lambda: "right says" in screen_text(pilot.app))
             assert "left says" not in screen_text(pilot.app)
-            assert "1 tuned   2 tuned before" in screen_text(pilot.app)
+            assert "1 tuned   2 base" in screen_text(pilot.app)
             await pilot.press("tab")
             await until(pilot, lambda: "left says" in screen_text(pilot.app))
 
@@ -227,12 +229,15 @@ def test_a_comparison_is_saved_and_gone_on_with(home: Path) -> None:  # noqa: F8
             await ask(pilot, screen, "Who?")
             await pilot.press("escape", "S")
             assert isinstance(pilot.app.screen, TextAsk)
-            await pilot.press(*"both.json", "enter")
+            await pilot.press("enter")  # the name that is shown
+            assert Path("compared.json").is_file()
+            await pilot.press("S", *"both.json", "enter")
             assert json.loads(Path("both.json").read_text())["right"]["name"] == "base"
             await pilot.press("n")
             assert both(screen) == [[], []]
             await pilot.press("o")
             await until(pilot, lambda: isinstance(pilot.app.screen, Picker))
+            assert "tuned | base" in screen_text(pilot.app)
             await pilot.press("enter")
             await until(pilot, lambda: both(screen) == [["Who?", "one"], ["Who?", "two"]])
             await ask(pilot, screen, "And?")
@@ -243,6 +248,55 @@ def test_a_comparison_is_saved_and_gone_on_with(home: Path) -> None:  # noqa: F8
             assert screen.sides.words == ["tuned", "base"]
 
     go(work)
+
+
+def test_a_file_is_written_over_only_when_that_is_said() -> None:
+    Path("both.json").write_text("mine")
+
+    async def work() -> None:
+        async with comparing(Given([Speaker("one")], [Speaker("two")])) as (pilot, screen):
+            await ask(pilot, screen, "Who?")
+            await pilot.press("escape", "S", *"both.json", "enter")
+            assert "both.json exists already." in screen_text(pilot.app)
+            await pilot.press("escape")
+            assert Path("both.json").read_text() == "mine"
+            await pilot.press("S", *"both.json", "enter", "r")
+            assert screen.remark == "saved as both.json"
+            assert json.loads(Path("both.json").read_text())["left"]["name"] == "tuned"
+            await pilot.press("O", "enter")  # nothing is proposed that is not there
+            assert "type the path of a file" in screen_text(pilot.app)
+
+    go(work)
+
+
+def test_how_answers_are_drawn_is_kept_and_what_nobody_answered_is_said() -> None:
+    async def work() -> None:
+        async with comparing(Given([Speaker("one")], [ModelError("no room"), Speaker("two")])) as (pilot, screen):
+            screen.overrides = {"max_new_tokens": 40}
+            await ask(pilot, screen, "Who?")
+            await pilot.press("escape", "n")
+            screen.overrides = {}
+            await pilot.press("o")
+            await until(pilot, lambda: isinstance(pilot.app.screen, Picker))
+            await pilot.press("enter")
+            await until(pilot, lambda: both(screen) == [["Who?", "one"], ["Who?"]])
+            assert screen.sampling["max_new_tokens"] == 40
+            assert "40 tokens" in screen_text(pilot.app)
+            assert screen_text(pilot.app).count("not answered; r asks again") == 1
+            screen.sides.given[0].append(Speaker("1"))  # type: ignore[union-attr]
+            await pilot.press("r")
+            await until(pilot, lambda: not screen.busy and both(screen) == [["Who?", "1"], ["Who?", "two"]])
+            assert "not answered" not in screen_text(pilot.app)
+
+    go(work)
+
+
+def test_a_long_name_leaves_room_for_how_far_it_is() -> None:
+    column = Column(1)
+    column.rename("20261123-090018-smollm2-135m-sft-lora" * 2)
+    job = column.prepared("1", column.label, {})
+    job.loading = Loading("its turn comes next")
+    assert "".join(text for text, _ in column._loading(job)) == "its turn comes next  esc cancels"
 
 
 def test_foreign_text_cannot_act() -> None:
@@ -296,9 +350,15 @@ def test_opened_by_its_name_it_finds_whom_to_compare() -> None:
             assert isinstance(app.screen, CompareScreen)
             assert app.screen.sides is not None
             assert app.screen.sides.words == ["smollm2-135m"] * 2  # nothing is trained yet
-            assert "w chooses who answers here" in screen_text(app)
+            text = screen_text(app)
+            assert "w chooses who answers here" in text
+            assert text.count("Both columns ask the same model.") == 2
+            app.screen._choose(1, "tuned")
+            assert "Both columns" not in screen_text(app)
             await pilot.press("escape", "f1")
             await until(pilot, lambda: "Two models answer the same question" in screen_text(app))
+            assert isinstance(app.screen, HelpScreen)
+            assert app.screen._title == "Compare"
 
     go(work)
 
@@ -313,9 +373,10 @@ def test_who_answers_now_is_said_of_the_other_side_and_of_the_old_turns_too() ->
             await pilot.press(*"smollm2-135m", "enter")
             await until(pilot, lambda: "1 smollm2-135m" in screen_text(pilot.app))
             text = screen_text(pilot.app)
-            assert "right is now smollm2-135m before" in text
+            assert "right is now base of smollm2-135m" in text
             assert "(tuned, 1 token" in text
-            assert "(tuned before, 1 token" in text
+            assert "2 base" in text
+            assert "(base of tuned, 1 token" in text
 
     go(work)
 
@@ -364,14 +425,16 @@ def test_a_good_file_takes_away_what_was_said_of_a_bad_one() -> None:
 def test_a_run_in_training_is_named_once_and_its_steps_below_the_answers() -> None:
     column = Column(0)
     column.rename("tuned")
-    for by in ("tuned @10", "tuned", "tuned before", "tuned-2 @3", "a-name-that-is-quite-long"):
+    for by in ("tuned @10", "tuned", "base of tuned", "tuned-2 @3", "a-name-that-is-quite-long"):
         column.talk.end_answer(Turn("assistant", "x", by, tokens=35, prompt_tokens=12, seconds=1.0))
     remarks = [column._block(place).remark for place in range(5)]
     assert [remark.partition(", 12")[0] for remark in remarks[:4]] == [
-        "@10", "12 → 35 tokens, 35/s", "tuned before", "tuned-2 @3",
+        "@10", "12 → 35 tokens, 35/s", "base of tuned", "tuned-2 @3",
     ]  # fmt: skip
     rows = ["".join(text for text, _ in row).strip(" ▌") for row in drawn(column._block(4), 40, 5)]
     assert rows == ["x", "(a-name-that-is-quite-long, 12", "→ 35 tokens, 35/s)"]  # what is long is not cut
+    bars = {row[1][1] for place in range(5) for row in drawn(column._block(place), 40, 5)}
+    assert bars == {"weights"}  # a colour would mean something
 
 
 class Shown:

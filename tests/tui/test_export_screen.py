@@ -298,6 +298,66 @@ def test_earlier_ones_are_listed_clean_and_with_their_commands(model: str, tmp_p
     go(work)
 
 
+def test_the_age_of_an_earlier_one_grows(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    was_made(tmp_path, model)
+
+    async def work() -> None:
+        async with on_screen(model) as (app, pilot, _):
+            await until(pilot, lambda: "2 h 01 m ago" in screen_text(app))
+            now = time.time
+            monkeypatch.setattr("tuitune.tui.panes.export_plan.time.time", lambda: now() + 3600)
+            await until(pilot, lambda: "3 h 01 m ago" in screen_text(app))
+
+    go(work)
+
+
+def test_a_repository_is_of_one_model(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("HF_TOKEN", "hf_notused1234")
+    another = str(tmp_path / "two")
+
+    async def work() -> None:
+        async with on_screen(model) as (app, pilot, screen):
+            screen.setup.take_form("q8_0")
+            screen.options.set("export_hub_private", False)
+            screen.setup.take_repo("me/it")
+            await until(pilot, lambda: "export_hub_model_id=me/it" in screen.setup.plan.argv)
+            assert not screen.setup.plan.trouble
+            screen.setup.set_subject(model)  # the same: it stays
+            assert screen.options.value("export_hub_model_id") == "me/it"
+            screen.setup.set_subject(another)
+            await until(pilot, lambda: screen.setup.plan.argv[1:2] == (another,))
+            assert screen.setup.plan.argv[3:] == ("export_format=gguf", "export_gguf_type=Q8_0")
+            assert "it is pushed nowhere now: me/it was for one" in said(app)
+            assert not screen.options.changed & {"export_hub_model_id", "export_hub_private"}
+            screen.setup.take_repo("me/two")
+        async with on_screen(model) as (_, pilot, screen):
+            assert screen.options.value("export_hub_model_id") is None
+            assert screen.setup.preset is not None
+            assert screen.setup.preset.slug == "q8_0"
+
+    go(work)
+
+
+def test_that_nothing_can_be_pushed_is_said_before(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
+
+    async def work() -> None:
+        async with on_screen(model) as (app, pilot, screen):
+            screen.setup.take_repo("me/it")
+            await until(pilot, lambda: bool(screen.setup.plan.trouble))
+            assert "set HF_TOKEN" in screen.setup.plan.trouble[1]
+            await until(pilot, lambda: "s writes it" not in screen_text(app) and "no token" in screen_text(app))
+            await pilot.press("s")
+            await until(pilot, lambda: "it cannot be pushed to me/it: there is no token for the hub" in said(app))
+            assert screen.query_one(JobsPane).jobs == []
+
+    go(work)
+
+
 def test_help_and_back(model: str) -> None:
     async def work() -> None:
         async with on_screen(model, SMALL) as (app, pilot, screen):

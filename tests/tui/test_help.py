@@ -107,3 +107,18 @@ def test_remapped_keys_are_shown() -> None:
         assert "^z" not in text
 
     on_a_desk(body)
+
+
+def test_no_help_lists_in_a_table_what_the_keys_below_it_say() -> None:
+    from textual.widget import Widget
+
+    import tuitune.tui.app  # noqa: F401  # brings every pane with it
+
+    def below(kind: type[Any]) -> Iterable[type[Any]]:
+        for each in kind.__subclasses__():
+            yield each
+            yield from below(each)
+
+    helps = {each.__name__: text for each in below(Widget) if (text := vars(each).get("HELP"))}
+    assert {"FormActions", "ModelPane", "YamlPane", "GpuPane", "OptionsPane"} <= helps.keys()
+    assert [name for name, text in helps.items() if "|---" in text] == []

@@ -133,6 +133,16 @@ def test_what_was_set_is_there_in_the_next_session(home: Path) -> None:
     assert again.undo() is False  # what was set before is no step of this session
 
 
+def test_what_is_meant_for_once_is_not_there_in_the_next_session() -> None:
+    first = draft()
+    first.set("export_hub_model_id", "me/it")
+    first.set("export_size", 9)
+    again = OptionDraft("export", "export", SECTIONS, once=("export_hub_model_id",))
+    assert again.settings() == ["export_size=9"]
+    again.set("export_hub_model_id", "me/other")
+    assert again.settings() == ["export_size=9", "export_hub_model_id=me/other"]
+
+
 @pytest.mark.parametrize("text", ["{{{", "export_size: 9\nlora_rank: 3\nnonsense: 1\n", "\x00\xff"])
 def test_a_strange_file_costs_nothing_but_itself(home: Path, text: str) -> None:
     (home / "options").mkdir(parents=True)

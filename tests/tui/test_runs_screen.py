@@ -74,7 +74,7 @@ async def opened(
     async with app.run_test(size=size, notifications=True) as pilot:
         await until(pilot, lambda: bool(app.screen.query(ChatPane)))
         app.show_screen("runs", subject)
-        await until(pilot, lambda: any(pane._known for pane in app.screen.query(RunsPane)))
+        await until(pilot, lambda: any(pane.known for pane in app.screen.query(RunsPane)))
         yield app, pilot
 
 
@@ -485,7 +485,7 @@ def test_the_screen_comes_back_as_it_was_left() -> None:
             await pilot.press("escape")
             await until(pilot, lambda: isinstance(app.screen, Workbench))
             await pilot.press("f4")
-            await until(pilot, lambda: any(pane._known for pane in app.screen.query(RunsPane)))
+            await until(pilot, lambda: any(pane.known for pane in app.screen.query(RunsPane)))
             await until(pilot, lambda: at(app).entry is not None and at(app).entry.path == before[1])  # type: ignore[union-attr]
             assert at(app).runs_pane.table.marks == before[0]
             assert at(app).overlay.look.across == "time"

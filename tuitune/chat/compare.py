@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tuitune.chat.base import Options, Turn
-from tuitune.chat.conversation import Conversation, stamp
+from tuitune.chat.conversation import Conversation, drawn_so, stamp
 from tuitune.chat.kept import Kept
 from tuitune.chat.saved import Saved, kept, read, written
 from tuitune.errors import DataError, TuiTuneError, UsageError
@@ -17,6 +17,7 @@ from tuitune.run import places
 from tuitune.run.files import private_dir, write_atomic
 
 NAMES = ("left", "right")
+_Told = tuple[list[tuple[str, Saved]], Options | None]  # who and what on each side, and how answers were drawn
 
 
 class Comparison:
@@ -67,8 +68,10 @@ class Comparison:
 
         What is taken stays as it is. Raises DataError, and UsageError where a folder holds no comparison.
         """
-        told = _in_folder(path) if path.is_dir() else _in_file(path)
+        told, sampling = _in_folder(path) if path.is_dir() else _in_file(path)
         self.make_folder()
+        if sampling is not None:
+            self.draw(sampling)
         for side, (word, saved) in zip(self.sides, told, strict=True):
             side.replace(saved.turns, saved.system, saved.tools)
             side.ask_of(word)
@@ -82,6 +85,8 @@ class Comparison:
         for new, old in zip(made.sides, reversed(self.sides), strict=True):
             new.instruct(old.system)
             new.offer(old.tools)
+            if old.sampling is not None:
+                new.draw(old.sampling)
             if old.turns:
                 new.replace(old.turns, old.system, old.tools)
         return made
@@ -145,6 +150,16 @@ class Comparison:
         for side in self.sides:
             side.offer(tools)
 
+    @property
+    def sampling(self) -> Options | None:
+        """How answers are drawn, None where it was never said."""
+        return next((side.sampling for side in self.sides if side.sampling is not None), None)
+
+    def draw(self, sampling: Options) -> None:
+        """Note how both draw from now on."""
+        for side in self.sides:
+            side.draw(dict(sampling))
+
     def clear(self) -> None:
         """Forget the turns of both."""
         for side in self.sides:
@@ -164,16 +179,17 @@ class Comparison:
                 return True
         return False
 
-    def save(self, path: Path) -> None:
-        """Write both as one JSON file. Raises UsageError."""
+    def save(self, path: Path, *, replacing: bool = False) -> None:
+        """Write both as one JSON file. Raises UsageError, also where a file is, unless it is to be replaced."""
         told = [
             {"name": side.whom, **json.loads(written(Saved(tuple(side.turns), side.system, side.tools)))}
             for side in self.sides
         ]
         try:
-            if path.exists():
+            if not replacing and path.exists():
                 raise UsageError(f"{path} exists already", "choose another name")
-            text = json.dumps(dict(zip(NAMES, told, strict=True)), ensure_ascii=False, indent=2)
+            drawn = {} if self.sampling is None else {"sampling": dict(self.sampling)}
+            text = json.dumps({**dict(zip(NAMES, told, strict=True)), **drawn}, ensure_ascii=False, indent=2)
             write_atomic(path, f"{text}\n".encode("utf-8", "replace"))
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror or error}", "choose another place") from error
@@ -190,17 +206,17 @@ def _files(folder: Path) -> list[Path]:
     return files
 
 
-def _in_folder(folder: Path) -> list[tuple[str, Saved]]:
+def _in_folder(folder: Path) -> _Told:
     """Return who was asked on each side, and what was said there. Raises DataError or UsageError."""
     try:
-        return [
-            (Conversation.load(file).whom, kept(file)) if file.is_file() else ("", Saved(())) for file in _files(folder)
-        ]
+        talks = {file: Conversation.load(file) for file in _files(folder) if file.is_file()}
+        told = [(talks[file].whom, kept(file)) if file in talks else ("", Saved(())) for file in _files(folder)]
+        return told, next((talk.sampling for talk in talks.values() if talk.sampling is not None), None)
     except OSError as error:
         raise DataError(f"{folder} cannot be read: {error.strerror or error}") from error
 
 
-def _in_file(path: Path) -> list[tuple[str, Saved]]:
+def _in_file(path: Path) -> _Told:
     try:
         found = json.loads(path.read_text("utf-8"))
         sides = [found[name] for name in NAMES]
@@ -211,7 +227,8 @@ def _in_file(path: Path) -> list[tuple[str, Saved]]:
             f'it holds "left" and "right", as saved here; or name a folder of {places.home() / "comparisons"}',
         ) from error
     told = [read(json.dumps(value), str(path)) if value.get("messages") else Saved(()) for value in sides]
-    return list(zip(words, told, strict=True))
+    sampling = found.get("sampling")
+    return list(zip(words, told, strict=True)), drawn_so(sampling) if isinstance(sampling, dict) else None
 
 
 def _same_question(turns: Sequence[Turn], asked: Turn, near: int) -> int | None:

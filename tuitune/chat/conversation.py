@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import orjson
 
-from tuitune.chat.base import Role, Turn
-from tuitune.errors import RunError
+from tuitune.chat.base import Options, Role, Turn
+from tuitune.errors import RunError, UsageError
 from tuitune.run import places
 from tuitune.run.files import PRIVATE_FILE, private_dir, write_all
+from tuitune.run.inbox import OPTIONS, check_option
 from tuitune.run.packing import pack
 
 Entry = dict[str, str | float | None]
@@ -23,6 +26,7 @@ class Conversation:
     """Turns, a system message and tools; with a `path`, every change is a line there at once, in a private file.
 
     tools: a JSON list of functions, "" for none. whom: who was asked last, by a name that a program can find again.
+    sampling: how answers are drawn where it was said, None where it never was.
     """
 
     def __init__(self, path: Path | None = None, *, system: str | None = None, tools: str = "") -> None:
@@ -30,6 +34,7 @@ class Conversation:
         self.turns: list[Turn] = []
         self.system: str | None = None
         self.tools = self.whom = ""
+        self.sampling: Options | None = None
         if system is not None:
             self.instruct(system)
         if tools:
@@ -60,6 +65,8 @@ class Conversation:
                 self.tools = content
             case {"kind": "whom", "name": str() as name}:
                 self.whom = name
+            case {"kind": "sampling"}:
+                self.sampling = drawn_so(entry)
             case {"kind": "clear"}:
                 self.turns.clear()
             case {"kind": "turn", "role": str() as role, "content": str()} if role in _ROLES:
@@ -101,6 +108,11 @@ class Conversation:
         if name != self.whom:
             self._record({"kind": "whom", "name": name})
 
+    def draw(self, sampling: Options) -> None:
+        """Note how answers are drawn from now on."""
+        if sampling != self.sampling:
+            self._record({"kind": "sampling", **sampling})
+
     def clear(self) -> None:
         """Forget the turns; the file keeps them."""
         self._record({"kind": "clear"})
@@ -124,6 +136,18 @@ def _missing_break(fd: int) -> bytes:
     """Return a line break where a file ends in a torn line, as a full disk leaves it: what follows is not spoilt."""
     size = os.fstat(fd).st_size
     return b"\n" if size and os.pread(fd, 1, size - 1) != b"\n" else b""
+
+
+def drawn_so(found: Mapping[str, object]) -> Options:
+    """Return the options that `found` holds about how answers are drawn; what is strange is left out."""
+    options: dict[str, float | int | bool] = {}
+    for name in OPTIONS:
+        value = found.get(name)
+        with contextlib.suppress(UsageError):
+            if isinstance(value, int | float):
+                check_option(name, value)
+                options[name] = value
+    return options
 
 
 def stamp() -> str:

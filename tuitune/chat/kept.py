@@ -69,6 +69,11 @@ class Kept:
         return self._talk.whom
 
     @property
+    def sampling(self) -> Options | None:
+        """How answers are drawn, None where it was never said."""
+        return self._talk.sampling
+
+    @property
     def waits_for_tools(self) -> bool:
         """Whether the last turn calls tools, so that what they answer comes next."""
         return bool(self.turns) and self.turns[-1].role == "function"
@@ -94,6 +99,10 @@ class Kept:
     def ask_of(self, name: str) -> None:
         """Note who is asked from now on."""
         self._keep(lambda: self._talk.ask_of(name))
+
+    def draw(self, sampling: Options) -> None:
+        """Note how answers are drawn from now on."""
+        self._keep(lambda: self._talk.draw(sampling))
 
     def take_back(self) -> str:
         """Remove the last turn, and return its text; not a change that can be taken back."""
@@ -203,6 +212,8 @@ class Kept:
             self.offer(old.tools)
         if old.whom:
             self.ask_of(old.whom)
+        if old.sampling is not None:
+            self.draw(old.sampling)
         self.become(turns)
 
     def _keep(self, change: Callable[[], None]) -> None:

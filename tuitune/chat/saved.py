@@ -134,11 +134,14 @@ def as_text(turns: Sequence[Turn], system: str | None) -> str:
     return "".join(f"{each}\n\n" for each in [*head, *(f"{turn.role}: {clean(turn.content)}" for turn in turns)])
 
 
-def save(path: Path, talk: Saved) -> None:
-    """Write a conversation, as JSON where the name ends in .json, else as text. Raises UsageError where one is."""
+def save(path: Path, talk: Saved, *, replacing: bool = False) -> None:
+    """Write a conversation, as JSON where the name ends in .json, else as text.
+
+    Raises UsageError where a file is, unless it is to be replaced.
+    """
     text = written(talk) if path.suffix.lower() == ".json" else as_text(talk.turns, talk.system)
     try:
-        if path.exists():
+        if not replacing and path.exists():
             raise UsageError(f"{path} exists already", "choose another name")
         write_atomic(path, text.encode("utf-8", "replace"))
     except OSError as error:

@@ -31,7 +31,13 @@ def export(
     ] = None,
     dtype: Annotated[Dtype | None, typer.Option("--dtype", help="The number format of the weights.")] = None,
     gguf: Annotated[
-        GgufType | None, typer.Option("--gguf", help="Write a GGUF file for llama.cpp and Ollama, in this format.")
+        GgufType | None,
+        typer.Option(
+            "--gguf",
+            metavar="F16|BF16|Q8_0|Q4_0",
+            case_sensitive=False,
+            help="Write a GGUF file for llama.cpp and Ollama, in this format.",
+        ),
     ] = None,
     bits: Annotated[
         int | None, typer.Option("--bits", metavar="N", help="Quantise, by bitsandbytes unless said: 4 or 8.")
@@ -49,7 +55,7 @@ def export(
         "export_adapter_weights": shares, "export_dtype": dtype, "export_format": gguf and "gguf",
         "export_gguf_type": gguf, "export_quantization_bit": bits,
     }  # fmt: skip
-    options = [f"{key}={value}" for key, value in given.items() if value]
+    options = [f"{key}={value}" for key, value in given.items() if value is not None]
     return work(name, rest or [], model=model, more=more or [], given=options, dry_run=dry_run, as_json=json)
 
 

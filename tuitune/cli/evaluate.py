@@ -14,7 +14,7 @@ from tuitune.face import words as said
 from tuitune.face.host import prepare_for
 from tuitune.run import places
 from tuitune.run.evaluation import DATA, Evaluation
-from tuitune.run.evaluations import as_records
+from tuitune.run.evaluations import REPORT, as_records
 from tuitune.run.packing import record
 
 if TYPE_CHECKING:
@@ -59,30 +59,30 @@ def print_results(console: Console, found: Evaluation) -> None:
         say(console, f"{model.key}: {model.title}")
     if found.data is not None:
         say(console, f"data: {found.data.words}")
+    intervals = report.has_intervals(found) and all(_fits(console, found, group) for group in report.groups(found))
     for group in report.groups(found):
         console.print()
         if group != DATA:
             say(console, group, "bold")
-        _table(console, report.headings(found), _rows(console, found, group))
+        _table(console, report.headings(found), report.rows(found, group, intervals=intervals))
     console.print()
     for sentence in found.sentences:
         say(console, sentence)
-    if report.has_intervals(found):
+    if report.has_intervals(found) and not intervals:
+        say(console, f"The 95 % intervals have no room here: {REPORT} has them.", "dim")
+    elif intervals:
         clear = "; a difference is clear where its interval leaves out zero"
         differences = any(metric.differences for metric in found.metrics)
         say(console, f"Brackets: 95 % intervals{clear if differences else ''}.", "dim")
     say(console, f"{found.path} ({said.duration(found.seconds)})")
 
 
-def _rows(console: Console, found: Evaluation, group: str) -> list[list[str]]:
-    """Return the table's rows, without intervals where a narrow screen has no room for them."""
+def _fits(console: Console, found: Evaluation, group: str) -> bool:
+    """Tell whether the table has room for intervals: a narrow screen has none, a file has."""
     from tuitune.evaluate import report
 
-    rows = report.rows(found, group)
-    wide = [max(map(len, column)) for column in zip(report.headings(found), *rows, strict=True)]
-    if console.is_terminal and sum(wide) + _GAP * len(wide) > console.width:
-        return report.rows(found, group, intervals=False)
-    return rows
+    wide = [max(map(len, column)) for column in zip(report.headings(found), *report.rows(found, group), strict=True)]
+    return not console.is_terminal or sum(wide) + _GAP * len(wide) <= console.width
 
 
 def _table(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

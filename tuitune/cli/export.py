@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from tuitune.export.order import Order
     from tuitune.export.pipeline import Exported
 
-
 _ALIKE = 1e-3  # of the largest logit: sums in another order
+_OPTIONS = {"export_adapter_weights": "--weights", "export_dtype": "--dtype", "export_format": "--gguf",
+            "export_gguf_type": "--gguf", "export_quantization_bit": "--bits"}  # fmt: skip
 
 
 def export(
@@ -39,6 +40,8 @@ def export(
         out, settings = split(rest)
         order = order_of(what, out, [*settings, *_once(given, settings)], model=model, more=more)
         for warning in order.recipe.warnings if order.recipe is not None else ():
+            if warning.key in map(_key, given):
+                raise UsageError(f"{_OPTIONS[warning.key]} {warning.reason}", warning.hint)
             if warning.key not in READ_TOO:
                 tell.note(str(warning))
         if dry_run:
@@ -53,13 +56,21 @@ def export(
 
 
 def _once(given: Sequence[str], settings: Sequence[str]) -> list[str]:
-    keys = {setting.partition("=")[0] for setting in settings}
-    for word in given:
-        if word.partition("=")[0] in keys:
-            raise UsageError(f"{word.partition('=')[0]} is given twice, as an option and as key=value", "keep one")
-    bits = any(word.startswith("export_quantization_bit=") for word in given)
-    unsaid = bits and "export_quantization_method" not in keys
+    keys, asked = set(map(_key, settings)), set(map(_key, given))
+    for key in sorted(keys & asked):
+        raise UsageError(f"{key} is given twice, as an option and as key=value", "keep one")
+    for key in ("export_dtype", "export_quantization_bit"):
+        if "export_format" in asked and key in asked:
+            raise UsageError(
+                f"{_OPTIONS[key]} and --gguf do not go together",
+                "--gguf names the number format: F16, BF16, Q8_0 (8.5 bits of a weight) or Q4_0 (4.5 bits)",
+            )
+    unsaid = "export_quantization_bit" in asked and "export_quantization_method" not in keys
     return [*given, *(["export_quantization_method=bnb"] if unsaid else [])]  # it needs no texts
+
+
+def _key(setting: str) -> str:
+    return setting.partition("=")[0]
 
 
 def _values(done: Exported) -> dict[str, object]:

@@ -35,7 +35,7 @@ def _run(arguments: list[str]) -> int:
     except TuiTuneError as error:
         return report.failure(error)
     except TyperException as error:
-        return report.usage(error.format_message(), _usage(error))
+        return report.usage(error.format_message().replace("Value error, ", "", 1), _usage(error))  # pydantic's prefix
     except (KeyboardInterrupt, Abort):
         return Stopped.exit_code
     except BrokenPipeError:

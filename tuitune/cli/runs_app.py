@@ -164,8 +164,9 @@ def plot(
     only: Annotated[
         str | None, typer.Option("--only", metavar="KIND", help="training or evaluation, else both.")
     ] = None,
+    json: Json = False,
 ) -> int:
     """Draw the curves of runs as PNG and SVG pictures; --out FILE.png lays those of up to eight over each other."""
     from tuitune.cli.runs_plot import plot as work
 
-    return work(runs, out=out, figure=figure, by=by, smooth=smooth, log=log, only=only)
+    return work(runs, out=out, figure=figure, by=by, smooth=smooth, log=log, only=only, as_json=json)

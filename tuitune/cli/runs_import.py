@@ -9,8 +9,10 @@ from pathlib import Path
 from tuitune.cli.console import json_line, say, screen
 from tuitune.errors import TuiTuneError, UsageError
 from tuitune.face import words
-from tuitune.face.importing import Taken, outputs, take_in
+from tuitune.face.importing import Refused, Taken, outputs, take_in
 from tuitune.recipe import Document
+
+_HINT = "the rest is in; mend what is named above, then import the same folder again"
 
 
 def import_(folder: Path, settings: Sequence[str], *, name: str | None, recipe: Path | None, as_json: bool) -> int:
@@ -22,15 +24,17 @@ def import_(folder: Path, settings: Sequence[str], *, name: str | None, recipe: 
         )
     given = _given(recipe, settings)
     failed: TuiTuneError | None = None
+    count = 0
     for path in found:
         try:
             _tell(take_in(path, name=name, given=given), as_json=as_json)
         except TuiTuneError as error:
             failed = failed or error
-            if len(found) > 1 and not as_json:
-                say(screen(sys.stderr), f"{path}: {error.message}", "yellow")
+            if len(found) > 1:
+                say(screen(sys.stderr), f"{Refused(path, error)}", "yellow")
+                count += 1
     if failed is not None:
-        raise failed
+        raise failed if not count else UsageError(f"{count} of {len(found)} folders were not imported", _HINT)
     return 0
 
 
@@ -48,7 +52,7 @@ def _tell(taken: Taken, *, as_json: bool) -> None:
                    "steps": taken.steps, "new": taken.new, "notes": taken.notes})  # fmt: skip
         return
     for note in taken.notes:
-        say(screen(sys.stderr), f"warning: {note}", "yellow")
+        say(screen(sys.stderr), f"warning: {name}: {note}", "yellow")
     if taken.new:
         say(screen(), f"{name}: {taken.steps:,} steps from {taken.source}; look at it: tuitune runs show "
                       f"{words.called(taken.run)}")  # fmt: skip

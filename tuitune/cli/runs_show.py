@@ -38,7 +38,7 @@ def _record(found: About) -> dict[str, object]:
     return {
         "kind": "Run", "name": entry.run.name, "path": entry.run.path, "status": entry.status, "step": entry.step,
         "total_steps": entry.total_steps, "data": entry.data, "note": entry.remarks.note, "tags": entry.remarks.tags,
-        "imported": entry.imported, **facts, "size": found.size,
+        "imported": entry.imported, **facts, "lasted": entry.facts.lasted, "size": found.size,
         "checkpoints": [record(each) for each in found.checkpoints],
         "evaluations": [record(each) for each in found.evaluations],
     }  # fmt: skip

@@ -91,6 +91,7 @@ def _train(session: Session, recipe: Recipe, notes: list[str], reporting: Report
         events.RunStarted(
             session.attempt, step, None, session.run.name, recipe.model_name_or_path, recipe.stage,
             recipe.method_name, str(restored.path) if restored else None, socket.gethostname(), os.getpid(),
+            t=session.began,  # what was imported until now is part of how long it takes
         )
     )  # fmt: skip
     reporting.begin(recipe)

@@ -33,6 +33,7 @@ class Session:
         self._asked: deque[Command] = deque()
         self._waiting: deque[Command] = deque()
         self._progress_at = 0.0
+        self.began = time.time()
         self.step = 0
         self.last_phase = ""
 

@@ -70,7 +70,7 @@ class _Evaluation:
             raise UsageError("there is nothing to measure", "name a benchmark (task=...) or data")
         own = own_metrics.load(request.metrics, self.note)
         self._refuse_names(own)
-        self.folder = Folder(request, _settings(request))
+        self.folder = Folder(request, _settings(request), heldout.name_of(choice) if choice is not None else "")
         self.sheet = Sheet(self.folder.path)
         if choice is not None:
             self.data = HeldOut(request, choice, own, self.around, self.sheet, self._row)

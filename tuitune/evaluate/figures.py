@@ -10,7 +10,7 @@ import numpy as np
 from tuitune.evaluate import statistics
 from tuitune.evaluate.scores import Series
 from tuitune.evaluate.statistics import Array, Sample
-from tuitune.run.evaluation import DATA, Better, Difference, Estimate, Item, Metric, Model
+from tuitune.run.evaluation import DATA, Better, Difference, Estimate, Item, Metric, Model, title_of
 from tuitune.stages.likeness import BLEU, EXACT, ORDER, ROUGES, bleu_counts
 
 TOKENWISE = ("loss", "perplexity", "accuracy")  # of no use between models with other tokens
@@ -116,7 +116,7 @@ def of_likelihood(items: Sequence[Item], models: Sequence[Model]) -> list[Figure
     figures = {
         "loss": Figure(DATA, "loss", "loss", "per token", "less", f"mean over the answers' tokens; {_BOOTSTRAP}"),
         "perplexity": Figure(DATA, "perplexity", "perplexity", "", "less", f"exp(loss); {_BOOTSTRAP}"),
-        "accuracy": Figure(DATA, "accuracy", "tokens right", "%", "more", f"share of tokens; {_BOOTSTRAP}"),
+        "accuracy": Figure(DATA, "accuracy", title_of("accuracy"), "%", "more", f"share of tokens; {_BOOTSTRAP}"),
     }
     for model in models:
         rows = {item.id: reply.scores for item in items
@@ -144,9 +144,9 @@ def of_answers(items: Sequence[Item], models: Sequence[Model], own: Mapping[str,
     """Return how like the answers are to the data's, further scores by name, and how many answers were cut off."""
     together, each_row = f"sacrebleu, over all answers together; {_BOOTSTRAP}", f"rouge-score, F, mean; {_BOOTSTRAP}"
     figures = [
-        Figure(DATA, EXACT, "exact match", "%", "more", f"share of rows; {_WILSON}"),
-        Figure(DATA, BLEU, "BLEU-4", "%", "more", together),
-        *(Figure(DATA, key, key.upper(), "%", "more", each_row) for key in ROUGES),
+        Figure(DATA, EXACT, title_of(EXACT), "%", "more", f"share of rows; {_WILSON}"),
+        Figure(DATA, BLEU, title_of(BLEU), "%", "more", together),
+        *(Figure(DATA, key, title_of(key), "%", "more", each_row) for key in ROUGES),
     ]
     for name, each in own.items():
         how = f"share of rows; {_WILSON}" if each.share else f"mean over rows; {_BOOTSTRAP}"

@@ -27,16 +27,16 @@ _SERIES = "benchmarks.jsonl"
 
 
 class Folder:
-    """An evaluation on its way; `now` is what is known of it."""
+    """An evaluation on its way; `now` is what is known of it. rows: what the rows are called that it measures."""
 
-    def __init__(self, request: Request, settings: Mapping[str, object]) -> None:
+    def __init__(self, request: Request, settings: Mapping[str, object], rows: str = "") -> None:
         models = tuple(named.model for named in request.models)
         self._begun = time.monotonic()
         if request.resume is not None:
             self.now = self._continued(request, settings)
             self._before = self.now.seconds
             return
-        name = slug(request.name or Path(request.data or "held-out").stem) or "evaluation"
+        name = slug(request.name or (Path(request.data).stem if request.data else rows)) or "evaluation"
         path = _made(request.root, f"{time.strftime('%Y%m%d-%H%M%S')}-{name}")
         self._before = 0.0
         self.now = Evaluation(path, request.subject, name, time.time(), "running", models, settings=dict(settings),

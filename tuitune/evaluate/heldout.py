@@ -104,6 +104,16 @@ def _only(recipe: Recipe, names: tuple[str, ...]) -> Recipe:
     return recipe.model_copy(update=update)
 
 
+def name_of(choice: Choice) -> str:
+    """Return what results on these rows are called: never held out where the run has learnt from them."""
+    match choice.kind:
+        case "held_out":
+            return "held-out"
+        case "trained_on":
+            return "trained-on"
+    return Path(choice.name.partition(", ")[0]).stem
+
+
 def read(choice: Choice, tokenizer: PreTrainedTokenizerBase, template: Template, around: Around) -> Held:
     """Return all rows of the choice. Raises DataError."""
     prepared = build(
@@ -149,9 +159,7 @@ def _names(files: list[str]) -> list[str]:
 
 def data_of(choice: Choice, held: Held) -> Data:
     """Return what results say of the rows."""
-    how = {"held_out": "held back from training", "trained_on": "learnt from", "given": "of a data set that was named"}
+    how = {"held_out": ", held back from training", "trained_on": "", "given": ""}
     rows = f"{len(held.ids):,} rows" if len(held.ids) == held.of else f"{len(held.ids):,} of {held.of:,} rows"
-    words = f"{rows} of {choice.name}, {how[choice.kind]}" if choice.kind != "given" else f"{rows} of {choice.name}"
-    if choice.why:
-        words += f"; {choice.why}"
+    words = f"{rows} of {choice.name}{how[choice.kind]}{f'; {choice.why}' if choice.why else ''}"
     return Data(choice.name, choice.kind, len(held.ids), held.of, words, choice.recipe.stage)

@@ -125,7 +125,7 @@ def _of_model(key: str, metrics: Sequence[Metric]) -> list[str]:
     other = ""
     for metric in metrics:
         found = metric.differences.get(key)
-        if found is not None and metric.better and found.verdict in sorts:
+        if found is not None and found.low is not None and metric.better and found.verdict in sorts:
             other = found.against
             sorts[found.verdict].append(metric.title)
     words = {

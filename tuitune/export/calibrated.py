@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from tuitune.errors import ModelError
-from tuitune.export.memory import embedded_in, result_size
+from tuitune.export.memory import ends_of, result_size
 from tuitune.export.progress import growing
 from tuitune.fit.files import read_object
 from tuitune.fit.safetensors import read_safetensors, weight_files
@@ -94,7 +94,7 @@ def _refused(error: ModelError) -> ModelError:
 def _written(order: Order, merged: Path) -> int:
     """Return about how many bytes the package writes: every layer when it is done, and all of them in the end."""
     shape = ModelShape.read(merged)
-    return 2 * result_size(order, shape.parameters or 0, embedded_in(shape))
+    return 2 * result_size(order, shape.parameters or 0, ends_of(shape))
 
 
 def _without_paths(folder: Path) -> None:

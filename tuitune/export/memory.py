@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -17,9 +18,19 @@ from tuitune.fit.sizes import shape_of
 
 _REST = 600 << 20  # Python, torch, and the logits of the check
 SCALES = 0.4  # bits of a weight that scales take
-_GGUF_BITS = {"F16": 16, "BF16": 16, "Q8_0": 8.5, "Q4_0": 4.5}
+GGUF_BITS = {"F16": 16, "BF16": 16, "Q8_0": 8.5, "Q4_0": 4.5}
 _SHARE = 1.1  # what lies beside the weights: adapters, buffers, what one layer's merging takes
 Note = Callable[[str], None]
+
+
+class Ends(NamedTuple):
+    """Weights that few bits treat otherwise. both: of embedding and head, left as they are; head: makes the logits."""
+
+    both: int = 0
+    head: int = 0
+
+
+_NONE = Ends()
 
 
 def shape_of_source(order: Order, folder: Path | None = None) -> ModelShape | None:
@@ -36,11 +47,12 @@ def parameters_of(order: Order, folder: Path | None = None) -> int | None:
     return None if shape is None else shape.parameters
 
 
-def embedded_in(shape: ModelShape | None) -> int:
-    """Return how many of the weights are embedding and head, which quantising leaves as they are."""
+def ends_of(shape: ModelShape | None) -> Ends:
+    """Return how many of the weights are embedding and head."""
     if shape is None or not (shape.vocab_size and shape.hidden_size):
-        return 0
-    return shape.vocab_size * shape.hidden_size * (1 if shape.tied else 2)
+        return _NONE
+    head = shape.vocab_size * shape.hidden_size
+    return Ends(head if shape.tied else 2 * head, head)
 
 
 def needed(order: Order, parameters: int) -> int:
@@ -48,15 +60,15 @@ def needed(order: Order, parameters: int) -> int:
     return int(4 * parameters * _SHARE * (3 if order.shared else 1)) + _REST
 
 
-def on_disk(order: Order, parameters: int, embedded: int = 0) -> int:
+def on_disk(order: Order, parameters: int, ends: Ends = _NONE) -> int:
     """Return the bytes that lie on the disk at the most, what is written on the way to the result counted in."""
     if order.form == "gguf":
-        return 4 * parameters + result_size(order, parameters)  # the merged weights in fp32 come first
+        return 4 * parameters + result_size(order, parameters, ends)  # the merged weights in fp32 come first
     whole = BYTES[order.dtype] * parameters
     if order.quantised is None:
         return whole
     copies = 1 if order.quantised.library == "bnb" else 2  # gptqmodel keeps finished layers on the disk
-    return whole + copies * result_size(order, parameters, embedded)
+    return whole + copies * result_size(order, parameters, ends)
 
 
 def more_room(order: Order, parameters: int) -> str:
@@ -67,13 +79,19 @@ def more_room(order: Order, parameters: int) -> str:
     return f"free some space, name a folder on another disk, or write bfloat16, which takes {least / 1e9:.2f} GB"
 
 
-def result_size(order: Order, parameters: int, embedded: int = 0) -> int:
-    """Return about how large the result is, in bytes; embedded: weights that quantising leaves as they are."""
+def result_size(order: Order, parameters: int, ends: Ends = _NONE) -> int:
+    """Return about how large the result is, in bytes."""
     if order.form == "gguf":
-        return int(parameters * _GGUF_BITS[order.gguf_type] / 8)
+        return gguf_size(order.gguf_type, parameters, ends.head)
     if order.quantised is None:
         return BYTES[order.dtype] * parameters
-    return size_in(order.quantised.bits + SCALES, parameters, embedded, BYTES[order.dtype])
+    return size_in(order.quantised.bits + SCALES, parameters, ends.both, BYTES[order.dtype])
+
+
+def gguf_size(kind: str, parameters: int, head: int) -> int:
+    """Return about the bytes of a GGUF file; in a Q4_0 file the head, which makes the logits, is Q8_0."""
+    finer = head if kind == "Q4_0" else 0
+    return int(((parameters - finer) * GGUF_BITS[kind] + finer * GGUF_BITS["Q8_0"]) / 8)
 
 
 def size_in(bits: float, parameters: int, embedded: int, each: int = 2) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from tuitune.export.memory import embedded_in, needed, on_disk, result_size, shape_of_source
+from tuitune.export.memory import ends_of, needed, on_disk, result_size, shape_of_source
 from tuitune.export.order import Order
 from tuitune.fit import machine
 
@@ -17,14 +17,15 @@ from tuitune.fit import machine
 class Outline:
     """Bytes; None where the model has to be fetched first, or the system does not tell.
 
-    embedded: weights of embedding and head. size: of the result. disk: at the most while it is made. memory: at the
-    most. files: names with about their sizes, 0 for small ones.
+    embedded: weights of embedding and head; head: of the head alone. size: of the result. disk: at the most while it is
+    made. memory: at the most. files: names with about their sizes, 0 for small ones.
     """
 
     path: Path
     form: str
     parameters: int | None
     embedded: int
+    head: int
     size: int | None
     disk: int | None
     disk_free: int | None
@@ -47,11 +48,11 @@ class Outline:
 def outline(order: Order) -> Outline:
     """Return what an order will write and take; reads heads of files only."""
     shape = shape_of_source(order)
-    parameters, embedded = shape.parameters if shape is not None else None, embedded_in(shape)
-    size = None if parameters is None else result_size(order, parameters, embedded)
+    parameters, ends = shape.parameters if shape is not None else None, ends_of(shape)
+    size = None if parameters is None else result_size(order, parameters, ends)
     return Outline(
-        order.out, order.form_words, parameters, embedded, size,
-        None if parameters is None else on_disk(order, parameters, embedded), machine.disk_free(order.out.parent),
+        order.out, order.form_words, parameters, ends.both, ends.head, size,
+        None if parameters is None else on_disk(order, parameters, ends), machine.disk_free(order.out.parent),
         None if parameters is None else needed(order, parameters),
         machine.memory().available + psutil.swap_memory().free, tuple(_files(order, size or 0)),
         order.out.exists() or order.out.is_symlink(),

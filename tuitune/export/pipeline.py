@@ -15,7 +15,7 @@ from tuitune.export.agree import EXACT, WHOLE, Agreement, Bound, hold, logits, p
 from tuitune.export.folder import made_whole, refuse_existing, refuse_full
 from tuitune.export.forms import changed
 from tuitune.export.history import Done, remember
-from tuitune.export.memory import device_for, more_room, on_disk, parameters_of
+from tuitune.export.memory import Ends, device_for, ends_of, more_room, on_disk, shape_of_source
 from tuitune.export.merge import kept_as, load_whole, merged, read_whole, rounded, settle_generation, speech
 from tuitune.export.order import BYTES, Dtype, Order
 from tuitune.export.progress import growing
@@ -96,9 +96,9 @@ class _Work:
             source, progress=self.progress, trust_remote_code=weights.trust_remote_code, cache_dir=weights.cache_dir
         )
         self._refuse_form()
-        parameters = parameters_of(order, self.folder)
-        if parameters is not None:
-            refuse_full(order.out, on_disk(order, parameters), more_room(order, parameters))
+        shape = shape_of_source(order, self.folder)
+        if shape is not None and (parameters := shape.parameters) is not None:
+            refuse_full(order.out, on_disk(order, parameters, ends_of(shape)), more_room(order, parameters))
         self.device = device_for(order, self.folder, self.note)
 
     def _refuse_form(self) -> None:
@@ -134,9 +134,9 @@ class _Work:
         size = rounded(model, dtype)
         if dtype != "float32":  # else nothing was rounded
             self.checks.append(hold(logits(model, ids), whole, _FORMAT, f"the model in {dtype}", WHOLE))
-        truth, embedded = logits(model), _embedded(model)
+        truth, ends = logits(model), _ends(model)
         parameters = size // BYTES[dtype]
-        with made_whole(order.out, on_disk(order, parameters, embedded), more_room(order, parameters)) as folder:
+        with made_whole(order.out, on_disk(order, parameters, ends), more_room(order, parameters)) as folder:
             first = folder / _SCRATCH if order.form == "gguf" or order.quantised else folder
             self._write(model, tokenizer, first, dtype, size)
             del model  # two copies need not fit
@@ -204,9 +204,10 @@ class _Work:
         )
 
 
-def _embedded(model: Any) -> int:
-    ends = {id(end.weight): end.weight for end in (model.get_input_embeddings(), model.get_output_embeddings()) if end}
-    return sum(int(weight.numel()) for weight in ends.values())
+def _ends(model: Any) -> Ends:
+    head = model.get_output_embeddings()
+    ends = {id(end.weight): end.weight for end in (model.get_input_embeddings(), head) if end}
+    return Ends(sum(int(weight.numel()) for weight in ends.values()), int(head.weight.numel()) if head else 0)
 
 
 def export(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tuitune.errors import RunError
@@ -11,6 +11,7 @@ from tuitune.face import figures, words
 from tuitune.face.runs import best_evaluation, key_figure, last_evaluation
 from tuitune.run import RunDir, evaluations, manifest
 from tuitune.run.evaluations import Evaluation, Metric
+from tuitune.run.facts import Facts
 from tuitune.run.imported import Imported, has_weights
 from tuitune.run.shelf import Entry, Shelf
 from tuitune.run.trash import size_of
@@ -68,7 +69,7 @@ class About:
             ("steps", f"{entry.step:,} of {entry.total_steps:,}" if entry.total_steps else f"{entry.step:,}"),
             *trained(entry),
             ("started", time.strftime("%Y-%m-%d %H:%M", time.localtime(facts.first)) if facts.first else ""),
-            ("lasted", words.duration(facts.lasted) if facts.first else ""),
+            ("lasted", lasted(facts, words.duration)),
             *(("checkpoint", _said(each)) for each in self.checkpoints),
             *(("evaluation", f"{each.name}: {each.headline}") for each in self.evaluations),
             ("imported", source),
@@ -111,6 +112,16 @@ def trained(entry: Entry) -> list[tuple[str, str]]:
     if facts.memory:
         found.append(("memory", words.size(facts.memory)))
     return found
+
+
+def lasted(facts: Facts, form: Callable[[float], str]) -> str:
+    """Return how long a run took from its first start to its last sign of life, and how much of that its steps."""
+    if not facts.first:
+        return ""
+    parts = [form(facts.lasted)]
+    parts += [f"in {facts.attempt} attempts"] if facts.attempt > 1 else []
+    parts += [f"{form(facts.seconds)} of it training steps"] if facts.seconds else []
+    return ", ".join(parts)
 
 
 def checkpoints(run: RunDir, last: int) -> list[Checkpoint]:
@@ -166,7 +177,8 @@ def evaluated(run: RunDir) -> list[Evaluated]:
 def headline(found: Evaluation) -> str:
     """Return the first figures of an evaluation: of its subject, and of what it is compared with."""
     said = [text for metric in found.metrics if (text := _figure(found, metric))][:_HEADLINES]
-    return ", ".join(said) or found.status
+    learnt = found.data is not None and found.data.kind == "trained_on"
+    return (", ".join(said) or found.status) + ("; on rows that it was trained on" if learnt and said else "")
 
 
 def _figure(found: Evaluation, metric: Metric) -> str:

@@ -208,7 +208,8 @@ def _models(words: Words, subject: Subject, note: Note) -> list[Named]:
 
     own, recipe, run = subject.weights, subject.recipe, subject.run
     trained = run is not None or bool(own.adapters)
-    found = [Named("tuned" if trained else "model", "tuned", own)]
+    alone = "tuned" if trained else "model"
+    found = [Named(_own_key(words.what) if words.others else alone, "tuned", own)]
     if words.base and trained:
         base = _base(subject)
         if recipe.stage == "rm":
@@ -222,6 +223,12 @@ def _models(words: Words, subject: Subject, note: Note) -> list[Named]:
     if twice:
         raise UsageError(f"{twice[0].weights.title} would be measured twice", "name each model once")
     return found
+
+
+def _own_key(what: str) -> str:
+    """Return the subject's short name beside others: its own, for one of them may be called `tuned`."""
+    path = Path(what)
+    return _key(str(path.with_suffix("")) if path.suffix.lower() in _RECIPES else what, {"base"})
 
 
 def _key(word: str, taken: Set[str]) -> str:

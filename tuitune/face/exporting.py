@@ -107,9 +107,13 @@ def _read(document: Document, settings: Sequence[str]) -> Recipe:
             document.override(setting)
         except RecipeError as error:
             malformed += error.problems
+    source = named(document.source) if document.source is not None else "the command line"
     if malformed:
-        raise RecipeError([*malformed, *document.problems("export")], named(document.source))
-    return document.recipe("export")
+        raise RecipeError([*malformed, *document.problems("export")], source)
+    try:
+        return document.recipe("export")
+    except RecipeError as error:
+        raise RecipeError(error.problems, source) from None
 
 
 def _of_recipe(recipe: Recipe) -> tuple[Weights, bool]:

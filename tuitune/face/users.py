@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def _is_in(word: str, places: Sequence[Path]) -> bool:
 
 def used_by(run: RunDir) -> list[str]:
     """Return the names of the runs whose recipes name this run's folder: they were trained on from its weights."""
-    mark = str(run.path).encode()
+    mark = os.fsencode(run.path)
     return [other.name for other in index.all_runs() if other.path != run.path and _names(other, mark)]
 
 

@@ -25,7 +25,9 @@ from tuitune.recipe.fields.preference import PAIRS, needs_reference
 if TYPE_CHECKING:
     from tuitune.recipe import Recipe
 
-__all__ = ["ROLES", "Estimate", "Fits", "Role", "estimate", "largest_batch", "why_no_batch"]
+__all__ = [
+    "ROLES", "Estimate", "Fits", "Role", "estimate", "largest_batch", "most_tokens", "tokens_of_row", "why_no_batch",
+]  # fmt: skip
 
 Fits = Literal["yes", "tight", "no", "unknown"]
 _TIGHT = 0.9
@@ -107,13 +109,14 @@ def largest_batch(
 ) -> int | None:
     """Return the most rows of full length that go through at once without getting tight; None when not even one does.
 
-    Larger values of per_device_train_batch_size are no error: the engine cuts the step, and gains nothing by it.
+    The limit is the memory, or the tokens beyond which nothing gets faster. Larger values of per_device_train_batch_size are no error: the engine cuts the step, and gains nothing by it.
     """
     load, _ = _load(recipe, shape, kind, bf16_units, adapter)
     if load is None:
         return None
     row = _row(recipe, longest) + load.trained.before
     cut = _cut(recipe, load, free, kind, row)
+    most = most_tokens(recipe, kind)
 
     def fits(rows: int) -> bool:
         parts = parts_of(recipe, load.model.shape, load, cut, rows * row, kind)
@@ -121,11 +124,22 @@ def largest_batch(
 
     if not fits(1):
         return None
-    low, high = 1, max(1, MOST_TOKENS[kind] // row) + 1
+    low, high = 1, max(1, most // row) + 1
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
     return low
+
+
+def most_tokens(recipe: Recipe, kind: DeviceKind) -> int:
+    """Return the most tokens that go through at once, however much memory there is."""
+    return recipe.tokens_per_batch or MOST_TOKENS[kind]
+
+
+def tokens_of_row(recipe: Recipe, shape: ModelShape | None, kind: DeviceKind) -> int:
+    """Return the most tokens that one row makes the model compute at once, with what the method puts before it."""
+    load, _ = _load(recipe, shape, kind, True, None)
+    return _row(recipe, None) + (load.trained.before if load is not None else 0)
 
 
 def why_no_batch(found: Estimate) -> str:

@@ -7,12 +7,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-DATA = "data"  # the task that is the held-out data
+DATA = "data"  # the task that is the rows of a data set
+_TITLES = {"accuracy": "tokens right", "exact_match": "exact match", "bleu-4": "BLEU-4"}
 
 Status = Literal["running", "interrupted", "done"]
 Role = Literal["tuned", "base", "other"]
 Better = Literal["less", "more", ""]
 Verdict = Literal["better", "worse", "unclear", "differs"]
+
+
+def title_of(score: str) -> str:
+    """Return what a score of a row is called, as its figure is; names of the user's own metrics stay."""
+    return _TITLES.get(score) or (score.upper() if score.startswith("rouge-") else score)
 
 
 @dataclass(frozen=True)

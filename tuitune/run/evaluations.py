@@ -27,6 +27,7 @@ from tuitune.run.evaluation import Metric as Metric
 from tuitune.run.evaluation import Model as Model
 from tuitune.run.evaluation import Reply as Reply
 from tuitune.run.evaluation import Status as Status
+from tuitune.run.evaluation import title_of as title_of
 from tuitune.run.files import write_atomic
 from tuitune.run.packing import pack, plain, record, restore
 from tuitune.run.process import lives
@@ -189,11 +190,13 @@ class _Line:
 # Browsing
 
 _LESS = ("loss",)  # scores of which less is better
+_COUNTS = ("labelled", "tokens_chosen", "tokens_rejected")  # what scores are weighted with: none themselves
 
 
 def scores_of(items: Sequence[Item]) -> list[str]:
     """Return the names of the scores that rows can be ordered by."""
-    return list(dict.fromkeys(name for item in items for reply in item.answers.values() for name in reply.scores))
+    names = dict.fromkeys(name for item in items for reply in item.answers.values() for name in reply.scores)
+    return [name for name in names if name not in _COUNTS]
 
 
 def worst_first(items: Sequence[Item], model: str, score: str, *, against: str | None = None) -> list[Item]:

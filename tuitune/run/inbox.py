@@ -145,7 +145,7 @@ OPTIONS: dict[str, tuple[type, str, _Test]] = {
     "top_k": (int, "a whole number from 0 up", lambda value: value >= 0),
     "do_sample": (bool, "true or false", lambda value: True),
     "repetition_penalty": (float, "a number above 0", lambda value: value > 0),
-    "seed": (int, "a whole number from 0 up", lambda value: value >= 0),
+    "seed": (int, "a whole number from 0 to 2^63 - 1", lambda value: 0 <= value < 2**63),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -82,6 +83,10 @@ def _ambiguous(text: str, matches: Sequence[RunDir]) -> RunError:
 
 
 def _unknown(text: str, known: Sequence[RunDir]) -> RunError:
+    from tuitune.run.trash import trashed  # which imports this module
+
+    if any(each.name == text for each in trashed()):
+        return RunError(f"{text} was deleted", f"it is in the trash: tuitune runs restore {shlex.quote(text)}")
     near = difflib.get_close_matches(text, [run.name for run in known], n=3, cutoff=0.3)
     hint = f"did you mean {' or '.join(near)}?" if near else "`tuitune runs` lists the runs there are"
     return RunError(f"there is no run {text!r:.100}", hint)

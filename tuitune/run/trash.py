@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import secrets
 import shutil
@@ -15,13 +16,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
-
 from tuitune.errors import RunError, UsageError
 from tuitune.run import index, places
 from tuitune.run.directory import RunDir
 from tuitune.run.files import private_dir, write_atomic
-from tuitune.run.packing import pack, record, restore
+from tuitune.run.packing import record, restore
 from tuitune.run.state import State, liveness
 
 _RECORD = "trashed.json"
@@ -87,7 +86,8 @@ def _move(run: RunDir) -> Trashed:
 def _move_to(run: RunDir, folder: Path, identifier: str) -> Trashed:
     found = Trashed(identifier, str(run.path), str(folder / _RUN), time.time())
     # The record comes first: a crash between the two leaves a record without a run, which is passed over.
-    write_atomic(_folder() / identifier / _RECORD, pack(record(found)) + b"\n", sync=True)
+    # The standard library's writer: a name whose bytes are no UTF-8 comes back as it was.
+    write_atomic(_folder() / identifier / _RECORD, json.dumps(record(found)).encode() + b"\n", sync=True)
     run.path.rename(folder / _RUN)
     return found
 
@@ -104,7 +104,7 @@ def trashed() -> list[Trashed]:
 
 def _read(path: Path) -> Trashed | None:
     try:
-        found = restore(Trashed, orjson.loads((path / _RECORD).read_bytes()))
+        found = restore(Trashed, json.loads((path / _RECORD).read_bytes()))
     except (OSError, ValueError, AttributeError, TypeError):
         return None
     place = Path(found.place)

@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from typing import ClassVar, TypeVar
 
-from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
@@ -28,6 +27,7 @@ from tuitune.tui.draft import Draft
 from tuitune.tui.fitting import Fitting
 from tuitune.tui.hangup import install_signals
 from tuitune.tui.help import HelpScreen
+from tuitune.tui.inorder import InOrder
 from tuitune.tui.jump import JumpScreen
 from tuitune.tui.keys import KeysLine
 from tuitune.tui.leave import Leave
@@ -70,7 +70,7 @@ _HEIGHTS = [(0, "-short"), (46, "-tall")]
 TICK = 0.5  # seconds between two redraws: more costs the engine speed and the line bytes
 
 
-class TuiTune(RunActions, RecipeActions, ViewActions, Working, AtWork, App[Leave]):
+class TuiTune(RunActions, RecipeActions, ViewActions, Working, AtWork, InOrder):
     """The terminal application."""
 
     TITLE = "TuiTune"
@@ -82,7 +82,7 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, AtWork, App[Leave
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+r", "run_toggle", "Start, pause, go on", id="run.toggle", priority=True),
         Binding("f9", "run_stop", "Stop", id="run.stop", priority=True, tooltip="stop the run and save; asks"),
-        Binding("ctrl+g", "recipe_fill", "Fill the card", id="run.fill", tooltip="the largest batch that fits"),
+        Binding("ctrl+g", "recipe_fill", "Largest batch", id="run.fill", tooltip="of rows that go through at once"),
         Binding("ctrl+t", "recipe_text", "YAML or form", id="recipe.text", priority=True),
         Binding("f8", "recipe_problem", "Next problem", id="recipe.problem", tooltip="go to what is wrong"),
         Binding("ctrl+n", "recipe_preset", "Presets", id="recipe.preset", tooltip="begin from a preset"),
@@ -119,6 +119,7 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, AtWork, App[Leave
         self._trouble, self._warned_of_gpu = "", False
         self._named: tuple[str, ...] = ()
         self._first_run, self._notes = run, list(notes)
+        self.evaluated: tuple[str | None, str] = (None, "")  # whom Evaluate was about last, and the run shown then
         self._asked_for = busy  # the user has come for a recipe: no question about other runs stands before it
         super().__init__()
         self._take_themes()
@@ -303,10 +304,10 @@ class TuiTune(RunActions, RecipeActions, ViewActions, Working, AtWork, App[Leave
         else:
             self.show_screen(name)
 
-    def show_screen(self, name: str, subject: str | None = None) -> None:
+    def show_screen(self, name: str, subject: str | None = None, *beside: str) -> None:
         """Show a screen about `subject`: a run, a folder or a model, named as a command would name it."""
         try:
-            screen = made(name, subject)
+            screen = made(name, subject, *beside)
         except Exception as error:  # a training in this process must not end with a screen that cannot be opened
             self.say(f"this screen cannot be opened: {type(error).__name__}: {error}", "error")
             return

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tuitune.data.options import KINDS
 from tuitune.errors import RunError, TuiTuneError
 from tuitune.recipe import Document
 from tuitune.run import evaluations
+from tuitune.run.directory import CHECKPOINT
 from tuitune.run.evaluation import DATA, Difference, Estimate, Evaluation, Item, Metric, Model
 from tuitune.run.job import Job
 from tuitune.tui.subjects import run_of
 
 _SEED = 0
 _CORRECT = ("right", "correct", "accuracy", "acc", "exact_match")  # scores of a question, the first one there is
+_ANSWERED = ("answer", "prompt")  # kinds of rows that are put to the models
 _KEPT = 60  # evaluations of a run that can be looked at again
 
 
@@ -38,6 +41,25 @@ class Found:
         models = self.evaluation.models
         return models[0] if models else None
 
+    @property
+    def checkpoint(self) -> str:
+        """The checkpoint that it is about, "" where it is a result or a model."""
+        return _checkpoint(self.evaluation)
+
+    def missing(self, item: Item) -> str:
+        """Return what is to be said of a model without an answer to a row."""
+        found = self.evaluation
+        asked = found.asked.get("answers", True) and (found.data is None or KINDS.get(found.data.stage) in _ANSWERED)
+        if item.task != DATA or not asked or found.status == "done":
+            return "no answer was asked for"
+        return "not answered yet" if found.status == "running" else "not answered: it was interrupted; r goes on"
+
+
+def _checkpoint(found: Evaluation) -> str:
+    model = found.models[0] if found.models else None
+    name = "" if model is None else Path(model.adapters[-1] if model.adapters else model.model).name
+    return name if CHECKPOINT.fullmatch(name) else ""
+
 
 def load(folder: Path) -> Found:
     """Read an evaluation. For a thread: thousands of rows take a while. Raises RunError."""
@@ -46,10 +68,11 @@ def load(folder: Path) -> Found:
 
 
 def history(subject: str) -> list[Path]:
-    """Return the folders of what was evaluated of a subject before, the newest first."""
+    """Return the folders of what was evaluated of a subject before, the newest first; of a checkpoint its own."""
     run = run_of(subject)
     if run is not None:
-        return evaluations.evaluations_of(run)[:_KEPT]
+        folders, name = evaluations.evaluations_of(run), Path(subject).name
+        return [path for path in folders if not CHECKPOINT.fullmatch(name) or _is_of(path, name)][:_KEPT]
     folders = evaluations.evaluations_in(evaluations.root_of(None))
     return [path for path in folders if _is_about(path, subject)][:_KEPT]
 
@@ -57,6 +80,13 @@ def history(subject: str) -> list[Path]:
 def _is_about(path: Path, subject: str) -> bool:
     try:
         return evaluations.read(path).subject == subject
+    except RunError:
+        return False
+
+
+def _is_of(path: Path, checkpoint: str) -> bool:
+    try:
+        return _checkpoint(evaluations.read(path)) == checkpoint
     except RunError:
         return False
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from tuitune.errors import RecipeError, TuiTuneError
 from tuitune.export.history import Done, commands, known, told
-from tuitune.export.memory import SCALES, size_in
+from tuitune.export.memory import GGUF_BITS, SCALES, gguf_size, size_in
 from tuitune.export.order import Order
 from tuitune.export.outline import Outline, outline
+from tuitune.export.push import refuse_impossible
 from tuitune.face.exporting import order_of
 from tuitune.recipe import FIELDS
 from tuitune.run import places
@@ -35,13 +36,15 @@ class Preset:
         """Return about how many bytes the model takes in this form."""
         if made.parameters is None:
             return None
+        if (kind := self.values.get("export_gguf_type")) is not None:
+            return gguf_size(str(kind), made.parameters, made.head)
         whole = "export_quantization_bit" in self.values
         return size_in(self.bits, made.parameters, made.embedded if whole else 0)
 
 
-def _gguf(kind: str, good: str, bits: float) -> Preset:
+def _gguf(kind: str, good: str) -> Preset:
     values = {"export_format": "gguf", "export_gguf_type": kind}
-    return Preset(kind.lower(), f"GGUF {kind}", good, values, bits)
+    return Preset(kind.lower(), f"GGUF {kind}", good, values, GGUF_BITS[kind])
 
 
 def _bits(slug: str, name: str, good: str, bits: int, method: str) -> Preset:
@@ -53,10 +56,10 @@ PRESETS = (
     Preset("bf16", "merged, bfloat16", "transformers, vLLM, SGLang", {}, 16),
     Preset("fp32", "merged, float32", "no rounding, to go on from", {"export_dtype": "float32"}, 32),
     Preset("fp16", "merged, float16", "older GPUs", {"export_dtype": "float16"}, 16),
-    _gguf("Q8_0", "Ollama and llama.cpp, nearly exact", 8.5),
-    _gguf("Q4_0", "Ollama and llama.cpp, small", 4.5),
-    _gguf("F16", "llama.cpp, to quantise further there", 16),
-    _gguf("BF16", "llama.cpp, as exact as bfloat16", 16),
+    _gguf("Q8_0", "Ollama and llama.cpp, nearly exact"),
+    _gguf("Q4_0", "Ollama and llama.cpp, small"),
+    _gguf("F16", "llama.cpp, to quantise further there"),
+    _gguf("BF16", "llama.cpp, as exact as bfloat16"),
     _bits("bnb4", "4-bit bitsandbytes", "transformers, little memory", 4, "bnb"),
     _bits("bnb8", "8-bit bitsandbytes", "transformers, nearly exact", 8, "bnb"),
     _bits("gptq4", "4-bit GPTQ", "vLLM and SGLang; needs texts", 4, "gptq"),
@@ -65,6 +68,7 @@ PRESETS = (
 FORM_KEYS = (
     "export_format", "export_dtype", "export_gguf_type", "export_quantization_bit", "export_quantization_method",
 )  # fmt: skip
+HUB_KEYS = ("export_hub_model_id", "export_hub_private")  # of one model: another one goes elsewhere
 
 
 def preset_of(values: Values) -> Preset | None:
@@ -139,7 +143,17 @@ def plan(asked: Asked, settings: Sequence[str], slug: str) -> Plan:
     except TuiTuneError as error:
         return Plan(_argv(asked, out, words), trouble=tuple(filter(None, (error.message, error.hint))))
     made = outline(order)
-    return Plan(_argv(asked, out, words), order, made, tuple(made.problems), tuple(earlier(order)))
+    return Plan(_argv(asked, out, words), order, made, (*made.problems, *_unpushed(order)), tuple(earlier(order)))
+
+
+def _unpushed(order: Order) -> Iterator[str]:
+    """Yield why it could not be pushed from here, and what helps: before the work, which takes minutes."""
+    if order.repo is not None:
+        try:
+            refuse_impossible(order.repo)
+        except TuiTuneError as error:
+            yield f"it cannot be pushed to {order.repo}: {error.message}"
+            yield error.hint
 
 
 def _argv(asked: Asked, out: str, words: Sequence[str]) -> tuple[str, ...]:

@@ -32,11 +32,6 @@ class Entries(Found):
         """Return always the same: the box must not jump from folder to folder."""
         return max(1, min(room(viewport) - _AROUND, _MOST))
 
-    def fill(self, items: Sequence[PickItem]) -> None:
-        """Show other items."""
-        self._all = tuple(items)
-        self.search("")
-
     def on_click(self, event: Click) -> None:
         """Choose what is under the mouse."""
         n = self.line_at(event.y)

@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 
 from tuitune.errors import TuiTuneError
-from tuitune.fit.estimate import Estimate, estimate, largest_batch, why_no_batch
+from tuitune.fit.estimate import Estimate, estimate
+from tuitune.fit.fill import Filled, filled
 from tuitune.fit.machine import memory
 from tuitune.fit.models import resolve
 from tuitune.fit.shapes import ModelShape
@@ -79,16 +80,15 @@ class Fitting:
         found = estimate(recipe, self._shapes.get(_key(recipe)), free=target.free, total=target.total, kind=target.kind)
         return found, target.where, ""
 
-    def largest(self, recipe: Recipe) -> tuple[int | None, str]:
-        """Return the largest per_device_train_batch_size that fits, or in words why there is none."""
-        shape = self._shapes.get(_key(recipe))
+    def largest(self, recipe: Recipe) -> Filled:
+        """Return the largest per_device_train_batch_size that goes through at once, with what to say about it."""
         target = self._target(recipe, self._sampler.latest().devices)
         if target.free is None:
-            return None, target.problem or f"the free memory of {target.where} is not known"
-        size = largest_batch(recipe, shape, free=target.free, kind=target.kind)
-        if size is not None:
-            return size, ""
-        return None, why_no_batch(estimate(recipe, shape, free=target.free, total=target.total, kind=target.kind))
+            why = target.problem or f"the free memory of {target.where} is not known"
+            return Filled(None, why, helps=False)
+        return filled(
+            recipe, self._shapes.get(_key(recipe)), free=target.free, total=target.total, kind=target.kind
+        )
 
 
 def _with(free: int | None, own: int | None) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from tuitune.errors import RecipeError
 from tuitune.recipe import FIELDS, Document, Problem, Recipe
@@ -25,11 +25,11 @@ def group(*names: str) -> tuple[str, ...]:
 class OptionDraft:
     """Some keys for one command, those of `sections`; what was set stays in `$TUITUNE_HOME/options/NAME.yaml`.
 
-    The values in force are the user's own over those of what the command is about (`about`). `trouble` says in words
-    why the file cannot be written.
+    The values in force are the user's own over those of what the command is about (`about`). once: keys that are not
+    taken over from an earlier session. `trouble` says in words why the file cannot be written.
     """
 
-    def __init__(self, name: str, purpose: Purpose, sections: Sections) -> None:
+    def __init__(self, name: str, purpose: Purpose, sections: Sections, *, once: Collection[str] = ()) -> None:
         self.name, self.purpose = name, purpose
         self.sections: Sections | None = sections
         self.cursor: str | None = None
@@ -41,7 +41,7 @@ class OptionDraft:
         self._about: dict[str, object] = {}
         self._subscribers: list[Callable[[], None]] = []
         self._keys = frozenset(key for _, keys in sections for key in keys)
-        text = self._kept() or f"# What was set last for `tuitune {name}` in the app.\n"
+        text = self._kept(frozenset(once)) or f"# What was set last for `tuitune {name}` in the app.\n"
         self._steps = Steps(Step(text, Base()), time.monotonic)
         self._take(text)
 
@@ -147,13 +147,13 @@ class OptionDraft:
 
     # -- from session to session -------------------------------------------------------------------------------
 
-    def _kept(self) -> str:
+    def _kept(self, once: frozenset[str]) -> str:
         """Return what was kept last, without keys that the form does not have: nobody could take them out."""
         try:
             kept = Document.parse(read_text(places.home() / "options" / f"{self.name}.yaml"))
         except RecipeError:
             return ""
-        for key in set(kept.keys()) - self._keys:
+        for key in set(kept.keys()) - (self._keys - once):
             kept.remove(key)
         return kept.text()
 

@@ -17,6 +17,7 @@ from tuitune.tui.box import Boxed, Lines, Says, choice_row, room
 from tuitune.tui.kit.drawn import Drawn
 from tuitune.tui.kit.rows import R, Row
 
+NOTHING_FITS = "nothing fits; take some of it away"
 _AROUND, _MOST = 6, 24  # the rows of title, input, hints and the gaps between; how long a list may be
 
 
@@ -38,7 +39,7 @@ class Found(Drawn):
     def __init__(self, items: Sequence[PickItem], at: int = 0) -> None:
         super().__init__()
         self._all, self.items, self.at, self._top = tuple(items), list(items), at, 0
-        self.none = "nothing fits; take some of it away"  # said where the list is empty
+        self.none = NOTHING_FITS  # said where the list is empty
         self._lines = _lines(self.items)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
@@ -68,6 +69,13 @@ class Found(Drawn):
         above = line - 1 if line > 0 and isinstance(self._lines[line - 1], str) else line
         self._top = max(0, min(self._top, above, len(self._lines) - 1), line - height + 1)
         self._top = min(self._top, max(0, len(self._lines) - height))
+
+    def fill(self, items: Sequence[PickItem], text: str = "", at: int = 0) -> None:
+        """Show other items: what fits `text`, the cursor on one of them."""
+        self._all = tuple(items)
+        self.search(text)
+        self.at = at if self.items else 0
+        self.refresh(layout=True)
 
     def search(self, text: str) -> None:
         """Show what fits `text`, best first."""
@@ -119,23 +127,26 @@ def _lines(items: Sequence[PickItem]) -> list[str | int]:
 
 
 def matching(items: Sequence[PickItem], text: str) -> list[PickItem]:
-    """Return the items that hold every word of `text`: whose title begins with it, holds it, then the others."""
+    """Return the items that hold every word of `text`: whose title is it, begins with it, holds it, then the others."""
     words = text.lower().split()
 
     def rank(item: PickItem) -> int:
         title = item.title.lower()
         if all(word in title for word in words):
-            return 0 if title.startswith(words[0]) else 1
-        return 2 if all(word in f"{title} {item.note} {item.group}".lower() for word in words) else 3
+            return 0 if title.split() == words else 1 if title.startswith(words[0]) else 2
+        return 3 if all(word in f"{title} {item.note} {item.group}".lower() for word in words) else 4
 
     if not words:
         return list(items)
     ranked = sorted(((rank(item), n) for n, item in enumerate(items)), key=lambda pair: pair[0])
-    return [items[n] for place, n in ranked if place < 3]
+    return [items[n] for place, n in ranked if place < 4]
 
 
 class Picker(Boxed[str]):
-    """A searchable list; the answer is the key of the chosen item, None after escape."""
+    """A searchable list; the answer is the key of the chosen item, None after escape.
+
+    Without items it is open at once, and is filled when they are known: one may type, and enter waits for them.
+    """
 
     DEFAULT_CSS = """
     Picker Input, Picker Input:focus { border: none; height: 1; padding: 0 1; background: $lift; color: $strong; }
@@ -149,17 +160,42 @@ class Picker(Boxed[str]):
     ]
 
     def __init__(
-        self, title: str, items: Sequence[PickItem], *, placeholder: str = "type to search", chosen: str | None = None
+        self,
+        title: str,
+        items: Sequence[PickItem] | None,
+        *,
+        placeholder: str = "type to search",
+        chosen: str | None = None,
     ) -> None:
         super().__init__()
-        self._title, self._items, self._placeholder = title, items, placeholder
-        self._at = next((n for n, item in enumerate(items) if item.key == chosen), 0)
+        self._title, self._items, self._placeholder, self._wanted = title, items or (), placeholder, chosen
+        self._known = items is not None
+        self.waits = False  # enter was pressed before there was a list
+        self._found: Found | None = None
+
+    @property
+    def _at(self) -> int:
+        return next((n for n, item in enumerate(self._items) if item.key == self._wanted), 0)
+
+    def fill(self, items: Sequence[PickItem]) -> None:
+        """Show what was found meanwhile; where enter was pressed already, choose."""
+        self._items, self._known = items, True
+        if self._found is None:
+            return  # it is laid out with them
+        text = next((field.value for field in self.query(Input)), "")
+        self._found.none = NOTHING_FITS
+        self._found.fill(items, text, 0 if text else self._at)
+        if self.waits:
+            self.waits = False
+            self.action_choose()
 
     def content(self) -> Iterable[Widget]:
         """Yield title, input and list."""
         yield Says(self._title)
         yield Input(placeholder=clean_line(self._placeholder))
-        yield Found(self._items, self._at)
+        self._found = Found(self._items, self._at)
+        self._found.none = NOTHING_FITS if self._known else "looking ..."
+        yield self._found
         yield Hints()
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -178,9 +214,10 @@ class Picker(Boxed[str]):
         found.move(by * max(2, found.size.height - 1))
 
     def action_choose(self) -> None:
-        """Answer with the item under the cursor."""
-        found = self.query_one(Found)
-        if found.items:
+        """Answer with the item under the cursor, as soon as there are items."""
+        found = self._found
+        self.waits = not self._known
+        if found is not None and found.items:
             self.answer(found.items[found.at].key)
 
 

@@ -11,9 +11,10 @@ from tuitune.errors import TuiTuneError
 from tuitune.run import RunDir
 from tuitune.run.places import home
 from tuitune.text import clean_line
-from tuitune.tui.asking import Ask, Choice, Picker, PickItem
+from tuitune.tui.asking import Ask, Choice, PickItem
 from tuitune.tui.files import OpenFile, SaveFile, presets
 from tuitune.tui.panes.recipe import RecipePane
+from tuitune.tui.picking import pick
 from tuitune.tui.recipefile import SaveRefused
 from tuitune.tui.screens.data import DataScreen
 from tuitune.tui.screens.yaml import YamlScreen
@@ -34,12 +35,7 @@ class RecipeActions:
 
     def action_recipe_preset(self) -> None:
         """Begin from a preset, a recent file or another one."""
-        app = self._app
-
-        def found(items: list[PickItem]) -> None:
-            app.push_screen(Picker("Begin from", items), self._begun)
-
-        app.in_thread("presets", self._beginnings, found)
+        pick(self._app, "Begin from", self._beginnings, self._begun, group="presets")
 
     def _beginnings(self) -> list[PickItem]:
         items = [PickItem(f"preset:{each.name}", each.name, each.note, group="Presets") for each in presets()]
@@ -49,8 +45,8 @@ class RecipeActions:
         ]
         return [*items, PickItem(_OPEN, "open a file …", "", group="Files")]
 
-    def _begun(self, chosen: str | None) -> None:
-        kind, _, name = (chosen or "").partition(":")
+    def _begun(self, chosen: str) -> None:
+        kind, _, name = chosen.partition(":")
         if chosen == _OPEN:
             self.action_recipe_open()
         elif kind == "preset":
@@ -153,19 +149,16 @@ class RecipeActions:
             pane.go_to(key)
 
     def action_recipe_fill(self) -> None:
-        """Set the largest batch that fits."""
+        """Set the batch whose rows go through at once, and say what sets its limit."""
         app, recipe = self._app, self._app.draft.recipe()
         if recipe is None:
             app.say("the recipe is not ready; f8 shows what is wrong", "warning")
             return
-        size, why = app.fitting.largest(recipe)
-        if size is None:
-            app.say(why, "warning")
-        elif size == recipe.per_device_train_batch_size:
-            app.say(f"{size} is the largest batch that fits already")
-        else:
-            app.draft.set("per_device_train_batch_size", size)
-            app.say(f"per_device_train_batch_size is {size} now, by estimate; ctrl+z in the recipe takes it back")
+        found = app.fitting.largest(recipe)
+        if found.size is not None:
+            app.draft.set("per_device_train_batch_size", found.size)
+        back = "" if found.size is None else "; ctrl+z in the recipe takes it back"
+        app.say(found.words + back, "information" if found.helps else "warning")
 
     def action_recipe_command(self) -> None:
         """Copy the command that does the same."""

@@ -44,8 +44,17 @@ class Sides:
 
     def label(self, place: int) -> str:
         """Return what a side is called."""
+        return BASE if self.words[place] == BASE else _called(self.words[place])
+
+    def signature(self, place: int) -> str:
+        """Return whose the answers of a side are, which still says it when the other side is somebody else."""
         word, other = self.words[place], self.words[1 - place]
-        return f"{_called(other)} before" if word == BASE else _called(word)
+        return f"{BASE} of {_called(other)}" if word == BASE else _called(word)
+
+    @property
+    def same(self) -> bool:
+        """Whether both sides are one model, so that the answers cannot differ."""
+        return self.words[0] == self.words[1]
 
     def choose(self, place: int, word: str) -> None:
         """Let another one answer on a side. Raises UsageError where both would be the base of the other."""

@@ -15,8 +15,9 @@ from tuitune.run import RunDir, index, manifest
 from tuitune.run.directory import CHECKPOINT
 from tuitune.run.imported import Imported, has_weights, holder
 from tuitune.text import clean_line
-from tuitune.tui.asking import Picker, PickItem
+from tuitune.tui.asking import PickItem
 from tuitune.tui.panes.model_items import WHERE, size_of
+from tuitune.tui.picking import pick
 
 if TYPE_CHECKING:
     from tuitune.tui.app import TuiTune
@@ -36,14 +37,8 @@ def ask_subject(
     kinds: Sequence[Kind] = KINDS,
 ) -> None:
     """Let the user choose; `then` gets a word as a command takes it: the path of a run or folder, or a model's name."""
-
-    def found(items: list[PickItem]) -> None:
-        if not items:
-            app.say("there is nothing to choose from yet: train something first")
-            return
-        app.push_screen(Picker(title, items, chosen=chosen), lambda word: None if word is None else then(word))
-
-    app.in_thread("subjects", lambda: subjects(kinds), found)
+    nothing = "there is nothing to choose from yet: train something first"
+    pick(app, title, lambda: subjects(kinds), then, group="subjects", chosen=chosen, nothing=nothing)
 
 
 def subjects(kinds: Sequence[Kind] = KINDS, *, live: bool = False) -> list[PickItem]:

@@ -135,7 +135,8 @@ class Workbench(Screen[None]):
 
     def offer_answers(self, there: bool) -> None:
         """Show the tab of the answers where the run has some, or will."""
-        self.query_one(Tabs).offer(TABS if there or self._tab == "answers" else TABS[:-1])
+        for tabs in self.query(Tabs):  # none before the screen is laid out
+            tabs.offer(TABS if there or self._tab == "answers" else TABS[:-1])
 
     def _show_alone(self, name: str) -> None:
         # With two columns the log has no place of its own: it waits behind its key.

@@ -199,8 +199,18 @@ def test_a_conversation_goes_into_a_file_and_comes_back(home: Path) -> None:
             await spoken(pilot, pane, "first")
             await pilot.press("S", *"talk.json", "enter")
             assert read_file(home / "talk.json").turns == tuple(pane.talk.turns)
+            pane.talk.rewrite(1, "other")
             await pilot.press("S", *"talk.json", "enter")
-            assert "exists already" in screen_text(app)
+            assert "talk.json exists already." in screen_text(app)
+            await pilot.press("a")
+            assert "talk-2.json" in screen_text(app)
+            await pilot.press("escape")
+            assert read_file(home / "talk.json").turns[1].content == "one"
+            await pilot.press("S", *"talk.json", "enter", "r")
+            assert read_file(home / "talk.json").turns[1].content == "other"
+            await pilot.press("S", "enter")  # what is shown is taken
+            assert read_file(home / "chat.json").turns == tuple(pane.talk.turns)
+            pane.talk.undo()
             other = [{"role": "user", "content": "theirs"}, {"role": "assistant", "content": "said"}]
             (home / "other.json").write_text(json.dumps(other))
             await pilot.press("O", *"other.json", "enter")

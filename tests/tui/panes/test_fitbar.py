@@ -69,7 +69,7 @@ def test_six_rows_have_the_legend() -> None:
     assert len(rows) == 6
     assert rows[2] == "▪ weights   14.2  ▪ activations 17.6"
     assert rows[3] == "▪ adapters   82M  ▪ logits       4.6"
-    assert rows[5] == "▪ optimizer 0.32  ^g fill the card"
+    assert rows[5] == "▪ optimizer 0.32  ^g largest batch"
 
 
 def test_more_rows_have_the_notes() -> None:

@@ -77,7 +77,7 @@ def test_the_figures_of_the_last_step_stand_beside_their_curves(run: RunDir) -> 
     assert re.search(r"tok/s ▇+ 5,000", text)
     assert "MFU" not in text
     assert "┏━┓" in text
-    assert re.search(r"▾ \d\.\d+ / 100", text)
+    assert re.search(r"smooth loss\n(.*\n)?.*▾ \d\.\d+\n.*in 100 steps", text)
     assert text.count("◆") == 2
 
 

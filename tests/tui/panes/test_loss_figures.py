@@ -84,7 +84,9 @@ def test_rewards_are_the_large_curve_and_the_loss_a_sparkline(rewarded: RunDir) 
     assert re.search(r"0\.911 eval", text)
     assert text.count("◆") == 4  # two evaluations on the curve, two figures that have one
     assert names(text)[:4] == ["kl", "entr", "len", "loss"]
-    assert "▴ 0.639 / 100" in text
+    assert "smooth reward" in text
+    assert "▴ 0.639" in text
+    assert "in 100 steps" in text
 
 
 def test_a_rising_curve_leaves_its_number_to_the_lower_corner(rewarded: RunDir) -> None:

@@ -9,6 +9,7 @@ from textual.events import MouseScrollDown
 
 from tests.tui.panes.forming import SIZES, Desk, desk, on_both
 from tuitune.tui.panes.field_edit import FieldEdit
+from tuitune.tui.panes.field_help import FieldHelp
 from tuitune.tui.panes.form_body import FilterLine
 from tuitune.tui.panes.recipe import RecipePane
 
@@ -218,3 +219,21 @@ def test_every_key_has_a_name_and_a_word_of_help() -> None:
         assert binding.description
         assert binding.tooltip
         assert hasattr(RecipePane, f"action_{binding.action.split('(')[0]}")
+
+
+def test_a_problem_is_told_whole_below_the_form_and_the_rows_come_back() -> None:
+    async def at(size: tuple[int, int]) -> None:
+        async with desk(size, "model_name_or_path: smollm2-135m\ndataset: identity\nval_size: 0.1\n") as it:
+            await it.at("learning_rate")
+            help_ = it.app.query_one(FieldHelp)
+            plain = help_.size.height
+            await it.at("val_size")
+            text = " ".join(it.text.split())
+            assert "`tuitune evaluate`" in text
+            assert "or epoch also measures while it trains" in text
+            assert help_.size.height > plain
+            await it.at("learning_rate")
+            assert help_.size.height == plain
+
+    for size in ((40, 30), (60, 20)):
+        asyncio.run(at(size))

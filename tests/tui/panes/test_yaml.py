@@ -260,3 +260,35 @@ def test_the_command_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     asyncio.run(go())
     assert app.copied == ["tuitune train mine.yaml 'name=it'\"'\"'s me'"]
+
+
+def test_a_long_problem_is_told_whole_at_the_foot() -> None:
+    heights: list[int] = []
+
+    async def there_and_back(pilot: Pilot[Any], pane: YamlPane) -> None:
+        heights.append(pane._foot.size.height)
+        await pilot.press("f8")
+        await pilot.pause()
+        heights.append(pane._foot.size.height)
+        text = " ".join(screen_text(pilot.app).split())
+        assert "where the recipe sets none, set name and author" in text
+        await pilot.press("ctrl+end")
+        await pilot.pause()
+        heights.append(pane._foot.size.height)
+
+    shown = drive(drafted(), there_and_back, size=(80, 24))
+    assert heights == [1, 3, 1]
+    assert "line 7 of 7" in shown
+
+
+def test_the_ends_of_the_text_are_one_key_away() -> None:
+    async def ends(pilot: Pilot[Any], pane: YamlPane) -> None:
+        await pilot.press("ctrl+end")
+        assert pane.editor.selection.end == (6, 0)
+        await pilot.press("ctrl+shift+home")
+        assert pane.editor.selected_text == TEXT
+        await pilot.press("ctrl+home")
+        assert pane.editor.selection.end == (0, 0)
+        assert not pane.editor.selected_text
+
+    drive(drafted(), ends)

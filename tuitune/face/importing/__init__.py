@@ -6,6 +6,6 @@ into. (File names and fields: LLaMA-Factory, train/callbacks.py and webui/runner
 
 from __future__ import annotations
 
-from tuitune.face.importing.folder import Taken, outputs, take_in
+from tuitune.face.importing.folder import Refused, Taken, outputs, take_each, take_in
 
-__all__ = ["Taken", "outputs", "take_in"]
+__all__ = ["Refused", "Taken", "outputs", "take_each", "take_in"]

@@ -138,7 +138,7 @@ def _of_board(values: Mapping[str, object]) -> dict[str, object]:
     if isinstance(data := values.get("train.dataset"), list) and data:
         found["dataset"] = ",".join(map(str, data))
     if (bits := values.get("top.quantization_bit")) not in (None, "none", ""):
-        found["quantization_bit"] = int(str(bits))
+        found["quantization_bit"] = bits
     if (kind := values.get("train.compute_type")) in ("bf16", "fp16", "pure_bf16"):
         found[str(kind)] = True
     return {key: _number(value) for key, value in found.items()}

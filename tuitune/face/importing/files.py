@@ -113,7 +113,10 @@ def outputs(folder: Path, depth: int = 5) -> Iterator[Path]:
     below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
     for path in below if depth > 0 else []:
         if not path.name.startswith("."):
-            yield from outputs(path, depth - 1)
+            try:
+                yield from outputs(path, depth - 1)
+            except OSError:
+                yield path  # taking it in says why it cannot be read
 
 
 def _text(path: Path) -> str:

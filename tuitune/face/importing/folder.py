@@ -8,18 +8,19 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from tuitune.errors import RunError, TuiTuneError, UsageError
+from tuitune.errors import RecipeError, RunError, TuiTuneError, UsageError
 from tuitune.face.find import plain_name
 from tuitune.face.importing import files
 from tuitune.face.importing.asked import recipe_text, started_in
 from tuitune.face.importing.files import Output
 from tuitune.face.importing.story import Story, told
 from tuitune.recipe import Document
+from tuitune.recipe.problems import named
 from tuitune.run import Journal, RunDir, events, index, places
 from tuitune.run.files import private_dir, write_atomic
 from tuitune.run.imported import Imported
@@ -39,6 +40,21 @@ class Taken:
     steps: int
     new: bool = True
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An output folder that was not taken in, and why."""
+
+    source: Path
+    error: TuiTuneError
+
+    def __str__(self) -> str:
+        message = self.error.message
+        if isinstance(self.error, RecipeError):
+            message += "".join(f": {each}" for each in self.error.problems[:1])
+        known = str(self.source) in message or named(self.source) in message
+        return f"not imported: {message}" if known else f"not imported: {named(self.source)}: {message}"
 
 
 def outputs(folder: Path) -> list[Path]:
@@ -61,25 +77,40 @@ def outputs(folder: Path) -> list[Path]:
     return found
 
 
+def take_each(folders: Iterable[Path], *, given: Mapping[str, object] | None = None) -> Iterator[Taken | Refused]:
+    """Make a run of each output folder; a broken one keeps none of the others out."""
+    for folder in folders:
+        try:
+            yield take_in(folder, given=given)
+        except TuiTuneError as error:
+            yield Refused(folder, error)
+
+
 def take_in(folder: Path, *, name: str | None = None, given: Mapping[str, object] | None = None) -> Taken:
     """Make a run of one output folder, or return the one that was made of it.
 
     given: values of the recipe that its files do not tell. Raises TuiTuneError, also where the run that was made
     before has another name or other values; then nothing is left behind.
     """
-    output = Output(folder.expanduser().absolute())
+    try:
+        return _taken(Output(folder.expanduser().absolute()), name, given or {})
+    except OSError as error:
+        raise RunError(f"{folder} cannot be read: {error.strerror}", "look at its permissions") from error
+
+
+def _taken(output: Output, name: str | None, given: Mapping[str, object]) -> Taken:
     log = _log_sign(output)
     before = _made_before(output.path)
     if before is not None:
         run, earlier = before
-        _refuse_other(run, output, name, given or {})
+        _refuse_other(run, output, name, given)
         grown = earlier.log != log
         note = f"its log has grown since: delete {run.name} and import it again" if grown else ""
         return Taken(run, output.path, 0, new=False, notes=(note,) if note else ())
     story = told(output)
     if not story.events:
         raise UsageError(f"{output.path} holds no logged step", "nothing was trained there, or its log was lost")
-    text, refused = recipe_text(output, given or {})
+    text, refused = recipe_text(output, given)
     notes = [*story.notes]
     if refused:
         notes.append(f"not run here, kept as comments of the recipe: {', '.join(refused)}")

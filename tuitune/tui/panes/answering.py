@@ -14,7 +14,7 @@ from tuitune.chat.kept import Kept
 from tuitune.errors import Stopped, TuiTuneError
 from tuitune.text import clean, clean_line
 from tuitune.tui.kit.pane import Pane
-from tuitune.tui.kit.rows import R, Row, slim
+from tuitune.tui.kit.rows import R, Row, cut, slim
 from tuitune.tui.panes.blocks import Block, block_of
 from tuitune.tui.panes.job import Finds, Job, Question
 from tuitune.tui.panes.markdown import Growing
@@ -23,6 +23,7 @@ from tuitune.tui.partners import LIVE
 
 _BEAT = 1 / 12  # seconds between two looks at an answer on its way
 _MOST_TURNS = 60
+_MOST_NAME = 24  # cells of who answers, before how far it is
 
 
 class Answering(Pane):
@@ -106,6 +107,10 @@ class Answering(Pane):
         """Return what is shown while nothing was said."""
         return []
 
+    def unanswered(self) -> list[Block]:
+        """Return what is said of a last question that nobody answers."""
+        return []
+
     # -- an answer ---------------------------------------------------------------------------------------------------
 
     @property
@@ -163,8 +168,9 @@ class Answering(Pane):
             return R("quiet", f"cancelled; waiting until {step.stage} can be left")
         share = R("strong b", f" {100 * step.done // step.total} %  ") if step.total else []
         bar = slim([(step.done, "accent")], step.total, 16) if step.total else []
+        name = cut(clean_line(self.name_of(job.question.by)), _MOST_NAME)
         return [
-            *R("quiet", f"{job.question.by}: ", "ink", step.stage),
+            *R("quiet", f"{name}: " if name else "", "ink", step.stage),
             *share,
             *bar,
             *R("accent", "  esc", "quiet", " cancels"),
@@ -247,7 +253,7 @@ class Answering(Pane):
         if self._start:
             where = f", in {clean_line(str(self.talk.path))}" if self.talk.path else ""
             blocks.insert(0, Block("", f"{self._start} earlier turns{where}", "note"))
-        self.transcript.blocks = [*blocks, *notes]
+        self.transcript.blocks = [*blocks, *self.unanswered(), *notes]
         self.transcript.empty = self.nothing()
         self.transcript.redraw()
 

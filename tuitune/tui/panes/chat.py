@@ -80,6 +80,8 @@ Every turn is on disk at once, in `chats/` of TuiTune's home; an answer cut off 
         Binding("o", "earlier", "Earlier conversation", show=False, id="chat.earlier", tooltip="go on with it"),
     ]
 
+    _earlier: Picker  # the list of kept conversations, as it was opened last
+
     class Found(Message):
         """The conversations that were kept."""
 
@@ -142,6 +144,9 @@ Every turn is on disk at once, in `chats/` of TuiTune's home; an answer cut off 
     def action_earlier(self) -> None:
         """Choose an earlier conversation to go on with."""
         if self._free():
+            here = str(self.talk.path) if self.talk.path else None
+            self._earlier = Picker("Go on with a conversation", None, chosen=here)
+            self.app.push_screen(self._earlier, self._picked)
             self.run_worker(self._find, thread=True, group="chat-find", exit_on_error=False, description="kept chats")
 
     def _find(self) -> None:
@@ -151,13 +156,11 @@ Every turn is on disk at once, in `chats/` of TuiTune's home; an answer cut off 
     @on(Found)
     def _found(self, event: Found) -> None:
         event.stop()
-        if not self.screen.is_active:  # left while the disk was looked at
-            return
-        if not event.items:
+        if event.items:
+            self._earlier.fill(event.items)
+        elif self._earlier.is_active:
+            self._earlier.answer(None)
             self.tell("no conversation has been kept yet")
-            return
-        here = str(self.talk.path) if self.talk.path else None
-        self.app.push_screen(Picker("Go on with a conversation", event.items, chosen=here), self._picked)
 
     def _picked(self, key: str | None) -> None:
         if key is not None:

@@ -46,6 +46,11 @@ def parsed(name: str, text: str) -> float | int | bool:
     return value
 
 
+def _shown(value: float | int | bool) -> str:
+    """Return a value as it may be typed: a whole number with all its digits."""
+    return str(value) if isinstance(value, int) else f"{value:g}"
+
+
 class Label(Drawn):
     """The name of an option."""
 
@@ -117,10 +122,10 @@ class SamplingAsk(Boxed[Sampling]):
         for name in NAMES:
             value = self._chosen.get(name)
             given = self._recipe.get(name)
-            hint = "each answer another" if name == "seed" else "" if given is None else f"{given:g}"
+            hint = "each answer another" if name == "seed" else "" if given is None else _shown(given)
             with Horizontal():
                 yield Label(name)
-                yield Input("" if value is None else f"{value:g}", placeholder=hint, id=name)
+                yield Input("" if value is None else _shown(value), placeholder=hint, id=name)
         yield Explains()
 
     @on(Input.Changed)

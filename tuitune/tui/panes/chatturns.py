@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from textual import on
@@ -14,6 +15,7 @@ from tuitune.chat.saved import Saved, read_file, save
 from tuitune.errors import TuiTuneError
 from tuitune.text import clean, clean_line
 from tuitune.tui.asking import TextAsk
+from tuitune.tui.filing import ask_open, ask_save
 from tuitune.tui.panes.answering import in_words
 from tuitune.tui.panes.chatforms import EditAsk
 from tuitune.tui.panes.judging import Judging
@@ -121,27 +123,24 @@ class ChatTurns(Judging):
         there = ", ".join(names(self.talk.tools))
         facts = ['A JSON list: {"name", "description", "parameters"}.', f"Now: {there or 'none'}. Empty: none."]
         self.app.push_screen(
-            TextAsk("Which functions may it call?", placeholder="tools.json", facts=facts),
-            lambda name: self._open(name, read_file, empty="")
+            TextAsk("Which functions may it call?", placeholder="nothing: no functions", facts=facts),
+            lambda name: None if name is None else self._take_tools(name.strip(), read_file)
         )  # fmt: skip
 
     def action_load(self) -> None:
         """Go on with a conversation from a file."""
         if self._free():
             facts = ["JSON with messages, also in OpenAI's form; what is said now can be brought back with u."]
-            self.app.push_screen(
-                TextAsk("Go on with which conversation?", placeholder="chat.json", facts=facts),
-                lambda name: self._open(name, read_file)
-            )  # fmt: skip
+            then = partial(self._open, how=read_file)
+            ask_open(self.app, "Go on with which conversation?", "chat.json", facts, then)
 
-    def _open(self, name: str | None, how: Callable[[Path], Saved | str], empty: Saved | str | None = None) -> None:
-        if name is None or (not name.strip() and empty is None):
-            return
-        if not name.strip():
-            self.post_message(self.Opened(empty if empty is not None else ""))
-            return
-        path = Path(name.strip()).expanduser()
+    def _take_tools(self, name: str, how: Callable[[Path], str]) -> None:
+        if name:
+            self._open(Path(name).expanduser(), how)
+        else:
+            self.post_message(self.Opened(""))
 
+    def _open(self, path: Path, how: Callable[[Path], Saved | str]) -> None:
         def read() -> None:
             try:
                 self.post_message(self.Opened(how(path)))
@@ -173,14 +172,11 @@ class ChatTurns(Judging):
             self.tell("nothing was said yet")
             return
         facts = ["As JSON where the name ends in .json, else as text to be read."]
-        self.app.push_screen(TextAsk("Save the conversation as", placeholder="chat.json", facts=facts), self._save)
+        ask_save(self.app, "Save the conversation as", "chat.json", facts, self._save)
 
-    def _save(self, name: str | None) -> None:
-        if name is None or not name.strip():
-            return
-        path = Path(name.strip()).expanduser()
+    def _save(self, path: Path, replacing: bool) -> None:
         try:
-            save(path, Saved(tuple(self.talk.turns), self.talk.system, self.talk.tools))
+            save(path, Saved(tuple(self.talk.turns), self.talk.system, self.talk.tools), replacing=replacing)
         except TuiTuneError as error:
             self.tell(in_words(error), error=True)
         else:

@@ -18,6 +18,7 @@ from tuitune.tui.panes.job import Job
 from tuitune.tui.panes.level import Level
 
 _ASKS_TOOLS = "it calls tools: type what they answer, several answers apart by a line of ---"
+_UNANSWERED = "not answered; r asks again"
 _EDGE = 5  # cells for "you" and "tool"
 
 
@@ -30,6 +31,7 @@ class Column(Answering):
         super().__init__(classes=classes)
         self.place = place
         self.other: Column | None = None
+        self.same = False  # as the one beside it
         self.transcript: Level = Level(_EDGE, left=place == 0)
         self.rename("")
 
@@ -42,9 +44,10 @@ class Column(Answering):
         """Yield the turns."""
         yield self.transcript
 
-    def rename(self, label: str) -> None:
-        """Show another name."""
+    def rename(self, label: str, signature: str | None = None) -> None:
+        """Show another name; signature: how the answers of whoever has it are signed, where not by the name."""
         self.label = clean_line(label) or "nobody yet"
+        self._by = clean_line(label if signature is None else signature)
         if self.is_attached:
             self.retitle()
             self.refresh_turns()  # answers of others say now whose they are
@@ -84,8 +87,8 @@ class Column(Answering):
 
     def _signed(self, by: str) -> str:
         """Return who has answered as far as the title does not say it, such as at which step of a run in training."""
-        if by == self.label or by.startswith(f"{self.label} @"):
-            return by.removeprefix(self.label).lstrip()
+        if by == self._by or by.startswith(f"{self._by} @"):
+            return by.removeprefix(self._by).lstrip()
         return by
 
     def signed(self, job: Job, answer: Answer) -> str:
@@ -109,6 +112,15 @@ class Column(Answering):
         said, others = (clean(split(turn.content)[1]) for turn in (mine, theirs))
         return None if said.split() == others.split() else others
 
+    def unanswered(self) -> list[Block]:
+        """Say of a last question that nobody answers it, such as after a crash."""
+        turns = self.talk.turns
+        waits = self._job is None and bool(turns) and not turns[-1].is_answer
+        return [Block("", _UNANSWERED, "note")] if waits else []
+
     def nothing(self) -> list[Row]:
         """Return what to do first."""
-        return [R("quiet", "  Ask both below. "), R("accent", "  w", "quiet", " chooses who answers here")]
+        choose = R("accent", "  w", "quiet", " chooses who answers here")
+        if self.same:
+            return [R("warn", "  Both columns ask the same model."), choose]
+        return [R("quiet", "  Ask both below. "), choose]

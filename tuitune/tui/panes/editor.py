@@ -50,6 +50,10 @@ class Editor(TextArea):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "indent", "Indent", show=False, id="yaml.indent", tooltip="blanks up to the next even column"),
+        Binding("ctrl+home", "edge", "Start of the text", show=False, id="yaml.start"),
+        Binding("ctrl+end", "edge(True)", "End of the text", show=False, id="yaml.end"),
+        Binding("ctrl+shift+home", "edge(False,True)", "Choose up to the start", show=False, id="yaml.choose_start"),
+        Binding("ctrl+shift+end", "edge(True,True)", "Choose up to the end", show=False, id="yaml.choose_end"),
     ]
     DEFAULT_CSS = """
     Editor, Editor:focus {
@@ -121,6 +125,10 @@ class Editor(TextArea):
     def cursor_to_value(self, row: int) -> None:
         """Put the cursor behind the value in a row."""
         self.move_cursor((row, parts(self.document.get_line(row)).value[1]), center=True)
+
+    def action_edge(self, end: bool = False, select: bool = False) -> None:
+        """Go to the start or the end of the text, or choose up to there."""
+        self.move_cursor(self.document.end if end else (0, 0), select=select)
 
     def action_indent(self) -> None:
         """Put blanks up to the next even column."""

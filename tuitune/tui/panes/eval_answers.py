@@ -99,7 +99,8 @@ is in the answer and not in the reference.
         assert self._item is not None
         assert self._found is not None
         if self._laid is None or self._laid[0] != width:
-            self._laid = width, page(self._item, self._found.evaluation.models, max(8, width), self.against)
+            found, missing = self._found.evaluation, self._found.missing(self._item)
+            self._laid = width, page(self._item, found.models, max(8, width), self.against, missing=missing)
         return self._laid[1]
 
     # -- what keys and the mouse do ----------------------------------------------------------------------------

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import BindingType
 
-from tuitune.run.evaluation import Item
+from tuitune.run.evaluation import Item, title_of
 from tuitune.text import clean_line
 from tuitune.tui.kit.cursor import CursorList, cursor_keys
 from tuitune.tui.kit.rows import R, Row, fit
@@ -69,7 +70,7 @@ class PredictionList(CursorList):
 
     def _head(self, width: int) -> Row:
         names = "".join(f" {clean_line(name)[:_SCORE]:>{_SCORE}}" for name in self._columns)
-        what = f"  {clean_line(self.order.score)}" if self._columns else ""
+        what = f"  {clean_line(title_of(self.order.score))}" if self._columns else ""
         return fit(R("quiet", f" {names}{what}"), width)
 
     @property
@@ -82,7 +83,7 @@ class PredictionList(CursorList):
         for n, model in enumerate(self._columns):
             reply = item.answers.get(model)
             value = reply.scores.get(self.order.score) if reply is not None else None
-            text = "-" if value is None else short(value)
+            text = "-" if value is None else score_words(self.order.score, value)
             row += R("accent" if n == 0 else "quiet", f" {text:>{_SCORE}}")
         row += R("ink", f"  {beginning(item)}")
         return self.pointed(row, number, width)
@@ -100,3 +101,10 @@ def short(value: float) -> str:
         return f"{value:.0f}"
     text = fixed(value, 2 if abs(value) >= 10 else 3)
     return text if len(text) <= _SCORE else f"{value:.4g}"[:_SCORE]
+
+
+def score_words(name: str, value: float) -> str:
+    """Return a score of a row as its figure is told: shares in percent, yes or no where it is one answer."""
+    if name == "exact_match":
+        return "yes" if value else "no"
+    return f"{fixed(100 * value, 1)}%" if name == "accuracy" and math.isfinite(value) else short(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuitune.run.evaluation import DATA, Item, Model
+from tuitune.run.evaluation import DATA, Item, Model, title_of
 from tuitune.run.evaluations import scores_of, worst_first
 from tuitune.text import clean_line
 from tuitune.tui.asking import PickItem
@@ -32,7 +32,7 @@ class Order:
         """The order in words."""
         if not self.score:
             return AS_READ
-        return f"{self.score} of {self.model}" + (f" against {self.against}" if self.against else "")
+        return f"{title_of(self.score)} of {self.model}" + (f" against {self.against}" if self.against else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Filter:
         """The rows in words; nothing for all."""
         if self.unended:
             return "cut answers"
-        return clean_line(self.group or ("" if not self.task else "held-out data" if self.task == DATA else self.task))
+        return clean_line(self.group or ("" if not self.task else "rows of data" if self.task == DATA else self.task))
 
     def lets(self, item: Item) -> bool:
         """Tell whether a row is one of them."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
-from tuitune.run.evaluation import DATA, Item, Model, Reply
+from tuitune.run.evaluation import DATA, Item, Model, Reply, title_of
+from tuitune.run.evaluations import scores_of
 from tuitune.text import clean, clean_line
 from tuitune.tui.kit.rows import R, Row, cells, fit
-from tuitune.tui.panes.eval_list import short
+from tuitune.tui.panes.eval_list import score_words
 from tuitune.tui.panes.word_diff import Part, alike, differences
 from tuitune.tui.panes.wrapping import wrapped
 
 Against = Literal["reference", "base", "nothing"]
 AGAINST: tuple[Against, ...] = ("reference", "base", "nothing")
+UNASKED = "no answer was asked for"
 _LONG = 60_000  # characters of one text that are shown; all of it can be copied
 _BESIDE = 100  # cells from which on two answers stand next to each other
 _GAP = 3
@@ -21,8 +23,8 @@ _SCORE = 6  # cells
 _ALIKE = 0.2  # texts that share less are not marked: there would be nothing but marks
 
 
-def page(item: Item, models: Sequence[Model], width: int, against: Against) -> list[Row]:
-    """Return the lines of a row of an evaluation in so many cells."""
+def page(item: Item, models: Sequence[Model], width: int, against: Against, *, missing: str = UNASKED) -> list[Row]:
+    """Return the lines of a row of an evaluation in so many cells; missing: what is said where there is no answer."""
     rows = [*_about(item, models, width), []]
     if item.prompt:
         rows += [*_titled("Prompt", [], _plain(item.prompt), width), []]
@@ -31,10 +33,10 @@ def page(item: Item, models: Sequence[Model], width: int, against: Against) -> l
     blocks = [(model, reply) for model in models if (reply := item.answers.get(model.key)) is not None]
     if len(blocks) == 2 and width >= _BESIDE:
         half = (width - _GAP) // 2
-        left, right = (_answer(item, each, blocks, half, against) for each in blocks)
+        left, right = (_answer(item, each, blocks, half, against, missing) for each in blocks)
         return [*rows, *_beside(left, right, half)]
     for each in blocks:
-        rows += [*_answer(item, each, blocks, width, against), []]
+        rows += [*_answer(item, each, blocks, width, against, missing), []]
     return rows
 
 
@@ -42,19 +44,22 @@ def _about(item: Item, models: Sequence[Model], width: int) -> Iterator[Row]:
     """Yield what the row is, and a table of its scores: a line a model, a column a score."""
     where = clean_line(item.id) + (f"  {clean_line(item.task)}" if item.task != DATA else "")
     yield R("strong b", where, "quiet", f"  {clean_line(item.group)}" if item.group else "")
-    names = list(dict.fromkeys(name for reply in item.answers.values() for name in reply.scores))
+    names = scores_of([item])
     shown = [model for model in models if model.key in item.answers]
     margin = max((cells(clean_line(model.key)) for model in shown), default=0) + 1
-    sizes = [max(_SCORE, cells(clean_line(name))) + 2 for name in names]
+    titles = [clean_line(title_of(name)) for name in names]
+    sizes = [max(_SCORE, cells(title)) + 2 for title in titles]
     while names and shown:
         count = max(1, sum(1 for n in range(len(sizes)) if margin + sum(sizes[: n + 1]) <= width))
-        yield [(" " * margin, "ink"), *_right(map(clean_line, names[:count]), sizes, "quiet")]
+        yield [(" " * margin, "ink"), *_right(titles[:count], sizes, "quiet")]
         for model in shown:
             role = "accent" if model.role == "tuned" else "ink"
             values = (item.answers[model.key].scores.get(name) for name in names[:count])
-            told = ("-" if value is None else short(value) for value in values)
+            told = (
+                "-" if value is None else score_words(name, value) for name, value in zip(names, values, strict=False)
+            )
             yield [*R(role, f"{clean_line(model.key):<{margin}}"), *_right(told, sizes, role)]
-        names, sizes = names[count:], sizes[count:]
+        names, titles, sizes = names[count:], titles[count:], sizes[count:]
 
 
 def _right(texts: Iterable[str], sizes: Sequence[int], role: str) -> Row:
@@ -75,13 +80,18 @@ def _shown(text: str) -> str:
 
 
 def _answer(
-    item: Item, own: tuple[Model, Reply], blocks: Sequence[tuple[Model, Reply]], width: int, against: Against
+    item: Item,
+    own: tuple[Model, Reply],
+    blocks: Sequence[tuple[Model, Reply]],
+    width: int,
+    against: Against,
+    missing: str,
 ) -> list[Row]:
     model, reply = own
     role = "accent b" if model.role == "tuned" else "strong b"
     meta = R("ink", "  ", "quiet", f"{reply.tokens:,} tokens" if reply.tokens is not None else "")
     meta += R("warn", "  was cut: it did not end") if reply.ended is False else []
-    text, said = _compared(item, own, blocks, against)
+    text, said = _compared(item, own, blocks, against) if reply.text is not None else (R("faint", missing), "")
     return [[*R(role, clean_line(model.key)), *meta, *R("faint", f"  {said}" if said else "")], *wrapped(text, width)]
 
 
@@ -90,8 +100,7 @@ def _compared(
 ) -> tuple[Row, str]:
     """Return an answer with what differs from the reference, or from the base's answer, and a word on that."""
     model, reply = own
-    if reply.text is None:
-        return R("faint", "no answer was asked for"), ""
+    assert reply.text is not None
     if not reply.text.strip():
         return R("faint", "an empty answer"), ""
     first: str | None = item.reference if against == "reference" else None

@@ -107,7 +107,8 @@ axis, so that you see whether they overlap. The last column is the difference be
         role, state = _STATES[found.status]
         said = R(role, f"{state}  ") if state else []
         when = R("quiet", time.strftime("%Y-%m-%d %H:%M", time.localtime(found.created)))
-        return [*said, *when, *(R("ink", f"  {at}", "quiet", f" of {count}") if count > 1 else [])]
+        whom = R("accent", f"{self.found.checkpoint}  ") if self.found.checkpoint else []
+        return [*said, *whom, *when, *(R("ink", f"  {at}", "quiet", f" of {count}") if count > 1 else [])]
 
     def show(self, found: Found | None, at: int, count: int) -> None:
         """Show an evaluation, number `at` of `count`; None says what to do."""
@@ -152,7 +153,7 @@ axis, so that you see whether they overlap. The last column is the difference be
         groups = list(dict.fromkeys(metric.group for metric in self.found.evaluation.metrics))
         for group in groups:
             if len(groups) > 1:
-                yield Line(of_task(group))
+                yield Line(of_task(group, self.found.evaluation.data))
             yield from (Line(metric=each) for each in self.found.main(group))
             subjects = self.found.subjects.get(group, ())
             if self._subjects_show:
@@ -178,6 +179,8 @@ axis, so that you see whether they overlap. The last column is the difference be
     def _above(self, found: Evaluation, width: int, height: int) -> list[Row]:
         said = [clean(each) for each in found.sentences] or ([clean(found.data.words)] if found.data else [])
         rows = [R("ink", line) for text in said for line in wrapped(text, width)][: max(1, height // 5)]
+        caveat = wrapped(clean_line(_caveat(found)), width - 2) if height >= _DETAILS else []
+        rows += [R("warn", "  " if n else "▲ ", "ink", line) for n, line in enumerate(caveat)]
         return [*rows, []] if rows and height >= _DETAILS else rows if height >= 6 else []
 
     def _table(self, found: Evaluation, width: int, room: int) -> list[Row]:
@@ -207,7 +210,7 @@ axis, so that you see whether they overlap. The last column is the difference be
             about = f"{metric.title}: {metric.how}" if metric.how else metric.title
             rows += [R("quiet", line) for line in wrapped(clean(about), width)][:2]
             rows += list(told(metric, width))
-        for note in found.notes[:_NOTES]:
+        for note in [note for note in found.notes if note != _caveat(found)][:_NOTES]:
             lines = wrapped(clean_line(note), width - 2) if most > 1 else [clean_line(note)]
             rows += [R("warn", "  " if n else "▲ ", "quiet", line) for n, line in enumerate(lines[:most])]
         return rows
@@ -280,3 +283,11 @@ axis, so that you see whether they overlap. The last column is the difference be
         """Go up."""
         event.stop()
         self.action_move(-1)
+
+
+def _caveat(found: Evaluation) -> str:
+    """Return why figures say little where the rows were learnt from: nothing else may be read without it."""
+    if found.data is None or found.data.kind != "trained_on":
+        return ""
+    said = found.data.words
+    return next((note for note in found.notes if note.partition("; ")[0] in said), said)

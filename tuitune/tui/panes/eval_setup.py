@@ -12,12 +12,13 @@ from textual.binding import Binding, BindingType
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
-from tuitune.text import clean
+from tuitune.text import clean, clean_line
 from tuitune.tui.asking import TextAsk
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row, cells, cut, split
 from tuitune.tui.kit.wrapping import wrapped
 from tuitune.tui.panes.eval_asked import ANSWERS, Asked, Line, keep, kept, lines_of
+from tuitune.tui.panes.eval_data import ask_data, choices, trouble
 from tuitune.tui.subjects import ask_subject, named
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ The rows of a multiple-choice benchmark are named in the settings: `task`, such 
         self.asked = kept()
         self.settings: Callable[[], list[str]] = list
         self._own_rows, self._typed = "what the run held back", ""
+        self._values: Mapping[str, object] = {}
         self._at = self._top = 0
         self._spots: list[int] = []
 
@@ -80,7 +82,7 @@ The rows of a multiple-choice benchmark are named in the settings: `task`, such 
 
     def know(self, values: Mapping[str, object], typed: str) -> None:
         """Take notice of the recipe that the subject was trained by, raw, and of how one would type the subject."""
-        self._typed = typed
+        self._typed, self._values = typed, values
         held = values.get("val_size") or values.get("eval_dataset")
         self._own_rows = "what the run held back" if held else "what it was trained on" if values else "no data named"
         self.redraw()
@@ -173,17 +175,23 @@ The rows of a multiple-choice benchmark are named in the settings: `task`, such 
         self.ask(replace(self.asked, others=others))
 
     def _ask_data(self) -> None:
-        facts = [
-            "A data set's name in dataset_dir, or a file of rows like those that were trained on.",
-            "Nothing: the rows that the run held back.",
-        ]
-        ask = TextAsk("Which rows?", self.asked.data, "data.json", facts=facts)
-        self.app.push_screen(ask, lambda text: None if text is None else self._take_data(text.strip()))
+        values, settings, own, now = self._values, self.settings(), self._own_rows, self.asked.data
+        ask_data(self.app, self.subject, settings, lambda: choices(values, settings, own, now), self._take_data, now)
 
-    def _take_data(self, text: str) -> None:
-        path = Path(text).expanduser()
-        # The command may run in another folder.
-        self.ask(replace(self.asked, data=str(path.absolute()) if path.is_file() else text))
+    def _take_data(self, data: str) -> None:
+        self.ask(replace(self.asked, data=data))
+
+    def check_data(self) -> None:
+        """Find out in a thread whether this model can be measured on the rows that were named; else take its own."""
+        subject, data, settings = self.subject, self.asked.data, self.settings()
+
+        def checked(problem: str) -> None:
+            if problem and (self.subject, self.asked.data) == (subject, data):
+                self._take_data("")
+                self.app.say(f"not on {clean_line(Path(data).name)}: {problem}", "warning")
+
+        if subject is not None and data:
+            self.app.in_thread("evaluate-data", lambda: trouble(subject, settings, data), checked)
 
     def _ask_rows(self) -> None:
         now = "" if self.asked.rows is None else str(self.asked.rows)

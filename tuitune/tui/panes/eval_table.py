@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tuitune.run.evaluation import DATA, Difference, Estimate, Metric, Model
+from tuitune.run.evaluation import DATA, Data, Difference, Estimate, Metric, Model
 from tuitune.text import clean_line
 from tuitune.tui.kit.rows import R, Row, cells, cut, fit, grounded, width_of
 from tuitune.tui.kit.units import fixed
@@ -153,9 +153,12 @@ def bar(found: Estimate, axis: tuple[float, float] | None, width: int) -> str:
     return "".join(signs)
 
 
-def of_task(group: str) -> str:
-    """Return the title of a group of figures."""
-    return "Held-out data" if group == DATA else clean_line(group)
+def of_task(group: str, data: Data | None = None) -> str:
+    """Return the title of a group of figures; data: the rows that were measured."""
+    if group != DATA:
+        return clean_line(group)
+    held = data is not None and data.kind == "held_out"
+    return "Held-out data" if held or data is None else f"Rows of {clean_line(data.name)}"
 
 
 def told(metric: Metric, width: int) -> Iterator[Row]:

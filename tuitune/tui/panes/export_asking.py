@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tuitune.face import words
 from tuitune.tui.asking import Picker, PickItem, TextAsk
-from tuitune.tui.exporting import FORM_KEYS, PRESETS, Asked
+from tuitune.tui.exporting import FORM_KEYS, HUB_KEYS, PRESETS, Asked
 from tuitune.tui.subjects import Kind, ask_subject, named
 
 if TYPE_CHECKING:
@@ -29,8 +29,20 @@ class ExportAsking:
         ask_subject(self._pane.app, self.set_subject, title="Export what?", chosen=self._pane.asked.subject)
 
     def set_subject(self, subject: str | None) -> None:
-        """Be about something else; folder and adapters were of the former."""
+        """Be about something else; folder, adapters and repository were of the former."""
+        former = self._pane.asked.subject
+        if former is not None and subject != former:
+            self._forget_repo(named(former))
         self._pane.ask(Asked(subject))
+
+    def _forget_repo(self, former: str) -> None:
+        options = self._pane.options
+        repo = options.value(HUB_KEYS[0])
+        for key in HUB_KEYS:
+            if key in options.changed:
+                options.remove(key)
+        if repo:
+            self._pane.app.say(f"it is pushed nowhere now: {repo} was for {former}", "warning")
 
     def choose_adapter(self) -> None:
         """Let the user choose a further adapter."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _NAMES = 9
 _BAR = 30
+_EVERY = 1.0  # seconds between two looks at how long ago an export was made
 _BOUNDS = (
     "The merged model must answer as the model with its adapter; the files read again as the merged model; what is "
     "rounded to few bits within a bound that is shown with what was measured. Else nothing is written."
@@ -133,6 +134,18 @@ The exports of this model that still lie where they were written, the newest fir
 - **y** copies those commands
 """
     BINDINGS: ClassVar[list[BindingType]] = list_keys("made")
+    _ages: tuple[str, ...] = ()  # as they stand there
+
+    def on_mount(self) -> None:
+        """Let the ages grow."""
+        self.set_interval(_EVERY, self.grow)
+
+    def grow(self) -> None:
+        """Draw the ages that have changed."""
+        ages = tuple(map(_age, self._items))
+        if ages != self._ages:
+            self._ages = ages
+            self.redraw()
 
     def know(self, plan: Plan) -> None:
         """Show those of another plan."""
@@ -160,12 +173,11 @@ The exports of this model that still lie where they were written, the newest fir
     def lines_of(self, item: Earlier, width: int, *, chosen: bool, opened: bool) -> list[Row]:
         """Return one row; all there is to know of the opened one."""
         done = item.done
-        when = f"  {lasting(max(0.0, time.time() - done.made))} ago"
         name = clean_line(done.path.rpartition("/")[2])
         left = R(
             "ok", "✓ ", "strong b" if chosen else "ink", name, "quiet", f"  {done.number}, {words.size(done.size)}"
         )
-        rows = [split(left, R("quiet", when), width, " ", "ink")]
+        rows = [split(left, R("quiet", f"  {_age(item)}"), width, " ", "ink")]
         if not opened:
             return rows
         texts = [("ink", done.path), *(("quiet", each) for each in item.checks)]
@@ -175,3 +187,7 @@ The exports of this model that still lie where they were written, the newest fir
             rows += [R("accent" if n == 0 else "ink", "  $ " if n == 0 else "    ", "ink", line)
                      for n, line in enumerate(wrapped(clean(command), width - 4))]  # fmt: skip
         return rows
+
+
+def _age(item: Earlier) -> str:
+    return f"{lasting(max(0.0, time.time() - item.done.made))} ago"

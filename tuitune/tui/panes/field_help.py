@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from textual.css.scalar import Scalar
+from textual.widget import Widget
+
 from tuitune.recipe import FIELDS, Problem
 from tuitune.text import clean_line
 from tuitune.tui.kit.drawn import Drawn
@@ -15,6 +18,7 @@ from tuitune.tui.panes.form_words import CHOICES, UNSET, range_words, value_word
 _ROOMY = 6  # from more rows on the facts stand below the name
 _LEAST = 6  # what facts beside the name need at least
 _BRIEF = 3
+_SHARE = 3  # a problem takes at most one row of so many
 
 
 class FieldHelp(Drawn):
@@ -30,7 +34,22 @@ class FieldHelp(Drawn):
         """Show a field; `base` are the values it began with, from an `origin` such as a preset."""
         self._line, self._problem = line, problem
         self._base = f"{origin} {value_words(line.key, base[line.key])}" if line and line.key in base else ""
+        self._grow()
         self.redraw()
+
+    def on_resize(self) -> None:
+        """Break the words anew."""
+        self._grow()
+
+    def _grow(self) -> None:
+        """Take the rows that a problem needs to be told whole, up to a share of what there is."""
+        width, holder = self.content_size.width, self.parent
+        if not width or not isinstance(holder, Widget):
+            return
+        wrong = self._wrong(width)
+        least = min(1 + len(wrong) + self.gutter.height, holder.size.height // _SHARE) if wrong else 0
+        if self.styles.min_height != Scalar.from_number(least):
+            self.styles.min_height = least
 
     def rows(self, width: int, height: int) -> list[Row]:
         """Return as much as there is room for: the problem before everything else."""
@@ -43,8 +62,11 @@ class FieldHelp(Drawn):
         told = [R("quiet", text) for text in wrapped(field.help, width)] if field else []
         if chosen := CHOICES.get(line.key, {}).get(line.value):
             told += [R("quiet", text) for text in wrapped(f"{line.value}: {chosen}", width)]
-        rows = [*self._head(line, width, alone=height > _ROOMY), *wrong, *told]
-        return rows if len(rows) <= height else [*rows[: height - 1], _ended(rows[height - 1], width)]
+        head = self._head(line, width, alone=height > _ROOMY)
+        if wrong and len(head) + len(wrong) > height:
+            head = self._head(line, width, alone=False)
+        rows = [*head, *wrong, *told]
+        return rows if len(rows) <= height else [*rows[: height - 1], ended(rows[height - 1], width)]
 
     def _head(self, line: Line, width: int, *, alone: bool) -> list[Row]:
         """Return the name with what it takes and what it was; beside it as far as there is room, or below it."""
@@ -74,7 +96,7 @@ class FieldHelp(Drawn):
         return rows + [R("quiet", text) for text in wrapped(clean_line(problem.hint), width)] if problem.hint else rows
 
 
-def _ended(row: Row, width: int) -> Row:
+def ended(row: Row, width: int) -> Row:
     """Return a last row that says that the text goes on."""
     if not row:
         return R("quiet", "…")

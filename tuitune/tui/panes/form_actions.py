@@ -31,21 +31,6 @@ class FormActions(Pane):
 What the run is asked for: the fields that mean something with the values beside them, named as in the YAML.
 • marks what differs from the preset or file, ▲ what has a problem; what is grey is left at its default.
 
-| key | does |
-|---|---|
-| up, down, page up, page down, home, end | move |
-| enter | edit, toggle, or choose from a list |
-| space | toggles |
-| left, right | the choice, or the number, before or after |
-| + and - | a sensible step |
-| delete | back to the default |
-| ctrl+z, ctrl+y | undo, redo |
-| a | all fields that apply, or the essential ones |
-| / | search names and help; esc ends it |
-| y | copy the line |
-| ctrl+t | the same recipe as YAML |
-| f8 | the next problem |
-
 While you edit: enter, up and down keep the value, esc leaves it as it was. An empty value is the default.
 """
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -35,11 +35,6 @@ and clock. A word in the warning colour before the clock says what holds it down
 `n/a` stands for what the driver refuses to tell. On a machine without such a card the pane shows the processor,
 the memory and this run's process.
 
-| key | what it does |
-|---|---|
-| up, down, k, j | go to another card; it opens |
-| enter | train on this card: sets `device` in the recipe |
-
 The card marked ● is the one that this recipe is trained on. Numbers count as in `nvidia-smi`; in a container the
 driver may not tell which memory is this run's. Where there is room the open card also shows its power limit, its
 highest clock, memory errors since the driver was loaded (`ecc`: corrected / not), MIG slices and processes.
@@ -47,7 +42,7 @@ highest clock, memory errors since the driver was loaded (`ecc`: corrected / not
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "cursor(-1)", "card above", show=False, id="gpu.up", tooltip="Open the card above"),
         Binding("down,j", "cursor(1)", "card below", show=False, id="gpu.down", tooltip="Open the card below"),
-        Binding("enter", "use", "train on it", show=False, id="gpu.use", tooltip="Train on the card at the cursor"),
+        Binding("enter", "use", "train on it", show=False, id="gpu.use", tooltip="sets `device` in the recipe"),
     ]
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002

@@ -160,14 +160,22 @@ class Plot:
         drawn = digits(self.curves.smooth[self.now], self.side - 1)
         if drawn is None or high < 8:
             return
-        top = 0 if min(place, default=0) > 4 else high - 5
-        if top and max(place) >= top - 1:
+        upper, lower = min(place, default=high) - 1, high - 3 - max(place, default=-2)
+        below = self._said_below(max(upper, lower) - len(drawn))
+        if below is None:
             return
-        place.update({top + i: R("smooth b", f" {line}") for i, line in enumerate(drawn)})
-        if (change := self._change()) is not None:
-            place[top + 3] = change
+        rows = [*(R("smooth b", f" {line}") for line in drawn), *below]
+        top = 0 if len(rows) <= upper else high - 1 - len(rows)
+        place.update({top + i: row for i, row in enumerate(rows)})
 
-    def _change(self) -> Row | None:
+    def _said_below(self, room: int) -> list[Row] | None:
+        """Return what the large value is, and how far it went; what there is no room for is left out."""
+        name = clean_line(figures.word(self.main))
+        named = [R("quiet", f" {cut(f'smooth {name}' if self.curves.smoothing else name, self.side - 1)}")]
+        change = self._change()
+        return next((rows for rows in ([*named, *change], change or named, named) if len(rows) <= room), None)
+
+    def _change(self) -> list[Row]:
         """Return how far the smoothed value went in the last hundred steps, or ten of a young run."""
         curves, smooth = self.curves, self.curves.smooth
         for steps in (100, 10):
@@ -178,8 +186,8 @@ class Plot:
             over = curves.step[self.now] - curves.step[before]
             if math.isfinite(change) and over <= 2 * steps:
                 size = fixed(abs(change) * steps / over)
-                return R("ink", f" {'▾' if change <= 0 else '▴'} {size}", "quiet", f" / {steps}")
-        return None
+                return [R("ink", f" {'▾' if change <= 0 else '▴'} {size}"), R("quiet", f" in {steps} steps")]
+        return []
 
     # Below it
 

@@ -35,14 +35,8 @@ class ModelPane(Pane):
 The models on this machine: TuiTune's own, those in the hub's cache, folders and GGUF files below the current directory
 and in `$TUITUNE_MODELS`. `•` marks the model of the recipe; below it stand the adapters that were trained on it.
 
-| key | does |
-|---|---|
-| type in the search line | all words must be found; `org/name` or a path is offered as it is |
-| enter | train this model; with an adapter: ask |
-| t | train the adapter further |
-| c | chat with the model or the adapter |
-| / | search; esc ends it |
-| r | look again |
+In the list, `enter` trains the model (with an adapter it asks what you want), `t` trains the adapter further, and `c`
+chats with either. In the search line all words must be found; `org/name` or a path is offered as it is.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "search", "Search", id="models.search", tooltip="search the models"),

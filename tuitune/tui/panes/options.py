@@ -33,17 +33,6 @@ class OptionsPane(RecipePane, inherit_bindings=False):
 What the command is given beside its subject; kept for the next time. What is not set here is as the run's recipe has
 it, or at its default. • marks what you have set, ▲ what has a problem.
 
-| key | does |
-|---|---|
-| up, down, page up, page down, home, end | move |
-| enter | edit, toggle, or choose from a list |
-| left, right | the choice, or the number, before or after |
-| + and - | a sensible step |
-| delete | back to what it was |
-| ctrl+z, ctrl+y | undo, redo |
-| / | search names and help; esc ends it |
-| y | copy the line |
-
 While you edit: enter, up and down keep the value, esc leaves it as it was. An empty value is the default.
 """
     BINDINGS: ClassVar[list[BindingType]] = _bindings()

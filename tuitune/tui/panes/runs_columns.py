@@ -38,11 +38,6 @@ class Column:
     right: bool = False
 
 
-def short(name: str) -> str:
-    """Return a run's name without its time stamp; foreign text."""
-    return clean_line(_STAMP.sub("", name, count=1)) or clean_line(name)
-
-
 def listed(name: str, size: int) -> str:
     """Return a run's name in at most so many cells, of a time stamp that has no room only what tells most."""
     text = clean_line(name)
@@ -107,14 +102,14 @@ def _remarks(entry: Entry) -> Row:
 
 COLUMNS = (
     Column("name", "run", 0, lambda entry: R("ink", clean_line(entry.run.name))),
-    Column("model", "model", 16, _model, since=176),
+    Column("model", "model", 16, _model, since=144),
     Column("method", "method", 11, _method, since=96),
     Column("data", "data", 14, lambda entry: R("quiet", clean_line(entry.data)), since=108),
     Column("steps", "steps", 10, _steps, right=True),
     Column("loss", "loss", 7, _figure, right=True),
     Column("eval", "eval", 6, _best, since=64, right=True),
-    Column("tokens", "tokens", 6, _tokens, since=140, right=True),
-    Column("speed", "tok/s", 7, _speed, since=130, right=True),
+    Column("tokens", "tokens", 6, _tokens, since=156, right=True),
+    Column("speed", "tok/s", 7, _speed, since=172, right=True),
     Column("time", "time", 9, _lasted, since=88, right=True),
     Column("state", "state", 9, _state),
     Column("tags", "tags, note", 18, _remarks, since=118),

@@ -18,7 +18,7 @@ from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row, cells, cut
 from tuitune.tui.kit.units import amount, fixed
 from tuitune.tui.kit.wrapping import wrapped
-from tuitune.tui.panes.runs_columns import COLOURS, LETTERS, placed, short
+from tuitune.tui.panes.runs_columns import COLOURS, LETTERS, listed, placed
 
 _LEAST, _WISHED = 7, 9  # cells of a column of values
 _NAME = 14  # cells of the names, at least
@@ -130,7 +130,7 @@ class _Table:
     def names(self) -> list[Row]:
         """Return the runs with their letters."""
         pairs = list(zip(self._all.entries, self._all.numbers, strict=True))
-        rows = [R(f"{COLOURS[n]} b", f"{LETTERS[n]} ", "ink", cut(short(entry.run.name), self.width - 2))
+        rows = [R(f"{COLOURS[n]} b", f"{LETTERS[n]} ", "ink", listed(entry.run.name, self.width - 2))
                 for entry, n in pairs[self._seen]]  # fmt: skip
         before, after = self.first, len(pairs) - self.first - self.columns
         more = [f"← {before} more"] * bool(before) + [f"{after} more →"] * bool(after)

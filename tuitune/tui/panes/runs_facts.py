@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.events import MouseScrollDown, MouseScrollUp
 
 from tuitune.face import words
-from tuitune.face.about import About, Checkpoint, state_words, trained
+from tuitune.face.about import About, Checkpoint, lasted, state_words, trained
 from tuitune.run.shelf import Entry
 from tuitune.text import clean_line
 from tuitune.tui.kit.pane import DrawnPane
@@ -90,7 +90,7 @@ evaluations with their first figures, where it lies and how much room it takes. 
             ("model", facts.model), ("data", entry.data),
             ("steps", f"{entry.step:,}" + (f" of {entry.total_steps:,}" if entry.total_steps else "")), *trained(entry),
             ("started", time.strftime("%Y-%m-%d %H:%M", time.localtime(facts.first)) if facts.first else ""),
-            ("lasted", lasting(facts.lasted) if facts.first else ""),
+            ("lasted", lasted(facts, lasting)),
         ]  # fmt: skip
         for name, text in pairs:
             rows += _pair(name, text, width)

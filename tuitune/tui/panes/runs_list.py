@@ -46,7 +46,8 @@ how it stands, its tags and note.
 - **/** searches while you type (`#tag` for tags), **f** filters, **s** sorts, **o** turns the order round; a click on a
   title sorts too
 - **n** a new run from its recipe, **r** resume, **X** stop
-- **c** chat, **b** compare in two columns, **v** evaluate, **e** export, **S** serve
+- **c** chat, **v** evaluate, **e** export, **S** serve, **b** compare in two columns: the two marked runs, else the run
+  and its base
 - **w** writes a note, **t** tags, **d** moves runs to the trash, **u** takes that back, **T** shows the trash
 - **i** imports what LLaMA-Factory or transformers trained
 """
@@ -57,7 +58,7 @@ how it stands, its tags and note.
         self.wanted = Wanted()
         self.order, self.turned = "newest", False
         self._all: Sequence[Entry] = ()
-        self._known = False
+        self.known = False
 
     @property
     def meta(self) -> Row:
@@ -88,7 +89,7 @@ how it stands, its tags and note.
 
     def show(self, entries: Sequence[Entry]) -> None:
         """Take the runs as they are now."""
-        self._all, self._known = entries, True
+        self._all, self.known = entries, True
         there = {entry.path for entry in entries}
         if gone := [path for path in self.table.marks if path not in there]:
             self.table.marks = [path for path in self.table.marks if path not in gone]
@@ -101,7 +102,7 @@ how it stands, its tags and note.
         table = self.table
         table.order, table.turned = self.order, self.turned
         none = "no run fits; escape in the search and f show them all"
-        empty = none if self._all else "there are no runs yet; ctrl+r starts the first" if self._known else table.empty
+        empty = none if self._all else "there are no runs yet; ctrl+r starts the first" if self.known else table.empty
         table.show(arranged(self._all, wanted, self.order, turned=self.turned), empty)
         self.retitle()
 
@@ -112,6 +113,7 @@ how it stands, its tags and note.
         self.turned = not self.turned if order == self.order else False
         self.order = order
         self.relist()
+        self.table.action_move(-len(self.table))  # what was asked for stands first
 
     def want(self, wanted: Wanted) -> None:
         """List only some."""

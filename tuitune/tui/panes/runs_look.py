@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tuitune.face.curve import KINDS, SMOOTHING, Across, Kinds
-from tuitune.tui.panes.runs_columns import short
 from tuitune.tui.panes.runs_curve import Curve
 
 T = TypeVar("T")
@@ -38,7 +37,7 @@ class Line:
 
 def lines_of(marked: Sequence[tuple[str, str]], curves: Mapping[str, Curve]) -> list[Line]:
     """Return the lines of runs (path, name) whose curves are known, numbered as they are marked."""
-    return [Line(number, short(name), curves[path]) for number, (path, name) in enumerate(marked) if path in curves]
+    return [Line(number, name, curves[path]) for number, (path, name) in enumerate(marked) if path in curves]
 
 
 def after(values: Sequence[T], now: T) -> T:

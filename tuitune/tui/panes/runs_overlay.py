@@ -20,7 +20,7 @@ from tuitune.tui.kit.chart import Kind, Series, Window, chart, ends
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row, cut
 from tuitune.tui.kit.wrapping import wrapped
-from tuitune.tui.panes.runs_columns import COLOURS, LETTERS
+from tuitune.tui.panes.runs_columns import COLOURS, LETTERS, listed
 from tuitune.tui.panes.runs_look import SMOOTHINGS, Line, Look, after
 
 _EDGE, _MOST_ZOOM = 6, 12
@@ -101,7 +101,7 @@ The curves of the marked runs, or of the one under the cursor: each has a colour
         window = self._window(drawn, wide)
         axis = self._scale(drawn, window, high)
         rows = chart(window, axis, self._series(drawn))
-        places = ends(self._labels(drawn), axis, side)
+        places = ends(self._labels(drawn, side), axis, side)
         names = {row: cut(label, _EDGE - 1) for row, label in axis.marks}
         body = [R("quiet", f"{names.get(n, ''):>{_EDGE - 1}} ") + row + places.get(n, []) for n, row in enumerate(rows)]
         across = R("quiet", " " * _EDGE + foot(window.low, window.high, wide, self.look.across))
@@ -119,7 +119,8 @@ The curves of the marked runs, or of the one under the cursor: each has a colour
         for reason in dict.fromkeys(reason for reason, _ in missing):
             words.append(f"{reason}: {', '.join(name for each, name in missing if each == reason)}")
         if self._more:
-            words.append(f"{self._more} more are marked; {len(COLOURS)} curves can be told apart")
+            are = "is" if self._more == 1 else "are"
+            words.append(f"{self._more} more {are} marked; {len(COLOURS)} curves can be told apart")
         return clean_line("; ".join(words))
 
     def _series(self, drawn: Sequence[Line]) -> list[Series]:
@@ -146,9 +147,10 @@ The curves of the marked runs, or of the one under the cursor: each has a colour
             return at, Blocks(tested)
         return line.curve.xs(self.look.across), line.curve.drawn(self.look.smoothing)
 
-    def _labels(self, drawn: Sequence[Line]) -> list[tuple[float, str, str]]:
+    def _labels(self, drawn: Sequence[Line], side: int = 99) -> list[tuple[float, str, str]]:
         ended = [(line, values) for line in drawn if len(values := self._drawn(line)[1].values)]
-        return [(values[-1], COLOURS[line.number], f"{LETTERS[line.number]} {line.name}") for line, values in ended]
+        return [(values[-1], COLOURS[line.number], f"{LETTERS[line.number]} {listed(line.name, side - 2)}")
+                for line, values in ended]  # fmt: skip
 
     # -- what is seen ------------------------------------------------------------------------------------------
 

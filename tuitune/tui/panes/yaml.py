@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
+from textual.geometry import Size
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import TextArea
@@ -18,9 +19,11 @@ from tuitune.tui import outside
 from tuitune.tui.draft import Draft, Verdict, judge
 from tuitune.tui.kit.drawn import Drawn
 from tuitune.tui.kit.pane import Pane
-from tuitune.tui.kit.rows import R, Row, split
+from tuitune.tui.kit.rows import R, Row, split, width_of
 from tuitune.tui.panes.command import CommandPane
 from tuitune.tui.panes.editor import Editor, Marks, said
+from tuitune.tui.panes.field_help import ended
+from tuitune.tui.panes.wrapping import wrapped
 
 if TYPE_CHECKING:
     from tuitune.tui.app import TuiTune
@@ -28,20 +31,48 @@ if TYPE_CHECKING:
 __all__ = ["CommandPane", "YamlPane"]
 
 _PAUSE = 0.15  # seconds without a key, after which a long text is judged
+_SHARE = 3  # the words at the foot take at most one row of so many
+_LEAST = 20  # cells for them
 
 
 class Foot(Drawn):
-    """The problem of the cursor's line in full, or one that has no line; and where the cursor is."""
+    """The problem of the cursor's line in full, or one that has no line; and where the cursor is.
+
+    It is as high as the words need, up to a share of the pane.
+    """
 
     def __init__(self, draft: Draft, editor: Editor) -> None:
         super().__init__(id="yaml-foot")
         self._draft, self._editor = draft, editor
 
     def rows(self, width: int, height: int) -> list[Row]:
-        """Return the line."""
+        """Return the words, and where the cursor is at the right of their first row."""
+        where, lines = self._where(), self._lines(width)
+        rows = [split(lines[0] if lines else [], where, width), *lines[1:]]
+        if len(rows) <= height or not height:
+            return rows
+        return [*rows[: height - 1], ended(rows[height - 1], width)]
+
+    def follow(self) -> None:
+        """Show what is said of the line now, in as many rows as it needs."""
+        if (width := self.content_size.width) and self.parent is not None:
+            lent = getattr(self.parent, "size", self.size)
+            if self.get_content_height(lent, self.app.size, width) != self.content_size.height:
+                self.refresh(layout=True)
+        self.redraw()
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Return the rows of the words, where the pane has so many to lend."""
+        return max(1, min(len(self._lines(width)), container.height // _SHARE))
+
+    def _where(self) -> Row:
         row = self._editor.selection.end[0]
-        where = R("quiet", "  line ", "ink", f"{row + 1:,}", "quiet", f" of {self._editor.document.line_count:,}")
-        return [split(self._problem(row), where, width)]
+        return R("quiet", "  line ", "ink", f"{row + 1:,}", "quiet", f" of {self._editor.document.line_count:,}")
+
+    def _lines(self, width: int) -> list[Row]:
+        """Return the problem in rows that leave room for where the cursor is."""
+        problem = self._problem(self._editor.selection.end[0])
+        return wrapped(problem, max(_LEAST, width - width_of(self._where()))) if problem else []
 
     def _problem(self, row: int) -> Row:
         problem = self._editor.marks.problems.get(row)
@@ -61,13 +92,7 @@ class YamlPane(Pane):
 The text is the recipe: what you change here shows in the form at once, and the other way round. A line that is wrong
 says so at its end; `•` marks what differs from the file or preset.
 
-| key | |
-|---|---|
-| `f8`, `shift+f8` | next, previous problem |
-| `ctrl+z`, `ctrl+y` | take a step back, make it again |
-| `f12` | the same text in your own editor (`$VISUAL`, `$EDITOR`) |
-| `tab` | blanks up to the next even column |
-| `esc` | back to the form |
+`ctrl+z` takes a step back, `ctrl+y` makes it again; `esc` goes back to the form.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f8", "problem(1)", "Next problem", id="recipe.problem", tooltip="go to what is wrong"),
@@ -75,7 +100,7 @@ says so at its end; `•` marks what differs from the file or preset.
                 tooltip="go back to what is wrong"),
         Binding("f12", "editor", "Own editor", id="recipe.editor", tooltip="edit this text in $VISUAL or $EDITOR"),
     ]  # fmt: skip
-    DEFAULT_CSS = "Foot { height: 1; }"
+    DEFAULT_CSS = "Foot { height: auto; }"
     if TYPE_CHECKING:
         app: TuiTune
 
@@ -122,7 +147,7 @@ says so at its end; `•` marks what differs from the file or preset.
         else:
             self.editor.mark(self._marks())
         self.retitle()
-        self._foot.redraw()
+        self._foot.follow()
 
     def _marks(self) -> Marks:
         problems: dict[int, Problem] = {}
@@ -158,7 +183,7 @@ says so at its end; `•` marks what differs from the file or preset.
 
     def on_text_area_selection_changed(self, event: TextArea.SelectionChanged) -> None:
         """Show where the cursor is."""
-        self._foot.redraw()
+        self._foot.follow()
 
     def action_problem(self, step: int) -> None:
         """Go to the next line that has a problem, or to the one before."""

@@ -66,9 +66,9 @@ class CompareScreen(CompareActions, Screen[None]):
     if TYPE_CHECKING:
         app: TuiTune
 
-    def __init__(self, subject: str | None = None) -> None:
+    def __init__(self, subject: str | None = None, beside: str | None = None) -> None:
         super().__init__()
-        self.subject = subject
+        self.subject, self._right = subject, beside
         self.tab = 0
         self.overrides: Sampling = {}
         self.remark = ""
@@ -99,7 +99,10 @@ class CompareScreen(CompareActions, Screen[None]):
         self.prompt.focus()
         self.app.note_focus()
         app, subject, picked = self.app, self.subject, self._picked()
-        app.in_thread("compare", lambda: _sides(app, subject, picked), self._found)
+        if subject is not None and self._right is not None:
+            self._found(Sides(subject, self._right))
+        else:
+            app.in_thread("compare", lambda: _sides(app, subject, picked), self._found)
 
     def on_unmount(self) -> None:
         """Give the memory back; answers that are still written are kept as far as they came."""
@@ -123,7 +126,8 @@ class CompareScreen(CompareActions, Screen[None]):
         """Show who answers where."""
         if self.sides is not None:
             for column in self.columns:
-                column.rename(self.sides.label(column.place))
+                column.same = self.sides.same
+                column.rename(self.sides.label(column.place), self.sides.signature(column.place))
                 column.talk.ask_of(self.sides.words[column.place])
         self.query_one(Tabs).offer(self._tabs())
 

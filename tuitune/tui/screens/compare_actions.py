@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, ClassVar
 from tuitune.chat.base import Options
 from tuitune.chat.compare import NAMES, seeded
 from tuitune.errors import TuiTuneError
-from tuitune.tui.asking import Picker, PickItem, TextAsk
+from tuitune.tui.asking import PickItem, TextAsk
 from tuitune.tui.panes.answering import in_words
 from tuitune.tui.panes.chatforms import EditAsk
 from tuitune.tui.panes.job import Job, Loading
+from tuitune.tui.picking import pick
 from tuitune.tui.screens.compare_files import CompareFiles
-from tuitune.tui.sides import BASE
+from tuitune.tui.sides import BASE, Sides
 from tuitune.tui.subjects import subjects
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ Every turn is on disk at once, in `comparisons/` of TuiTune's home.
             return
         screen.prompt.remember(text)
         screen.prompt.text = ""
+        screen.comparison.draw(screen.overrides)
         self.let_answer(screen.comparison.ask(text.strip()))
 
     def action_send(self) -> None:
@@ -79,7 +81,10 @@ Every turn is on disk at once, in `comparisons/` of TuiTune's home.
         screen.app.partners.make_room_for(sides.release)
         drawn = seeded(screen.sampling if sampling is None else sampling)
         jobs = [
-            (screen.columns[place], screen.columns[place].prepared(str(place), sides.label(place), drawn, again=again))
+            (
+                screen.columns[place],
+                screen.columns[place].prepared(str(place), sides.signature(place), drawn, again=again),
+            )
             for place in which
         ]
         for column in screen.columns:
@@ -127,25 +132,17 @@ Every turn is on disk at once, in `comparisons/` of TuiTune's home.
 
     def action_whom(self) -> None:
         """Choose who answers in this column."""
-        if self._free() and self._screen.sides is not None:
-            self._screen.app.in_thread("compare-list", partial(subjects, live=True), self._offer)
-
-    def _offer(self, found: list[PickItem]) -> None:
         screen, sides = self._screen, self._screen.sides
-        if sides is None or not screen.is_active:  # left while the disk was looked at
-            return
-        place = screen.tab
-        base = PickItem(BASE, BASE, f"{sides.label(1 - place)} before training", "This comparison")
-        server = PickItem(_SERVER, "a server", "OpenAI-style, by its address", "Elsewhere")
-        items = [base, *found, server] if sides.words[1 - place] != BASE else [*found, server]
-        title = f"Who answers {NAMES[place]}?"
-        screen.app.push_screen(
-            Picker(title, items, chosen=sides.words[place]), lambda word: self._choose(place, word)
-        )  # fmt: skip
+        if sides is None:
+            self.say("looking who there is to ask")
+        elif self._free():
+            place = screen.tab
+            pick(screen.app, f"Who answers {NAMES[place]}?", partial(_offered, sides, place),
+                 partial(self._choose, place), group="compare-list", chosen=sides.words[place])  # fmt: skip
 
     def _ask_server(self, place: int) -> None:
         facts = ["#NAME behind the address says which of its models.", "Its token is in TUITUNE_API_KEY."]
-        question = TextAsk("At which address?", placeholder="http://127.0.0.1:8000", facts=facts)
+        question = TextAsk("At which address?", "http://127.0.0.1:8000", facts=facts)
         self._screen.app.push_screen(question, lambda word: self._choose(place, word.strip() if word else None))
 
     def _choose(self, place: int, word: str | None) -> None:
@@ -161,7 +158,7 @@ Every turn is on disk at once, in `comparisons/` of TuiTune's home.
             self.say(in_words(error))
         else:
             if screen.sides.words[1 - place] == BASE:
-                self.say(f"{NAMES[1 - place]} is now {screen.sides.label(1 - place)}")
+                self.say(f"{NAMES[1 - place]} is now {screen.sides.signature(1 - place)}")
         screen.name_columns()
 
     def action_swap(self) -> None:
@@ -235,3 +232,11 @@ Every turn is on disk at once, in `comparisons/` of TuiTune's home.
         for column in self._screen.columns:
             column.refresh_turns()
         self.say(words)
+
+
+def _offered(sides: Sides, place: int) -> list[PickItem]:
+    """Return who could answer in a column. Looks at the disk."""
+    base = PickItem(BASE, BASE, f"{sides.label(1 - place)} before training", "This comparison")
+    server = PickItem(_SERVER, "a server", "OpenAI-style, by its address", "Elsewhere")
+    before = [base] if sides.words[1 - place] != BASE else []
+    return [*before, *subjects(live=True), server]

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuitune.chat.compare import Comparison, earlier
+from tuitune.chat.compare import NAMES, Comparison, earlier
+from tuitune.chat.conversation import Conversation
 from tuitune.errors import TuiTuneError
 from tuitune.text import clean, clean_line
-from tuitune.tui.asking import Picker, PickItem, TextAsk
+from tuitune.tui.asking import PickItem, TextAsk
+from tuitune.tui.filing import ask_open, ask_save
 from tuitune.tui.panes.answering import in_words
 from tuitune.tui.panes.chatforms import Sampling, SamplingAsk, SystemAsk
+from tuitune.tui.picking import pick
+from tuitune.tui.sides import Sides
 
 if TYPE_CHECKING:
     from tuitune.tui.screens.compare import CompareScreen
@@ -58,6 +64,7 @@ class CompareFiles:
         def taken(found: Sampling | None) -> None:
             if found is not None:
                 screen.overrides = found
+                screen.comparison.draw(found)
                 screen.refresh_line()
 
         screen.app.push_screen(SamplingAsk(screen.overrides, screen.app.partners.sampling()), taken)
@@ -82,7 +89,7 @@ class CompareFiles:
                 column.say_no_more()
             self.say("the next answers may call them" if name.strip() else "no tools")
 
-        question = TextAsk("Which functions may they call?", placeholder="tools.json", facts=facts)
+        question = TextAsk("Which functions may they call?", placeholder="nothing: no functions", facts=facts)
         screen.app.push_screen(question, taken)
 
     # -- files -----------------------------------------------------------------------------------------------------
@@ -101,17 +108,8 @@ class CompareFiles:
     def action_earlier(self) -> None:
         """Choose an earlier comparison to go on with."""
         if self._free():
-            self._screen.app.in_thread("compare-list", _kept, self._pick)
-
-    def _pick(self, items: list[PickItem]) -> None:
-        if not self._screen.is_active:  # left while the disk was looked at
-            return
-        if not items:
-            self.say("no comparison has been kept yet")
-            return
-        self._screen.app.push_screen(
-            Picker("Go on with a comparison", items), lambda key: None if key is None else self._go_on(Path(key))
-        )  # fmt: skip
+            pick(self._screen.app, "Go on with a comparison", _kept, lambda key: self._go_on(Path(key)),
+                 group="compare-list", nothing="no comparison has been kept yet")  # fmt: skip
 
     def _go_on(self, folder: Path, *, file: bool = False) -> None:
         try:
@@ -126,6 +124,8 @@ class CompareFiles:
         words = [side.whom for side in found.sides]
         if screen.sides is not None and all(words):
             screen.sides.words[:] = words
+        if found.sampling is not None:
+            screen.overrides = dict(found.sampling)
         screen.show_talk(found)
         screen.name_columns()
 
@@ -133,16 +133,13 @@ class CompareFiles:
         """Save both as JSON."""
         if any(side.turns for side in self._screen.comparison.sides):
             facts = ["One JSON file with the messages of both sides; O opens it again."]
-            self._screen.app.push_screen(TextAsk("Save both as", placeholder="compared.json", facts=facts), self._save)
+            ask_save(self._screen.app, "Save both as", "compared.json", facts, self._save)
         else:
             self.say("nothing was said yet")
 
-    def _save(self, name: str | None) -> None:
-        if name is None or not name.strip():
-            return
-        path = Path(name.strip()).expanduser()
+    def _save(self, path: Path, replacing: bool) -> None:
         try:
-            self._screen.comparison.save(path)
+            self._screen.comparison.save(path, replacing=replacing)
         except TuiTuneError as error:
             self._screen.column.tell(in_words(error), error=True)
         else:
@@ -152,10 +149,8 @@ class CompareFiles:
         """Open a comparison that was saved."""
         if self._free():
             facts = ["As S saves it: the messages of both sides."]
-            self._screen.app.push_screen(
-                TextAsk("Open which comparison?", placeholder="compared.json", facts=facts),
-                lambda name: self._go_on(Path(name.strip()).expanduser(), file=True) if name and name.strip() else None,
-            )
+            then = partial(self._go_on, file=True)
+            ask_open(self._screen.app, "Open which comparison?", "compared.json", facts, then)
 
     def action_copy(self) -> None:
         """Copy the chosen turn, or the last answer."""
@@ -179,5 +174,13 @@ def _kept() -> list[PickItem]:
             continue
         first = next((turn.content for side in sides for turn in side.turns if turn.role == "user"), "")
         if first:
-            items.append(PickItem(str(folder), clean_line(first[:200]), when))
+            items.append(PickItem(str(folder), clean_line(first[:200]), when, _who(sides)))
     return items
+
+
+def _who(sides: Sequence[Conversation]) -> str:
+    """Return who has answered left and right."""
+    if len(sides) < len(NAMES) or not all(side.whom for side in sides):
+        return "others"
+    asked = Sides(sides[0].whom, sides[1].whom)
+    return f"{asked.label(0)} | {asked.label(1)}"

@@ -34,7 +34,7 @@ _BROWSED = ("predictions", "answers")  # panes that have the middle widths to th
 _SECTIONS = (
     ("Benchmarks", ("task", "task_dir", "n_shot", "lang", "batch_size")),
     ("Answers", ("max_new_tokens", "temperature", "top_p", "top_k", "repetition_penalty")),
-    ("Rows and device", ("cutoff_len", "tokens_per_batch", "device")),
+    ("Rows and device", ("dataset_dir", "cutoff_len", "tokens_per_batch", "device")),
 )
 _IDLE = "s starts; what runs goes on without this screen, and shows here"
 _KEYS = (

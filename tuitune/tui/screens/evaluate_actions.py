@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 from tuitune.errors import RunError
 from tuitune.run import evaluations
 from tuitune.run.job import Job
-from tuitune.tui.asking import Picker, PickItem
-from tuitune.tui.evaluating import meant
+from tuitune.tui.asking import PickItem
+from tuitune.tui.evaluating import Found, meant
 from tuitune.tui.panes.eval_answers import AnswersOfRow
 from tuitune.tui.panes.eval_results import ResultsPane
 from tuitune.tui.panes.eval_rows import PredictionsPane
 from tuitune.tui.panes.eval_setup import SetupPane
 from tuitune.tui.panes.eval_table import number
 from tuitune.tui.panes.jobs import JobsPane
+from tuitune.tui.picking import pick
 from tuitune.tui.subjects import named
 
 if TYPE_CHECKING:
@@ -36,9 +37,11 @@ class EvaluateActions:
     def action_start(self) -> None:
         """Evaluate what is asked for."""
         screen = self._screen
-        subject, asked = screen.subject, screen.query_one(SetupPane).asked
+        setup = screen.query_one(SetupPane)
+        subject, asked = setup.subject, setup.asked
         if subject is None:
-            screen.query_one(SetupPane).choose_subject()
+            if not screen.starts_later():
+                setup.choose_subject()
             return
         if screen.settings_ready(screen.options):
             self._begin(subject, asked.argv(subject, screen.options.settings()))
@@ -83,15 +86,8 @@ class EvaluateActions:
             screen.app.say("this model was not evaluated yet: s starts")
             return
         now = str(screen.found.evaluation.path) if screen.found is not None else None
-
-        def chosen(path: str | None) -> None:
-            if path is not None:
-                screen.open(Path(path))
-
-        def found(items: list[PickItem]) -> None:
-            screen.app.push_screen(Picker("Which evaluation?", items, chosen=now), chosen)
-
-        screen.app.in_thread("evaluate-list", lambda: [_item(path) for path in screen.folders], found)
+        pick(screen.app, "Which evaluation?", lambda: [_item(path) for path in screen.folders],
+             lambda path: screen.open(Path(path)), group="evaluate-list", chosen=now)  # fmt: skip
 
     def action_next(self, by: int) -> None:
         """Go to another row of the list."""
@@ -152,4 +148,5 @@ def _item(path: Path) -> PickItem:
                for key in _MAIN for metric in found.metrics
                if metric.key == key and subject in metric.values]  # fmt: skip
     state = "" if found.status == "done" else found.status
-    return PickItem(str(path), f"{when}  {found.name}", "  ".join([*filter(None, [state]), *figures[:2]]))
+    checkpoint = f"  {Found(found).checkpoint}" if Found(found).checkpoint else ""
+    return PickItem(str(path), f"{when}  {found.name}{checkpoint}", "  ".join([*filter(None, [state]), *figures[:2]]))

@@ -18,6 +18,7 @@ from tuitune.tui.panes.eval_rows import PredictionsPane
 from tuitune.tui.panes.eval_setup import SetupPane
 from tuitune.tui.panes.jobs import JobsPane
 from tuitune.tui.screens.evaluate_words import Said, what_to_do
+from tuitune.tui.screens.starting import StartsLater
 from tuitune.tui.subjects import default_subject, typed
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class _Known:
     typed: str = ""
 
 
-class EvaluateState:
+class EvaluateState(StartsLater):
     """The subject and its evaluations; a part of the screen."""
 
     @property
@@ -73,21 +74,33 @@ class EvaluateState:
         app, subject = self._me.app, self.subject
 
         def look() -> _Known:
-            word = subject or at_work_on() or default_subject(app)
+            word = subject or self._shown_last() or at_work_on() or default_subject(app)
             return _Known(word) if word is None else _Known(word, history(word), recipe_values(word), typed(word))
 
-        def looked(found: _Known) -> None:
-            if self._me.is_attached:
-                self._know(found)
+        def show(found: _Known) -> bool:
+            self._know(found)
+            return True
 
-        app.in_thread("evaluate-subject", look, looked)
+        self.find_subject("evaluate-subject", look, show)
+
+    def _shown_last(self) -> str | None:
+        """Return whom the screen was about when it was left, unless another run was begun or opened since."""
+        word, run = self._me.app.evaluated
+        there = word is not None and (not Path(word).is_absolute() or Path(word).exists())
+        return word if there and run == self._run_of_app() else None
+
+    def _run_of_app(self) -> str:
+        run = self._me.app.control.run
+        return "" if run is None else str(run.path)
 
     def _know(self, known: _Known) -> None:
         setup = self._me.query_one(SetupPane)
+        self._me.app.evaluated = known.subject, self._run_of_app()
         self.subject, self._typed, self.folders = known.subject, known.typed, known.folders
         if setup.subject != known.subject:
             setup.set_subject(known.subject)
         setup.know(known.values, known.typed)
+        setup.check_data()
         self._about(known.values)
         job = self._own_job()
         place = begun_in(job.lines) if job is not None else None
@@ -214,10 +227,11 @@ class EvaluateState:
             self._open_or_next(place)
 
     def _open_or_next(self, place: Path | None) -> None:
-        """Show what a job has left; one that was cancelled early leaves nothing, so what was there before shows."""
-        if place is not None and not (place / RESULTS).is_file():
+        """Show what a job has left; one that failed or was cancelled early left nothing: what was there shows again."""
+        if place is None or not (place / RESULTS).is_file():
             self.folders = [each for each in self.folders if each != place]
-            place = self.folders[0] if self.folders else None
+            shown = self.found.evaluation.path if self.found is not None else None
+            place = shown if shown in self.folders else next(iter(self.folders), None)
         self.open(place)
 
     def job_told(self, job: Job) -> None:

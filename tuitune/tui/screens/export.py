@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
 
+from tuitune.tui.exporting import HUB_KEYS
 from tuitune.tui.keys import Entry, KeysLine
 from tuitune.tui.optiondraft import OptionDraft
 from tuitune.tui.panes.export_plan import EarlierPane, PlanPane
@@ -54,7 +55,7 @@ class ExportScreen(ExportActions, PanedScreen):
 
     def __init__(self, subject: str | None = None) -> None:
         super().__init__("setup")
-        self.options = OptionDraft("export", "export", _SECTIONS)
+        self.options = OptionDraft("export", "export", _SECTIONS, once=HUB_KEYS)
         self.wanted = subject
 
     def compose(self) -> ComposeResult:

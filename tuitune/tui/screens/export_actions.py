@@ -12,15 +12,17 @@ from tuitune.tui.exporting import Asked, Plan, plan
 from tuitune.tui.panes.export_plan import EarlierPane, PlanPane
 from tuitune.tui.panes.export_setup import ExportSetup
 from tuitune.tui.panes.jobs import JobsPane
+from tuitune.tui.screens.starting import StartsLater
 from tuitune.tui.subjects import default_subject, named
 
 if TYPE_CHECKING:
     from tuitune.tui.screens.export import ExportScreen
 
 _OF_RUN = ("template", "default_system")  # what counts where the settings say nothing
+_SOON = 0.5  # seconds after which a start that has to wait is said
 
 
-class ExportActions:
+class ExportActions(StartsLater):
     """The actions; a part of the screen."""
 
     wanted: str | None  # the subject that the screen was opened for
@@ -48,11 +50,13 @@ class ExportActions:
         """Find out in a thread what the screen is about."""
         app, wanted = self._screen.app, self.wanted
 
-        def looked(found: str | None) -> None:
-            if self._screen.is_attached:
-                self.setup.set_subject(found)
+        def show(found: str | None) -> bool:
+            if self.setup.asked.subject is not None:
+                return False  # chosen meanwhile
+            self.setup.set_subject(found)
+            return True
 
-        app.in_thread("export-subject", lambda: wanted if wanted is not None else default_subject(app), looked)
+        self.find_subject("export-subject", lambda: wanted if wanted is not None else default_subject(app), show)
 
     def follow(self) -> None:
         """Find out in a thread what would happen now."""
@@ -67,8 +71,12 @@ class ExportActions:
         slug = preset.slug if preset is not None else "export"
 
         def look() -> tuple[Plan, dict[str, object]]:
-            values = recipe_values(asked.subject) if asked.subject is not None else {}
-            return plan(asked, settings, slug), values
+            try:
+                values = recipe_values(asked.subject) if asked.subject is not None else {}
+                return plan(asked, settings, slug), values
+            except Exception:
+                self.starting = None  # why is said by the app
+                raise
 
         screen.app.in_thread("export-plan", look, lambda found: self._know(*found, (asked, settings)))
 
@@ -115,12 +123,18 @@ class ExportActions:
         """Write what is asked for."""
         screen, setup = self._screen, self.setup
         if setup.asked.subject is None:
-            setup.choose_subject()
+            if not self.starts_later():
+                setup.choose_subject()
             return
         if not screen.settings_ready(screen.options):
             return
-        self.starting = setup.asked, screen.options.settings()
+        self.starting = about = setup.asked, screen.options.settings()
         self.follow()  # what is known may be of a form that was chosen before
+        screen.set_timer(_SOON, lambda: self._say_later(about))
+
+    def _say_later(self, about: tuple[Asked, list[str]]) -> None:
+        if self.starting is about:
+            self._screen.app.say("looking what it takes; it starts as soon as that is known")
 
     def _begin(self, found: Plan) -> None:
         screen, setup = self._screen, self.setup

@@ -44,7 +44,7 @@ _KEYS = (
     ("r", "resume", "Resume", "runs.resume", "go on from its newest checkpoint"),
     ("X", "stop", "Stop", "runs.stop", "stop a live run; asks"),
     ("c", "chat", "Chat", "runs.chat", "ask its weights"),
-    ("b", "beside", "Compare", "runs.compare", "its answers beside those of its base"),
+    ("b", "beside", "Compare", "runs.compare", "two marked runs, else its answers beside those of its base"),
     ("v", "go('evaluate')", "Evaluate", "runs.evaluate", "is it better than its base?"),
     ("e", "go('export')", "Export", "runs.export", "merge, quantise, GGUF, push"),
     ("S", "go('serve')", "Serve", "runs.serve", "an OpenAI-style server"),
@@ -63,6 +63,7 @@ class RunsScreen(RunsShow, RunsActions, KeepActions, TrashActions, PanedScreen):
     """List, curves, differences and facts; below 100 columns one of them at a time."""
 
     TABS = TABS
+    AUTO_FOCUS = "RunTable"  # else the search line has the keys until the screen is mounted
     BINDINGS: ClassVar[list[BindingType]] = bindings("runs.", TABS, _KEYS)
     if TYPE_CHECKING:
         app: TuiTune
@@ -119,6 +120,8 @@ class RunsScreen(RunsShow, RunsActions, KeepActions, TrashActions, PanedScreen):
             ("s", "sort", "screen.sort"), ("f", "filter", "screen.filter"), ("esc", "back", "screen.back"),
             ("f1", "help", "help_here"), ("n", "new", "screen.clone"), ("r", "resume", "screen.resume"),
             ("w", "note", "screen.note"), ("t", "tags", "screen.tags"), ("d", "trash", "screen.delete"),
+            ("v", "evaluate", "screen.go('evaluate')"), ("e", "export", "screen.go('export')"),
+            ("S", "serve", "screen.go('serve')"), ("b", "compare", "screen.beside"), ("c", "chat", "screen.chat"),
         ]  # fmt: skip
         return [("u", "undo", "screen.undo"), *keys] if self.undoable else keys
 

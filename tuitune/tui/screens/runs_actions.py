@@ -35,6 +35,9 @@ class RunsActions:
     def _with(self, work: Callable[[Entry], None]) -> None:
         """Do something with the run under the cursor; what is wrong with that is said."""
         screen = self._screen
+        if screen.entry is None and not screen.runs_pane.known:
+            screen.when_listed = lambda: self._with(work)  # a key that was faster than the disk
+            return
         if screen.entry is None:
             screen.app.say("no run is chosen")
             return
@@ -219,8 +222,12 @@ class RunsActions:
         self._with(lambda entry: self._leave_for(lambda: app.on_chat_with(ChatWith(run=entry.run.path))))
 
     def action_beside(self) -> None:
-        """Have it answer beside another."""
-        self.action_go("compare")
+        """Have two marked runs answer beside each other, else that under the cursor beside what it was before."""
+        screen = self._screen
+        if len(pair := screen.runs_pane.marked) == 2:
+            screen.app.show_screen("compare", pair[0].path, pair[1].path)
+        else:
+            self.action_go("compare")
 
     def action_go(self, name: str) -> None:
         """Open another screen about the run."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuitune.errors import TuiTuneError
-from tuitune.face.importing import Taken, outputs, take_in
+from tuitune.face.importing import Refused, Taken, outputs, take_each
 from tuitune.run import remarks
 from tuitune.run.remarks import Remarks, plain_tag
 from tuitune.run.shelf import Entry
@@ -28,9 +28,10 @@ class KeepActions:
 
     def action_note(self) -> None:
         """Write a note on the run under the cursor."""
-        screen, entry = self._kept, self._kept.entry
-        if entry is None:
-            return
+        self._kept._with(self._ask_note)
+
+    def _ask_note(self, entry: Entry) -> None:
+        screen = self._kept
 
         def given(text: str | None) -> None:
             if text is not None:
@@ -44,9 +45,10 @@ class KeepActions:
 
     def action_tags(self) -> None:
         """Change the tags of the marked runs, or of that under the cursor."""
-        screen, entries = self._kept, self._kept.meant
-        if not entries:
-            return
+        self._kept._with(lambda _: self._ask_tags(self._kept.meant))
+
+    def _ask_tags(self, entries: Sequence[Entry]) -> None:
+        screen = self._kept
         common = [tag for tag in entries[0].remarks.tags if all(tag in each.remarks.tags for each in entries)]
 
         def given(text: str | None) -> None:
@@ -79,23 +81,41 @@ class KeepActions:
 
         def given(text: str | None) -> None:
             if text:
-                app.in_thread("runs-import", lambda: [take_in(each) for each in outputs(Path(text))], self._imported)
+                app.in_thread("runs-import", lambda: list(take_each(outputs(Path(text)))), self._imported)
 
         facts = ["LLaMA-Factory's output_dir (or all of `saves`), or that of transformers' Trainer.",
                  "Its log becomes a run here; the folder itself is left as it is."]  # fmt: skip
         ask = TextAsk("Import from which folder?", placeholder="saves/Qwen2.5-7B/lora", facts=facts, validate=_folder)
         app.push_screen(ask, given)
 
-    def _imported(self, found: Sequence[Taken]) -> None:
+    def _imported(self, found: Sequence[Taken | Refused]) -> None:
         screen = self._kept
-        new = [each for each in found if each.new]
-        old = len(found) - len(new)
-        said = [f"imported: {', '.join(each.run.name for each in new[:_NAMED])}"] if new else []
-        said += [f"{old} imported before: {found[0].run.name}" if old == 1 else f"{old} imported before"] if old else []
-        notes = [note for each in found[:_NAMED] for note in each.notes]
-        screen.app.say("\n".join([*said, *notes]), "warning" if notes else "information")
-        screen.subject = str(found[-1].run.path)
+        refused = [each for each in found if isinstance(each, Refused)]
+        taken = [each for each in found if isinstance(each, Taken)]
+        if len(found) == len(refused) == 1:
+            screen.app.say_error(refused[0].error)
+            return
+        new, old = [each for each in taken if each.new], [each for each in taken if not each.new]
+        said = [f"imported: {_names(new)}"] if new else []
+        said += [f"imported before: {_names(old)}"] if old else []
+        said += [str(each) for each in refused[:_NAMED]]
+        said += [f"not imported: {len(refused) - _NAMED} more"] if len(refused) > _NAMED else []
+        notes = _noted(taken)
+        screen.app.say("\n".join([*said, *notes]), "warning" if refused or notes else "information")
+        if taken:
+            screen.subject = str(taken[-1].run.path)
         screen.look()
+
+
+def _names(taken: Sequence[Taken]) -> str:
+    more = f" and {len(taken) - _NAMED} more" if len(taken) > _NAMED else ""
+    return ", ".join(each.run.name for each in taken[:_NAMED]) + more
+
+
+def _noted(taken: Sequence[Taken]) -> list[str]:
+    """Return what is to be said of runs, once for all of which it is true."""
+    notes = dict.fromkeys(note for each in taken for note in each.notes)
+    return [f"{_names([each for each in taken if note in each.notes])}: {note}" for note in notes]
 
 
 def _without(before: Remarks, gone: set[str]) -> Remarks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from textual.timer import Timer
@@ -36,10 +36,16 @@ class RunsShow:
         self._drawn_figure: str | None = None  # for which curves were read last
         self._rest: Timer | None = None
         self._about: About | None = None
+        self.when_listed: Callable[[], None] | None = None  # what a key asked for before the list was there
 
     @property
     def _shown(self) -> RunsScreen:
         return self  # type: ignore[return-value]
+
+    @property
+    def waits(self) -> bool:
+        """Whether a key waits for the list; those behind it are for what it does then."""
+        return self.when_listed is not None
 
     # -- the list ----------------------------------------------------------------------------------------------
 
@@ -66,6 +72,7 @@ class RunsShow:
             return self._shown.desk.entries()
         except Exception:
             self._looking = False  # the next beat tries again
+            self.when_listed = None
             raise
 
     def _listed(self, entries: Sequence[Entry], number: int) -> None:
@@ -77,6 +84,9 @@ class RunsShow:
         self._go_to_subject(entries)
         screen.subject = None
         self._refresh()
+        if (then := self.when_listed) is not None:
+            self.when_listed = None
+            then()
         if self.shown_figure != self._drawn_figure:
             self.read_curves()
         if any(not entry.facts.whole for entry in entries):

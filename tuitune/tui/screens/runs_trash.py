@@ -13,7 +13,8 @@ from tuitune.run import RunDir, trash
 from tuitune.run.shelf import Entry
 from tuitune.run.trash import Trashed
 from tuitune.text import clean_line
-from tuitune.tui.asking import Ask, Choice, Picker, PickItem
+from tuitune.tui.asking import Ask, Choice, PickItem
+from tuitune.tui.picking import pick
 
 if TYPE_CHECKING:
     from tuitune.tui.screens.runs import RunsScreen
@@ -34,7 +35,11 @@ class TrashActions:
     def action_delete(self) -> None:
         """Move the marked runs to the trash, or that under the cursor; several are asked about."""
         entries, app = self._thrown.meant, self._thrown.app
-        if not entries or self._deleting:
+        if self._deleting:
+            return
+        if not entries:
+            # Not later by itself, as other keys do: nobody deletes a run before it is seen.
+            app.say("no run is chosen" if self._thrown.runs_pane.known else "the runs are looked for; d again then")
             return
         if shown := next((entry for entry in entries if self._is_shown(entry)), None):
             app.say(f"{shown.run.name} trains in this app; stop it first", "warning")
@@ -130,26 +135,19 @@ class TrashActions:
 
     def action_trash(self) -> None:
         """Show the deleted runs."""
-        app = self._thrown.app
-        app.in_thread("runs-trash", lambda: [(each, each.size) for each in trash.trashed()], self._show_trash)
+        known: dict[str, tuple[Trashed, int]] = {}
 
-    def _show_trash(self, found: Sequence[tuple[Trashed, int]]) -> None:
-        app = self._thrown.app
-        if not found:
-            app.say("the trash is empty")
-            return
-        now = [PickItem(each.id, clean_line(each.name), words.size(size)) for each, size in found]
-        total = sum(size for _, size in found)
-        items = [*now, PickItem(_EMPTY, "delete all of it for good …", words.size(total), group="Trash")]
-        known = {each.id: (each, size) for each, size in found}
+        def look() -> list[PickItem]:
+            known.update({each.id: (each, each.size) for each in trash.trashed()})
+            return _trashed_items(list(known.values()))
 
-        def chosen(key: str | None) -> None:
+        def chosen(key: str) -> None:
             if key == _EMPTY:
-                self._ask_purge([each for each, _ in found], total)
-            elif key is not None:
+                self._ask_purge([each for each, _ in known.values()], sum(size for _, size in known.values()))
+            else:
                 self._ask_one(*known[key])
 
-        app.push_screen(Picker("Deleted runs", items), chosen)
+        pick(self._thrown.app, "Deleted runs", look, chosen, group="runs-trash", nothing="the trash is empty")
 
     def _ask_one(self, found: Trashed, size: int) -> None:
         def chosen(answer: str | None) -> None:
@@ -184,3 +182,11 @@ class TrashActions:
             screen.app.say(f"{words.size(freed)} are free again")
 
         screen.app.in_thread("runs-purge", lambda: sum(trash.purge(each) for each in found), done)
+
+
+def _trashed_items(found: Sequence[tuple[Trashed, int]]) -> list[PickItem]:
+    if not found:
+        return []
+    items = [PickItem(each.id, clean_line(each.name), words.size(size)) for each, size in found]
+    total = words.size(sum(size for _, size in found))
+    return [*items, PickItem(_EMPTY, "delete all of it for good …", total, group="Trash")]

@@ -13,6 +13,7 @@ from tuitune.tui.panes.blocks import counted
 from tuitune.tui.panes.jobs import JobsPane
 from tuitune.tui.panes.serve_live import ServerPane, UsePane
 from tuitune.tui.panes.serve_setup import ServeSetup
+from tuitune.tui.screens.starting import StartsLater
 from tuitune.tui.serving import Named
 from tuitune.tui.subjects import default_subject, named
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from tuitune.tui.screens.serve import ServeScreen
 
 
-class ServeActions:
+class ServeActions(StartsLater):
     """The actions; a part of the screen."""
 
     wanted: str | None  # the subject that the screen was opened for
@@ -62,14 +63,15 @@ class ServeActions:
             proposed = default_subject(app)
             return (Named(proposed),) if proposed is not None else ()
 
-        def looked(found: tuple[Named, ...]) -> None:
-            if not self._screen.is_attached or self.setup.asked.models != kept or found == kept:
-                return
+        def show(found: tuple[Named, ...]) -> bool:
+            if self.setup.asked.models != kept or found == kept:
+                return self.setup.asked.models == kept
             self.setup.propose(found)
             if gone := [named(each.word) for each in kept if each not in found]:
                 app.say(f"{', '.join(gone)}: not there any more, so not served either", "warning")
+            return not gone
 
-        app.in_thread("serve-subject", look, looked)
+        self.find_subject("serve-subject", look, show)
 
     def doing(self, job: Job) -> list[str]:
         """Return what a server at work is doing, in sentences."""
@@ -113,6 +115,8 @@ class ServeActions:
     def action_start(self) -> None:
         """Serve what is asked for."""
         screen, asked = self._screen, self.setup.asked
+        if self.starts_later():
+            return
         if not asked.models:
             self.setup.choose_first()
             return

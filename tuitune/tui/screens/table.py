@@ -32,10 +32,13 @@ PLACES = (
 NAMED = {place.name: place for place in PLACES}
 
 
-def made(name: str, subject: str | None = None) -> Screen[None]:
-    """Return a new screen; subject: what it is about, as a command would name it (a run, a folder, a model)."""
+def made(name: str, subject: str | None = None, *beside: str) -> Screen[None]:
+    """Return a new screen; subject: what it is about, as a command would name it (a run, a folder, a model).
+
+    beside: what Compare shows on the right.
+    """
     module, _, kind = NAMED[name].where.partition(":")
-    return cast("Screen[None]", getattr(import_module(module), kind)(subject))
+    return cast("Screen[None]", getattr(import_module(module), kind)(subject, *beside))
 
 
 def kind_of(screen: Screen[object]) -> str | None:

@@ -1,0 +1,45 @@
+"""A list to choose from whose items must be looked for: it is open at once, and filled when they are found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tuitune.tui.picker import Picker, PickItem
+
+if TYPE_CHECKING:
+    from tuitune.tui.app import TuiTune
+
+
+def pick(
+    app: TuiTune,
+    title: str,
+    look: Callable[[], list[PickItem]],
+    then: Callable[[str], None],
+    *,
+    group: str,
+    chosen: str | None = None,
+    nothing: str = "",
+) -> None:
+    """Let the user choose among what `look` finds in a thread; `then` gets the key of it.
+
+    nothing: what is said where there is nothing to choose from.
+    """
+    picker = Picker(title, None, chosen=chosen)
+
+    def found(items: list[PickItem]) -> None:
+        if items:
+            picker.fill(items)
+        elif picker.is_active:
+            picker.answer(None)
+            app.say(nothing)
+
+    def looked() -> list[PickItem]:
+        try:
+            return look()
+        except Exception:
+            app.call_from_thread(picker.answer, None)
+            raise  # it is said by the app
+
+    app.push_screen(picker, lambda key: None if key is None else then(key))
+    app.in_thread(group, looked, found)
