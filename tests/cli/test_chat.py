@@ -79,6 +79,9 @@ def test_once_reads_standard_input(
         ("--run", "nothing"),
         ("--top-p", "2"),
         ("--max-new-tokens", "0"),
+        ("--seed", "-1"),
+        ("--seed", str(2**63)),
+        ("--compare", "smollm2-135m", "--seed", "99999999999999999999999"),
         ("--once", " "),
     ],
 )

@@ -243,8 +243,10 @@ def test_show_tells_everything_in_words_and_as_json(call: Call) -> None:
     assert told["data"] == "d1"
     assert told["where"] == str(run.path)
     assert "cannot be used" in told["checkpoint"]
+    assert told["lasted"].partition(", ")[2] == "0:30 of it training steps"
     found = json.loads(call("runs", "show", "bb", "--json")[1])
     assert (found["note"], found["best"]["loss"][0], found["step"]) == ("good", 0.2, 3)
+    assert found["lasted"] > found["seconds"] == 30.0
     assert found["checkpoints"][0]["trouble"]
 
 
@@ -284,6 +286,8 @@ def test_plot_lays_several_over_each_other_in_one_picture(call: Call, tmp_path: 
     assert (code, said) == (0, f"{out}\n"), err
     assert "not drawn, no step yet: none" in err
     assert out.is_file()
+    code, said, _ = call("runs", "plot", "one", "two", "--out", str(out), "--json")
+    assert json.loads(said) == {"kind": "Picture", "path": str(out), "runs": ["one", "two"], "not_drawn": []}
     assert call("runs", "plot", "one", "--by", "epochs", "--out", str(out))[0] == 2
     code, _, err = call("runs", "plot", "one", "two", "--log")
     assert code == 2

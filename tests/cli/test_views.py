@@ -84,6 +84,23 @@ def test_lines_in_a_pipe_hold_no_control_characters() -> None:
     assert "step 2: eval loss 1.5000" in file.getvalue()
 
 
+def test_the_loss_of_a_step_stands_before_what_follows_it() -> None:
+    file = io.StringIO()
+    steps = [events.StepLogged(step, loss=float(step), t=1000.0 + step / 100) for step in range(1, 6)]
+    after = [
+        events.EvalLogged(2, loss=8.5, t=1000.03), events.CheckpointSaved(4, "/x", 1_000_000, 0.1, t=1000.05),
+        events.PhaseStarted("save", "the result", t=1000.06),
+    ]  # fmt: skip
+    told = [*steps[:2], after[0], *steps[2:4], after[1], steps[4], after[2]]
+    PlainView(plant("run"), screen(file)).show([events.RunStarted(1, total_steps=5, t=999.0), *told], None)
+    lines = [line.split("  ")[:2] for line in file.getvalue().splitlines() if "step" in line or "sav" in line]
+    assert lines == [
+        ["step 1/5", "loss 1.0000"], ["step 2/5", "loss 2.0000"], ["step 2: eval loss 8.5000"],
+        ["step 4/5", "loss 4.0000"], ["checkpoint 4 saved, 1.0 MB"], ["step 5/5", "loss 5.0000"], ["save: the result"],
+    ]  # fmt: skip
+    assert "eval" not in file.getvalue().splitlines()[1]
+
+
 def test_of_many_steps_some_are_shown_and_the_last_one_always() -> None:
     file = io.StringIO()
     view = PlainView(plant("run"), screen(file))

@@ -99,6 +99,8 @@ def test_a_run_stopped_and_resumed_ends_bit_equal(root: Path, method: str, more:
     assert losses(broken) == losses(whole)
     attempts = journal(broken, events.RunStarted)
     assert [(e.attempt, e.step) for e in attempts] == [(1, 0), (2, 4), (3, 10), (4, 13)]
+    begin, end = journal(whole, events.RunStarted)[0], journal(whole, events.RunFinished)[-1]
+    assert end.t - begin.t >= end.seconds - 0.01  # the journal begins when the clock of the run does
 
 
 def stop_after(step: int, command: type[Stop] | type[StopNow] = Stop):  # type: ignore[no-untyped-def]

@@ -89,6 +89,14 @@ def test_the_training_is_told_in_figures(tmp_path: Path, about: About) -> None:
     assert "lora_dropout" not in body  # a default
 
 
+def test_one_warm_up_is_told_once_and_how_the_model_is_loaded_not_at_all(tmp_path: Path, about: About) -> None:
+    recipe = Recipe.of({**_RECIPE, "warmup_ratio": 0.1, "trust_remote_code": True})
+    _, body = _card(tmp_path, replace(about, recipe=recipe))
+    assert "| `warmup_steps` | `0.1` |" in body
+    assert "warmup_ratio" not in body
+    assert "trust_remote_code" not in body
+
+
 def test_nothing_private_is_in_it(tmp_path: Path, about: About) -> None:
     card.write(tmp_path, about)
     text = (tmp_path / "README.md").read_text("utf-8")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tuitune.face.clone import cloned, free_name
+from tuitune.face.clone import cloned, free_name, usable_name
 from tuitune.run import RunDir, places
 from tuitune.run.origin import Origin
 
@@ -38,3 +38,13 @@ def test_names_go_on_counting(tmp_path: Path) -> None:
     assert free_name(one) == "one-2"
     two = RunDir.create(places.runs() / "one-2", "")
     assert free_name(one) == free_name(two) == "one-3"
+
+
+def test_a_new_run_takes_the_name_where_it_can() -> None:
+    taken = plant("one")
+    recipe = asked(taken)[0]
+    assert usable_name("one-2", recipe) == "one-2"
+    assert usable_name("one", recipe) is None
+    assert usable_name("not a/name", recipe) is None
+    assert usable_name("one-2", recipe.model_copy(update={"output_dir": "elsewhere"})) is None
+    assert usable_name(None, recipe) is None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tuitune.errors import RunError
-from tuitune.run import index, places
+from tuitune.run import index, places, trash
 from tuitune.run.directory import RunDir
 
 
@@ -97,3 +97,10 @@ def test_a_name_in_a_recipe_may_be_that_of_a_run(tmp_path: Path, monkeypatch: py
     assert index.place_of("a/judge", Path("a/judge")) == Path("a/judge")
     (tmp_path / "judge").mkdir()
     assert index.place_of("judge", Path("judge")) == Path("judge")
+
+
+def test_a_deleted_run_is_known_to_be_in_the_trash() -> None:
+    trash.delete(make(places.runs() / "gone"))
+    with pytest.raises(RunError, match="gone was deleted") as caught:
+        index.find("gone")
+    assert "runs restore gone" in caught.value.hint

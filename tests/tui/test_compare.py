@@ -21,6 +21,7 @@ from tests.tui.panes.chatting import Speaker
 from tests.tui.test_app import MIDDLE, SMALL, go, home, made, opened, recipe, until  # noqa: F401
 from tuitune.chat.base import Answer, Turn
 from tuitune.chat.compare import Comparison, earlier
+from tuitune.chat.partial import Partial
 from tuitune.errors import ModelError, TuiTuneError
 from tuitune.run import RunDir
 from tuitune.tui import subjects
@@ -31,7 +32,7 @@ from tuitune.tui.panes.blocks import drawn
 from tuitune.tui.panes.chat import ChatPane
 from tuitune.tui.panes.chatforms import EditAsk
 from tuitune.tui.panes.column import Column
-from tuitune.tui.panes.job import Loading
+from tuitune.tui.panes.job import Job, Loading, Question
 from tuitune.tui.screens import compare as compare_screen
 from tuitune.tui.screens import compare_actions, compare_files
 from tuitune.tui.screens.compare import CompareScreen
@@ -294,8 +295,7 @@ def test_how_answers_are_drawn_is_kept_and_what_nobody_answered_is_said() -> Non
 def test_a_long_name_leaves_room_for_how_far_it_is() -> None:
     column = Column(1)
     column.rename("20261123-090018-smollm2-135m-sft-lora" * 2)
-    job = column.prepared("1", column.label, {})
-    job.loading = Loading("its turn comes next")
+    job = Job(Question("1", column.label, (), None, {}), Partial(None, ""), loading=Loading("its turn comes next"))
     assert "".join(text for text, _ in column._loading(job)) == "its turn comes next  esc cancels"
 
 
@@ -509,7 +509,7 @@ def test_a_key_pressed_at_once_does_not_cost_the_look_at_who_there_is(monkeypatc
             pilot.app.push_screen(screen)
             await until(pilot, lambda: screen.prompt.has_focus)
             await pilot.press("escape", "o")
-            await until(pilot, lambda: screen.remark == "no comparison has been kept yet")
+            await until(pilot, lambda: "no comparison has been kept yet" in screen_text(pilot.app))
             held.set()
             await until(pilot, lambda: screen.sides is not None)
 
@@ -531,8 +531,10 @@ def test_a_list_that_comes_when_the_screen_was_left_is_not_shown(
 
     async def work() -> None:
         async with comparing(Given([], [])) as (pilot, screen):
-            await pilot.press("escape", key, "escape")
-            await until(pilot, lambda: pilot.app.screen is not screen)
+            await pilot.press("escape", key)
+            assert isinstance(pilot.app.screen, Picker)  # at once, before it is known what there is
+            await pilot.press("escape")
+            await until(pilot, lambda: pilot.app.screen is screen)
             held.set()
             await until(pilot, done.is_set)
             await pilot.app.workers.wait_for_complete()

@@ -369,6 +369,22 @@ def test_no_draft_is_lost(file: Path, how: str) -> None:
     assert not list((places.home() / "drafts").iterdir())
 
 
+def test_a_clone_that_nobody_changed_lies_nowhere_else_and_comes_back_first(draft: Draft) -> None:
+    draft.set("lora_rank", 3)
+    draft.begin(TEXT, "tuned-2")
+    assert not draft.dirty
+    kept.flush_all()
+    left = _left_by_a_crash()
+    assert [each.title for each in left] == ["tuned-2.yaml", "mine.yaml"]
+    again = Draft()
+    again.recover(left[0])
+    assert (again.text, again.own_name) == (TEXT, "tuned-2")
+    again.save(Path("tuned-2.yaml").absolute())
+    assert again.own_name is None
+    kept.flush_all()
+    assert [each.title for each in _left_by_a_crash()] == ["mine.yaml"]
+
+
 def test_a_saved_draft_is_not_offered(draft: Draft, file: Path) -> None:
     draft.set("lora_rank", 3)
     kept.flush_all()

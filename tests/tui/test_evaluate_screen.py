@@ -198,7 +198,7 @@ def test_rows_are_ordered_filtered_and_searched(run: RunDir) -> None:
             await until(pilot, lambda: len(listed(screen)) == 4)
             await pilot.press("o")
             await until(pilot, lambda: isinstance(app.screen, Picker))
-            assert "rouge-l of tuned against base" in screen_text(app)
+            await until(pilot, lambda: "ROUGE-L of tuned against base" in screen_text(app))
             assert "right of tuned" in screen_text(app)
             await pilot.press(*"loss against", "enter")
             await until(pilot, lambda: screen.query_one(PredictionsPane).order.against == "base")

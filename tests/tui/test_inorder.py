@@ -10,6 +10,8 @@ from textual.widgets import Input
 
 from tests.tui.given import typed
 from tests.tui.test_app import MIDDLE, go, home, made, opened, said, until  # noqa: F401
+from tuitune.tui.exporting import Plan
+from tuitune.tui.panes.jobs import JobsPane
 from tuitune.tui.picker import Found, Picker, PickItem
 from tuitune.tui.screens.data import DataScreen
 from tuitune.tui.screens.evaluate import EvaluateScreen
@@ -51,7 +53,7 @@ def test_escape_leaves_a_list_that_is_looked_for(home: Path, gate: threading.Eve
         app = made()
         async with opened(app, MIDDLE) as pilot:
             await typed(pilot, "f6", "w", "enter", "x", "escape")
-            await until(pilot, lambda: isinstance(app.screen, EvaluateScreen))
+            await until(pilot, lambda: isinstance(app.screen, EvaluateScreen) and not app._busy)
             before = app.screen.subject  # type: ignore[attr-defined]
             gate.set()
             await pilot.pause(0.2)
@@ -85,5 +87,60 @@ def test_a_list_that_cannot_be_found_is_left(home: Path, monkeypatch: pytest.Mon
             await typed(pilot, "f6", "w", "enter")
             await until(pilot, lambda: "the disk is gone" in said(app))
             await until(pilot, lambda: isinstance(app.screen, EvaluateScreen))
+
+    go(check)
+
+
+PLACES = {"evaluate": "evaluate_state", "export": "export_actions", "serve": "serve_actions"}
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Keep the commands that would begin."""
+    commands: list[list[str]] = []
+    monkeypatch.setattr(JobsPane, "begin", lambda self, kind, title, argv: commands.append(list(argv)))
+    monkeypatch.setattr(
+        "tuitune.tui.screens.export_actions.plan", lambda asked, *_: Plan(("export", asked.subject or "", "/x"))
+    )
+    return commands
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_start_waits_until_it_is_known_what_it_is_about(
+    place: str, home: Path, monkeypatch: pytest.MonkeyPatch, begun: list[list[str]]  # noqa: F811
+) -> None:  # fmt: skip
+    late = threading.Event()
+    monkeypatch.setattr(
+        f"tuitune.tui.screens.{PLACES[place]}.default_subject", lambda app: "the-default" if late.wait(30) else None
+    )
+
+    async def check() -> None:
+        app = made()
+        async with opened(app, MIDDLE) as pilot:
+            app.show_screen(place)
+            await until(pilot, lambda: bool(app.screen.query(JobsPane)))
+            await typed(pilot, "s")
+            await until(pilot, lambda: "it starts as soon as that is known" in said(app))
+            assert not begun
+            late.set()
+            await until(pilot, lambda: bool(begun))
+            assert begun[0][:2] == [place, "the-default"]
+
+    go(check)
+
+
+def test_a_start_is_of_the_model_that_was_chosen_just_before(
+    home: Path, gate: threading.Event, begun: list[list[str]]  # noqa: F811
+) -> None:  # fmt: skip
+    gate.set()
+
+    async def check() -> None:
+        app = made()
+        async with opened(app, MIDDLE) as pilot:
+            app.show_screen("evaluate", "former")
+            await until(pilot, lambda: bool(app.screen.query(JobsPane)))
+            await typed(pilot, "w", *"third", "enter", "s")
+            await until(pilot, lambda: bool(begun))
+            assert begun == [["evaluate", "third"]]
 
     go(check)

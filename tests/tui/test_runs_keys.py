@@ -16,6 +16,7 @@ from tests.tui.given import screen_text
 from tests.tui.test_runs_screen import SMALL, WIDE, at, curve, go, home, listed, opened, said, three, until
 from tuitune.run import places, trash
 from tuitune.run.shelf import Entry
+from tuitune.tui.app import TuiTune
 from tuitune.tui.asking import Picker, TextAsk
 from tuitune.tui.keys import KeysLine
 from tuitune.tui.panes.runs_differs import DiffersPane
@@ -72,32 +73,26 @@ def test_nothing_is_deleted_that_is_not_seen_yet(monkeypatch: pytest.MonkeyPatch
     go(work)
 
 
-def test_two_marked_runs_are_compared_left_and_right() -> None:
-    runs = three()
-
-    async def work() -> None:
-        async with opened() as (app, pilot):
-            await pilot.press("space", "space", "b")  # gamma and beta; the cursor stands on alpha
-            await until(pilot, lambda: isinstance(app.screen, CompareScreen) and app.screen.sides is not None)
-            assert isinstance(app.screen, CompareScreen)
-            assert app.screen.sides is not None
-            assert app.screen.sides.words == [str(runs[2].path), str(runs[1].path)]
-
-    go(work)
-
-
-def test_one_run_is_compared_with_what_it_was_before() -> None:
+def test_two_marked_runs_are_compared_with_each_other_and_one_with_its_base() -> None:
     runs = three()
 
     async def work() -> None:
         async with opened() as (app, pilot):
             await pilot.press("space", "b")  # one is marked, the next one is under the cursor
-            await until(pilot, lambda: isinstance(app.screen, CompareScreen) and app.screen.sides is not None)
-            assert isinstance(app.screen, CompareScreen)
-            assert app.screen.sides is not None
-            assert app.screen.sides.words == [str(runs[1].path), "base"]
+            await until(pilot, lambda: compared(app) == [str(runs[1].path), "base"])
+            await pilot.press("escape", "escape")
+            await until(pilot, lambda: isinstance(app.screen, Workbench))
+            await pilot.press("f4")
+            await until(pilot, lambda: isinstance(app.screen, RunsScreen) and len(listed(app)) == 3)
+            await pilot.press("space", "b")  # gamma and beta; the cursor stands on alpha
+            await until(pilot, lambda: compared(app) == [str(runs[2].path), str(runs[1].path)])
 
     go(work)
+
+
+def compared(app: TuiTune) -> list[str]:
+    sides = app.screen.sides if isinstance(app.screen, CompareScreen) else None
+    return sides.words if sides is not None else []
 
 
 def test_what_was_sorted_for_stands_first() -> None:
@@ -140,9 +135,10 @@ def test_a_run_has_one_name_and_two_of_one_recipe_have_two() -> None:
             await until(pilot, lambda: len(at(app).curves) == 2)
             overlay, differs = app.screen.query_one(OverlayPane), app.screen.query_one(DiffersPane)
             await until(pilot, lambda: differs._compared is not None)
-            assert [name for *_, name in overlay._labels(overlay._lines, 32)] == [
+            assert [name for *_, name in overlay._labels(overlay._lines, 36)] == [
                 "a 1122-0837-small-sft-lora", "b 1121-0837-small-sft-lora",
             ]  # fmt: skip
+            assert "b 1121-0837 " in screen_text(app) + " "  # where there is room for no more
             head = ["".join(text for text, _ in row) for row in differs.body(60, 20)[:2]]
             assert head == ["a 20261122-083753-small-sft-lora", "b 20261121-083753-small-sft-lora"]
 
@@ -164,7 +160,7 @@ def test_one_broken_folder_keeps_none_of_the_others_out(tmp_path: Path) -> None:
             await until(pilot, lambda: isinstance(app.screen, RunsScreen) and sorted(listed(app)) == ["a", "c"])
             text = said(app)
             assert "imported: a, c" in text
-            assert "not imported: saves/bad/training_args.yaml has 1 problem: line 1" in text
+            assert "not imported: saves/bad/training_args.yaml has 1 problem: line 2" in text
             assert "a, c: its log was written moments ago" in text
 
     go(work)

@@ -33,17 +33,29 @@ def _run(arguments: list[str]) -> int:
     try:
         code = app(arguments, prog_name="tuitune", standalone_mode=False)
     except TuiTuneError as error:
+        _as_object(error, arguments)
         return report.failure(error)
     except TyperException as error:
         return report.usage(error.format_message().replace("Value error, ", "", 1), _usage(error))  # pydantic's prefix
-    except (KeyboardInterrupt, Abort):
+    except (KeyboardInterrupt, Abort) as error:
+        _as_object(error, arguments)
         return Stopped.exit_code
     except BrokenPipeError:
         raise
     except Exception as error:  # the border of the program: no traceback ever reaches the terminal
+        _as_object(error, arguments)
         return report.fault(error)
     code = code if isinstance(code, int) else 0
     return Stopped.exit_code if code == _INTERRUPTED else code
+
+
+def _as_object(error: BaseException, arguments: Sequence[str]) -> None:
+    """Tell a program that reads JSON of a failure that the command itself has not told it of."""
+    if "--json" in arguments and not getattr(error, "told", False):
+        from tuitune.cli.console import json_line
+        from tuitune.cli.telling import error_object
+
+        json_line(error_object(error))
 
 
 def _usage(error: Exception) -> str:

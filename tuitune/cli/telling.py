@@ -95,7 +95,8 @@ def telling(log: Path, *, as_json: bool) -> Iterator[Teller]:
             yield from _drawn(real, as_json)
         except (Exception, KeyboardInterrupt) as error:
             if as_json:
-                json_line(_error(error), real.out)
+                json_line(error_object(error), real.out)
+                error.told = True  # type: ignore[union-attr]  # so that the border of the program does not say it again
             raise
 
 
@@ -107,7 +108,8 @@ def _drawn(real: Streams, as_json: bool) -> Iterator[Teller]:
         yield Teller(real.out, real.err, progress, as_json=False)
 
 
-def _error(error: BaseException) -> dict[str, object]:
+def error_object(error: BaseException) -> dict[str, object]:
+    """Return the object that tells of a failure."""
     stopped = isinstance(error, KeyboardInterrupt | Stopped)
     if isinstance(error, TuiTuneError):
         problems = [str(problem) for problem in getattr(error, "problems", ())]

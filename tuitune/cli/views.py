@@ -23,6 +23,10 @@ from tuitune.text import clean_line
 
 _LEAST_GAP = 1.0  # seconds between two lines in a pipe ...
 _LINES = 200  # ... and for long runs so many lines for each doubling of their length, or about that
+# What tells of the steps before it: the newest of them is said first.
+_AFTER_STEPS = (
+    events.EvalLogged, events.CheckpointSaved, events.PhaseStarted, events.Paused, events.RunFinished, events.RunFailed
+)  # fmt: skip
 _SAMPLES_GAP = 10.0  # seconds between two answers that a run learns from
 
 
@@ -100,6 +104,8 @@ class PlainView:
         """Print a line for each event that deserves one."""
         self.picture.look(state)
         for event in found:
+            if self._skipped and isinstance(event, _AFTER_STEPS):
+                self._step(event.t)  # before the picture knows more than was known at that step
             self.picture.take(event)
             self._line(event)
 
@@ -111,8 +117,6 @@ class PlainView:
                     self._step(event.t)
             case events.PhaseStarted(phase=phase, detail=detail):
                 self.say(f"{phase}: {detail}" if detail else phase)
-            case events.RunFinished() | events.RunFailed() if self._skipped:
-                self._step(event.t)
             case _:
                 if (words_and_style := self._remarks.of(event)) is not None:
                     self.say(words_and_style[0])

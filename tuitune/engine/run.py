@@ -102,8 +102,6 @@ def _train(session: Session, recipe: Recipe, notes: list[str], reporting: Report
         session.warn(f"{warning.key}: {warning.reason}", warning.hint)
     for note in notes:
         session.warn(note)
-    if recipe.trust_remote_code:
-        session.warn("trust_remote_code: Python code of the model's authors runs with your permissions")
     own = restored is not None and restored.path.parent == session.run.path
     manifest.supersede(session.run.path, step if own else 0)
     from tuitune.engine.build import Build

@@ -34,6 +34,8 @@ _NAMES = frozenset({
     "freeze_trainable_modules", "additional_target", "interleave_probs", "reward_weights",
 })  # fmt: skip
 _GROUPS = frozenset({"logging", "saving", "run", "trackers", "evaluation", "generation"})
+# Another word for what is told already, and what says how a model is loaded, not how it learns.
+_UNTOLD = frozenset({"warmup_ratio", "trust_remote_code"})
 _KEPT_LOSSES = 9
 
 
@@ -137,7 +139,7 @@ def _settings(recipe: Recipe) -> list[tuple[str, str]]:
 def _is_told(field: Field, values: dict[str, object]) -> bool:
     told = field.kind in _FIGURES or field.name in _NAMES or (field.kind == "settings" and _figures(values[field.name]))
     counts = field.purpose == "train" and (field.group not in _GROUPS or field.name == "seed")
-    return told and counts and not field.inert and field.applies(values)
+    return told and counts and field.name not in _UNTOLD and not field.inert and field.applies(values)
 
 
 def _figures(value: object) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 
 from tuitune.engine.asked import asked
-from tuitune.errors import RecipeError
-from tuitune.recipe import Document
+from tuitune.errors import RecipeError, UsageError
+from tuitune.face.find import plain_name
+from tuitune.recipe import Document, Recipe
 from tuitune.run import RunDir, places
 
 # Where the run wrote, and what it went on from: the new one must not do the same.
@@ -40,3 +42,12 @@ def free_name(run: RunDir) -> str:
     stem = stem if stem and number.isdigit() and len(number) < 4 else run.name
     numbered = (f"{stem}-{number}" for number in itertools.count(2))
     return next(name for name in numbered if not os.path.lexists(places.runs() / name))
+
+
+def usable_name(name: str | None, recipe: Recipe) -> str | None:
+    """Return the name for a new run of a recipe, None where the recipe says its place or a run has that name."""
+    if name is None or recipe.output_dir is not None or os.path.lexists(places.runs() / name):
+        return None
+    with contextlib.suppress(UsageError):
+        return plain_name(name)
+    return None

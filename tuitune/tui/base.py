@@ -54,7 +54,12 @@ class Base:
     def keep(self, text: str, *, closed: bool = False) -> None:
         """Have a text of this base kept on disk, as long as it is nowhere else."""
         draft = Recovered(self.keeper.path, text, self.path, self.preset, self.text, time.time(), closed, self.run)
-        self.keeper.offer(draft if text != self.text else None)
+        self.keeper.offer(draft if text != self.text or self.own_name else None)
+
+    @property
+    def own_name(self) -> str | None:
+        """The name that was given to a text that lies nowhere, such as the recipe of a run for a new one."""
+        return self.run if self.path is None and self.source is None else None
 
     def read(self, text: str, source: Path | None) -> Base:
         """Take this text as what the file or preset holds."""

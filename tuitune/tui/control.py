@@ -70,15 +70,20 @@ class Control:
         if not self.working:
             self.host = None
 
-    def begin(self, document: Document) -> RunDir:
-        """Start a run of a recipe. Reads the disk: for a worker thread. Raises TuiTuneError with all that is wrong."""
+    def begin(self, document: Document, name: str | None = None) -> RunDir:
+        """Start a run of a recipe, called `name` where that is free. Raises TuiTuneError with all that is wrong.
+
+        Reads the disk: for a worker thread.
+        """
         from tuitune.face.asking import missing
+        from tuitune.face.clone import usable_name
         from tuitune.face.start import open_run
 
         self._refuse_second()
         if absent := [problem for problem in missing(document) if problem.level == "error"]:
             raise RecipeError(absent, "the recipe")
-        return open_run(document, tell=lambda text: self._tell(text, "information"))
+        name = usable_name(name, document.recipe())
+        return open_run(document, name=name, tell=lambda text: self._tell(text, "information"))
 
     def go(self, run: RunDir) -> None:
         """Start the engine in `run`, from wherever it stands. Raises TuiTuneError."""

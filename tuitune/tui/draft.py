@@ -66,6 +66,11 @@ class Draft:
         return self._base.run
 
     @property
+    def own_name(self) -> str | None:
+        """What a new run of it is to be called, where it was begun under a name and has no file yet."""
+        return self._base.own_name
+
+    @property
     def title(self) -> str:
         """What it is called on the screen; foreign text."""
         return self._base.title

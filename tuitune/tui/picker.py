@@ -13,12 +13,15 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from tuitune.text import clean_line
-from tuitune.tui.box import Boxed, Lines, Says, choice_row, room
+from tuitune.tui.box import Box, Boxed, Lines, Says, choice_row, room
 from tuitune.tui.kit.drawn import Drawn
-from tuitune.tui.kit.rows import R, Row
+from tuitune.tui.kit.rows import R, Row, cells, cut, width_of
 
 NOTHING_FITS = "nothing fits; take some of it away"
 _AROUND, _MOST = 6, 24  # the rows of title, input, hints and the gaps between; how long a list may be
+_LEAST_BOX, _MOST_BOX = 72, 140  # cells
+_BESIDE = 11  # cells of a row that are neither title nor note: frame, mark, gaps
+_LEAST_NOTE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Found(Drawn):
         self._all, self.items, self.at, self._top = tuple(items), list(items), at, 0
         self.none = NOTHING_FITS  # said where the list is empty
         self._lines = _lines(self.items)
+        self._column = _column(self._all)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Return the lines of the whole list: while one types, the box keeps its size."""
@@ -61,7 +65,12 @@ class Found(Drawn):
         ground = " on sel" if chosen else ""
         left = R(f"accent{ground}", "▌ " if chosen else "  ")
         left += R(f"{'strong b' if chosen else 'ink'}{ground}", clean_line(item.title))
-        return choice_row(left, clean_line(item.note), width, chosen)
+        # Notes begin below each other, unless the titles leave them no room.
+        column = self._column
+        if column + _LEAST_NOTE > width:
+            return choice_row(left, clean_line(item.note), width, chosen)
+        left += R(f"quiet{ground}", " " * (column - width_of(left)) + cut(clean_line(item.note), width - column - 1))
+        return choice_row(left, "", width, chosen)
 
     def _follow(self, height: int) -> None:
         line = self._lines.index(self.at)
@@ -73,6 +82,7 @@ class Found(Drawn):
     def fill(self, items: Sequence[PickItem], text: str = "", at: int = 0) -> None:
         """Show other items: what fits `text`, the cursor on one of them."""
         self._all = tuple(items)
+        self._column = _column(self._all)
         self.search(text)
         self.at = at if self.items else 0
         self.refresh(layout=True)
@@ -112,6 +122,15 @@ class Found(Drawn):
         """Go up."""
         event.stop()
         self.move(-3)
+
+
+def _widest(texts: Iterable[str]) -> int:
+    return max((cells(clean_line(text)) for text in texts), default=0)
+
+
+def _column(items: Sequence[PickItem]) -> int:
+    """Return the cell where the notes begin."""
+    return _widest(each.title for each in items) + 4
 
 
 def _lines(items: Sequence[PickItem]) -> list[str | int]:
@@ -180,6 +199,7 @@ class Picker(Boxed[str]):
     def fill(self, items: Sequence[PickItem]) -> None:
         """Show what was found meanwhile; where enter was pressed already, choose."""
         self._items, self._known = items, True
+        self._widen()
         if self._found is None:
             return  # it is laid out with them
         text = next((field.value for field in self.query(Input)), "")
@@ -197,6 +217,16 @@ class Picker(Boxed[str]):
         self._found.none = NOTHING_FITS if self._known else "looking ..."
         yield self._found
         yield Hints()
+
+    def on_mount(self) -> None:
+        """Take the width that the notes need."""
+        super().on_mount()
+        self._widen()
+
+    def _widen(self) -> None:
+        titles, notes = (_widest(getattr(each, of) for each in self._items) for of in ("title", "note"))
+        for box in self.query(Box):
+            box.styles.width = max(_LEAST_BOX, min(_MOST_BOX, titles + notes + _BESIDE))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Search."""

@@ -95,7 +95,8 @@ class RunActions:
         app = self._app
         document = app.draft.document
         assert document is not None
-        app.begin_work(lambda: app.control.begin(document))
+        name = app.draft.own_name
+        app.begin_work(lambda: app.control.begin(document, name))
 
     def resume(self, run: RunDir) -> None:
         """Go on with a run from its newest checkpoint."""

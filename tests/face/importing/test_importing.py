@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tuitune.chat import weights
 from tuitune.errors import RunError, UsageError
 from tuitune.face.about import about
 from tuitune.face.evaluating import subject_of
-from tuitune.face.importing import outputs, take_in
+from tuitune.face.importing import Refused, Taken, outputs, take_each, take_in
 from tuitune.face.meant import of_name
 from tuitune.recipe import Document
 from tuitune.run import JournalReader, RunDir, events, index, summary
@@ -294,3 +295,35 @@ def test_a_folder_without_a_step_leaves_nothing_behind(tmp_path: Path) -> None:
         take_in(folder)
     assert index.all_runs() == []
     assert list((tmp_path / "home" / "runs").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_read_keeps_none_of_the_others_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("saves/a", "saves/closed", "saves/z"):
+        given.factory(tmp_path, name)
+    closed = tmp_path / "saves" / "closed"
+    whole = Path.iterdir
+
+    def refused(self: Path) -> Iterator[Path]:
+        if self == closed:
+            raise PermissionError(13, "Permission denied")
+        return whole(self)
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    (closed / "trainer_log.jsonl").unlink()
+    (closed / "trainer_state.json").unlink()
+    found = list(take_each(outputs(tmp_path / "saves")))
+    assert [each.run.name for each in found if isinstance(each, Taken)] == ["a", "z"]
+    assert [str(each) for each in found if isinstance(each, Refused)] == [
+        f"not imported: {closed} cannot be read: Permission denied"
+    ]
+
+
+def test_a_broken_number_of_bits_is_a_comment_and_no_end(tmp_path: Path) -> None:
+    folder = given.factory(tmp_path)
+    (folder / "training_args.yaml").unlink()
+    given.put(folder, "llamaboard_config.yaml", "top.model_path: org/base\ntop.quantization_bit: four\n")
+    taken = take_in(folder)
+    assert any("quantization_bit" in note for note in taken.notes)
+    assert "# quantization_bit: four" in taken.run.recipe.read_text()

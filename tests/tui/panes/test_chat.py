@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from textual.screen import Screen
 
-from tests.tui.given import screen_text
+from tests.tui.given import bench, screen_text
 from tests.tui.panes.chatting import HERE, Fake, Speaker, ready, say, table, until
 from tuitune.chat.base import Turn
 from tuitune.chat.conversation import Conversation
-from tuitune.errors import ModelError, RunError
+from tuitune.errors import ModelError, RunError, UsageError
 from tuitune.tui.panes.chat import ChatPane, _item
+from tuitune.tui.panes.chatforms import SamplingAsk, parsed
 from tuitune.tui.partners import Who
 
 # What a model, a file or an exception may say; none of it may act.
@@ -583,3 +584,25 @@ def test_a_conversation_of_one_turn_is_listed_as_one(tmp_path: Path) -> None:
         item = _item(tmp_path / "kept.jsonl")
         assert item is not None
         assert (item.title, item.note.startswith(words)) == ("How are you?", True)
+
+
+def test_a_long_seed_comes_back_with_all_its_digits() -> None:
+    async def go() -> None:
+        app = bench()
+        async with app.run_test(size=(80, 24)) as pilot:
+            answers: list[object] = []
+            app.push_screen(SamplingAsk({"seed": 12345678}, {"max_new_tokens": 2097152}), answers.append)
+            await pilot.pause()
+            assert "12345678" in screen_text(app)
+            assert "2097152" in screen_text(app)
+            await pilot.press("enter")
+            await pilot.pause()
+            assert answers == [{"seed": 12345678}]
+
+    asyncio.run(go())
+
+
+def test_a_seed_beyond_what_a_model_takes_is_refused_where_it_is_typed() -> None:
+    with pytest.raises(UsageError, match="seed cannot be"):
+        parsed("seed", str(2**63))
+    assert parsed("seed", str(2**63 - 1)) == 2**63 - 1

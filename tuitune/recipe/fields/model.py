@@ -67,7 +67,7 @@ RULES = (
     Rule(
         ("trust_remote_code",),
         lambda r: r.trust_remote_code,
-        "lets code from the model's folder run on this machine",
+        "Python code from the model's folder runs with your permissions",
         "remove the key unless the model needs it",
         level="warning",
     ),

@@ -80,9 +80,10 @@ def choices(values: Mapping[str, object], settings: Sequence[str], own: str, cho
     folder = _folder(values, settings)
     items = [PickItem("", own, "where nothing is named")]
     named = list(_named(folder)) if folder is not None else []
+    files = {item.note for item in named}
     here = [*_files(Path.cwd(), "Files here")]
     there = [*_files(folder, f"Files in {folder}")] if folder is not None and folder.resolve() != Path.cwd() else []
-    found = [*named, *here, *there]
+    found = [*named, *here, *(item for item in there if item.title not in files)]
     if chosen and all(item.key != chosen for item in found):
         items.append(PickItem(chosen, clean_line(Path(chosen).name), "as now"))
     return [*items, *found, PickItem(_OTHER, "another ...", "type a file or a name", "Elsewhere")]
@@ -90,9 +91,8 @@ def choices(values: Mapping[str, object], settings: Sequence[str], own: str, cho
 
 def _folder(values: Mapping[str, object], settings: Sequence[str]) -> Path | None:
     """Return the folder of data sets, None where it is on a hub."""
-    asked = [word.partition("=")[2] for word in settings if word.startswith("dataset_dir=")]
-    word = str((asked or [values.get("dataset_dir") or FIELDS["dataset_dir"].default])[0])
-    folder = Path(word).expanduser()
+    asked = next((word.partition("=")[2] for word in settings if word.startswith("dataset_dir=")), None)
+    folder = Path(str(asked or values.get("dataset_dir") or FIELDS["dataset_dir"].default)).expanduser()
     return folder if folder.is_dir() else None
 
 

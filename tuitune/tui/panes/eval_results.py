@@ -179,7 +179,8 @@ axis, so that you see whether they overlap. The last column is the difference be
     def _above(self, found: Evaluation, width: int, height: int) -> list[Row]:
         said = [clean(each) for each in found.sentences] or ([clean(found.data.words)] if found.data else [])
         rows = [R("ink", line) for text in said for line in wrapped(text, width)][: max(1, height // 5)]
-        caveat = wrapped(clean_line(_caveat(found)), width - 2) if height >= _DETAILS else []
+        text = _caveat(found) if height >= _DETAILS else ""
+        caveat = wrapped(clean_line(text), width - 2) if text else []
         rows += [R("warn", "  " if n else "▲ ", "ink", line) for n, line in enumerate(caveat)]
         return [*rows, []] if rows and height >= _DETAILS else rows if height >= 6 else []
 

@@ -203,7 +203,7 @@ The rows of a multiple-choice benchmark are named in the settings: `task`, such 
 
     def _ask_metric(self, old: str) -> None:
         facts = ["A Python file of yours that scores answers; it runs with your rights."]
-        ask = TextAsk("Which file?", old, "metric.py", validate=_metric_problem, facts=facts)
+        ask = TextAsk("Which file?", old, "nothing: none", validate=_metric_problem, facts=facts)
         self.app.push_screen(ask, lambda text: None if text is None else self._take_metric(old, text.strip()))
 
     def _take_metric(self, old: str, text: str) -> None:

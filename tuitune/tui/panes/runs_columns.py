@@ -16,6 +16,7 @@ from tuitune.tui.kit.units import amount, fixed, lasting
 
 _GAP = 2
 MARKS = 4  # cells before the first column: cursor, letter, colour
+_TELLING = 6  # cells below which what follows a time stamp tells nothing
 _STAMP = re.compile(r"20\d{6}-\d{6}-")
 _STATES = {
     "running": "accent", "starting": "accent", "stopping": "warn", "paused": "warn", "crashed": "error",
@@ -42,7 +43,10 @@ def listed(name: str, size: int) -> str:
     """Return a run's name in at most so many cells, of a time stamp that has no room only what tells most."""
     text = clean_line(name)
     if cells(text) > size and (stamp := _STAMP.match(text)):
-        text = f"{text[4:8]}-{text[9:13]}-{text[stamp.end() :]}"
+        day = f"{text[4:8]}-{text[9:13]}"
+        if len(day) <= size < len(day) + _TELLING:
+            return day
+        text = f"{day}-{text[stamp.end() :]}"
     return cut(text, size)
 
 
@@ -102,7 +106,7 @@ def _remarks(entry: Entry) -> Row:
 
 COLUMNS = (
     Column("name", "run", 0, lambda entry: R("ink", clean_line(entry.run.name))),
-    Column("model", "model", 16, _model, since=144),
+    Column("model", "model", 14, _model, since=144),
     Column("method", "method", 11, _method, since=96),
     Column("data", "data", 14, lambda entry: R("quiet", clean_line(entry.data)), since=108),
     Column("steps", "steps", 10, _steps, right=True),
@@ -112,7 +116,7 @@ COLUMNS = (
     Column("speed", "tok/s", 7, _speed, since=172, right=True),
     Column("time", "time", 9, _lasted, since=88, right=True),
     Column("state", "state", 9, _state),
-    Column("tags", "tags, note", 18, _remarks, since=118),
+    Column("tags", "tags, note", 15, _remarks, since=118),
 )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from tuitune.tui.panes.runs_columns import COLOURS, LETTERS, listed
 from tuitune.tui.panes.runs_look import SMOOTHINGS, Line, Look, after
 
 _EDGE, _MOST_ZOOM = 6, 12
+_BEFORE = 8  # cells before a name at the end of its curve: the value and the letter
 _HELPS = {
     "without": "m: another figure", "learns": "m: another figure",
     "not evaluated": "E: the training", "no evaluation": "E: the training",
@@ -149,7 +150,7 @@ The curves of the marked runs, or of the one under the cursor: each has a colour
 
     def _labels(self, drawn: Sequence[Line], side: int = 99) -> list[tuple[float, str, str]]:
         ended = [(line, values) for line in drawn if len(values := self._drawn(line)[1].values)]
-        return [(values[-1], COLOURS[line.number], f"{LETTERS[line.number]} {listed(line.name, side - 2)}")
+        return [(values[-1], COLOURS[line.number], f"{LETTERS[line.number]} {listed(line.name, side - _BEFORE)}")
                 for line, values in ended]  # fmt: skip
 
     # -- what is seen ------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from tuitune.tui.panes.turns import Transcript
 from tuitune.tui.panes.whom import Whom
 from tuitune.tui.partners import OTHER
 from tuitune.tui.screens.compare_actions import CompareActions
+from tuitune.tui.screens.paned import fit_in_time
 from tuitune.tui.sides import Sides
 from tuitune.tui.status import Status, Tabs
 from tuitune.tui.subjects import default_subject, run_of, training_runs
@@ -94,6 +95,7 @@ class CompareScreen(CompareActions, Screen[None]):
     def on_mount(self) -> None:
         """Find out who is compared."""
         self.overrides = dict(self.app.settings.sampling)
+        fit_in_time(self)
         self.place_columns()
         self.show_talk(self.comparison)
         self.prompt.focus()
@@ -136,7 +138,7 @@ class CompareScreen(CompareActions, Screen[None]):
 
     def show_talk(self, comparison: Comparison) -> None:
         """Show another comparison."""
-        self.comparison = comparison
+        self.comparison, self.remark = comparison, ""  # what was said is not about this one
         for column, talk in zip(self.columns, comparison.sides, strict=True):
             column.take(talk)
         self.refresh_line()

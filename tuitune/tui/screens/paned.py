@@ -33,6 +33,17 @@ def bindings(prefix: str, tabs: Sequence[tuple[str, str, str]], keys: Sequence[K
     return [*panes, *own]
 
 
+def fit_in_time(screen: Screen[None]) -> None:
+    """Give a screen the classes of its size before it is drawn: Textual gives them when it has been."""
+    app = screen.app
+    for cells, own, of_all in (
+        (app.size.width, screen.HORIZONTAL_BREAKPOINTS, app.HORIZONTAL_BREAKPOINTS),
+        (app.size.height, screen.VERTICAL_BREAKPOINTS, app.VERTICAL_BREAKPOINTS),
+    ):
+        names = [name for least, name in sorted((of_all if own is None else own) or ()) if cells >= least]
+        screen.add_class(*names[-1:])
+
+
 class PanedScreen(Screen[None]):
     """A screen of panes, each of the classes `<name> place`; `TABS` names them, with their digits and words.
 
@@ -48,6 +59,10 @@ class PanedScreen(Screen[None]):
     def __init__(self, tab: str) -> None:
         super().__init__()
         self.tab, self.zoomed = tab, False
+
+    def on_mount(self) -> None:
+        """Stand right from the first sight on."""
+        fit_in_time(self)
 
     @property
     def narrow(self) -> bool:

@@ -118,10 +118,11 @@ class RunsScreen(RunsShow, RunsActions, KeepActions, TrashActions, PanedScreen):
         keys: list[Key] = [
             ("enter", "open", "screen.open"), ("space", "mark", "screen.mark"), ("/", "search", "screen.search"),
             ("s", "sort", "screen.sort"), ("f", "filter", "screen.filter"), ("esc", "back", "screen.back"),
-            ("f1", "help", "help_here"), ("n", "new", "screen.clone"), ("r", "resume", "screen.resume"),
-            ("w", "note", "screen.note"), ("t", "tags", "screen.tags"), ("d", "trash", "screen.delete"),
+            ("f1", "help", "help_here"), ("n", "new", "screen.clone"),
             ("v", "evaluate", "screen.go('evaluate')"), ("e", "export", "screen.go('export')"),
             ("S", "serve", "screen.go('serve')"), ("b", "compare", "screen.beside"), ("c", "chat", "screen.chat"),
+            ("r", "resume", "screen.resume"), ("d", "trash", "screen.delete"), ("w", "note", "screen.note"),
+            ("t", "tags", "screen.tags"),
         ]  # fmt: skip
         return [("u", "undo", "screen.undo"), *keys] if self.undoable else keys
 

@@ -85,7 +85,9 @@ class KeepActions:
 
         facts = ["LLaMA-Factory's output_dir (or all of `saves`), or that of transformers' Trainer.",
                  "Its log becomes a run here; the folder itself is left as it is."]  # fmt: skip
-        ask = TextAsk("Import from which folder?", placeholder="saves/Qwen2.5-7B/lora", facts=facts, validate=_folder)
+        ask = TextAsk(
+            "Import from which folder?", placeholder="such as saves/Qwen2.5-7B/lora", facts=facts, validate=_folder
+        )
         app.push_screen(ask, given)
 
     def _imported(self, found: Sequence[Taken | Refused]) -> None:

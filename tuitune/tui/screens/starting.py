@@ -14,6 +14,11 @@ T = TypeVar("T")
 class StartsLater:
     """What a screen needs to remember a start; a part of the screen."""
 
+    if TYPE_CHECKING:
+
+        def action_start(self) -> None:
+            """Start what is asked for."""
+
     _finding = False
     _wanted_start = False  # asked for meanwhile
 
@@ -54,7 +59,3 @@ class StartsLater:
             self._wanted_start = True
             self._found_for.app.say("looking what this is about; it starts as soon as that is known")
         return self._finding
-
-    def action_start(self) -> None:
-        """Start what is asked for."""
-        raise NotImplementedError
