@@ -81,6 +81,13 @@ def test_a_dry_run_writes_nothing_and_says_what_it_would(trained: RunDir, root: 
     code, out, _ = call("export", str(trained.path), "run", "--dry-run")
     assert code == 0
     assert "it would be refused: " in out
+    (root / "a-file").touch()
+    _, out, _ = call("export", str(trained.path), "a-file/x/y", "--dry-run")
+    below = f"{root / 'a-file/x/y'} cannot be written: {root / 'a-file'} is no folder"
+    assert f"it would be refused: {below}" in " ".join(out.split())
+    code, _, err = call("export", str(trained.path), "a-file/x/y")
+    assert (code, below in " ".join(err.split())) == (2, True)
+    (root / "a-file").unlink()
     with_shares = ("--with", str(trained.path / "checkpoint-2"), "--weights", "1,0.5")
     _, out, _ = call("export", str(trained.path), "a", "--dry-run", *with_shares)
     said = " ".join(out.split())
@@ -100,6 +107,8 @@ def test_words_that_contradict_each_other_are_refused(trained: RunDir, root: Pat
         ("a", "--bits", "4", "export_format=gguf"): "--bits has no effect here",
         ("a", "--gguf", "Q5"): "'--gguf': 'Q5' is not one of",
         ("a", "--weights", "0.5,0.5"): "must have one number for each adapter",
+        ("a", "--weights", ","): "--weights ',' names no number",
+        ("a", "--weights", ""): "--weights '' names no number",
         ("a", "export_quantization_bit=4"): "need texts to calibrate on",
         ("a", "export_dytpe=float32"): "export_dtype",
     }.items():

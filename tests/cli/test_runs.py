@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import Call
 from tests.cli.given import EVIL, Engine, finished, plant, story
+from tests.face.importing import given as others
 from tuitune.cli import tables
 from tuitune.cli.console import screen
 from tuitune.run import RunDir, events, index
@@ -72,3 +73,14 @@ def test_a_pipe_gets_every_column_whole() -> None:
     file = io.StringIO()
     tables.show(screen(file), [tables.Column("run"), tables.Column("where", importance=1)], [["a" * 99, "b" * 99]])
     assert f"{'a' * 99}  {'b' * 99}\n" in file.getvalue()
+
+
+def test_an_import_names_the_broken_folder_and_takes_the_others(call: Call, tmp_path: Path) -> None:
+    for name in ("saves/a", "saves/bad", "saves/c"):
+        others.factory(tmp_path, name)
+    (tmp_path / "saves/bad/training_args.yaml").write_text("a: [1\n")
+    code, out, err = call("runs", "import", str(tmp_path / "saves"), "--json")
+    assert code != 0
+    assert [json.loads(line)["name"] for line in out.splitlines()[:2]] == ["a", "c"]
+    assert "training_args.yaml has 1 problem: line 2" in err
+    assert "1 of 3 folders were not imported" in out + err

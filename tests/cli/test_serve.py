@@ -159,6 +159,7 @@ def test_what_cannot_be_served_is_told_before_anything_is_loaded(call: Call, tin
         (("a=tiny", "a=tiny"), "two models are called a"),
         (("tiny", "--name", "x", "--name", "y"), "--name y belongs to no model"),
         (("temperature=0.5",), "nothing to serve"),
+        (("tiny", "temperature=-1"), "the command line has 1 problem\n"),
         (("tiny", "temperature=-1"), "temperature"),
         (("tiny", "--port", "70000"), "no port 70000"),
         (("tiny", "--host", "192.0.2.1"), "cannot be listened on"),

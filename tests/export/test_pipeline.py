@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 import types
 from pathlib import Path
@@ -23,6 +24,7 @@ from tuitune.export import memory
 from tuitune.export.history import Done, commands, known, remember
 from tuitune.export.order import Order, Quantised
 from tuitune.export.outline import outline
+from tuitune.export.pipeline import export
 from tuitune.models import valued
 from tuitune.recipe import Recipe, load
 
@@ -101,6 +103,28 @@ def test_what_is_needed_follows_the_order(root: Path) -> None:
     assert made.exists
     assert made.problems == [f"{root / 'tiny'} exists already"]
     assert made.files[0][0] == "tiny-Q8_0.gguf"
+
+
+def test_what_refuses_a_source_or_a_place_is_known_before_anything_is_loaded(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuitune.export.pipeline.load_whole", None)
+    config = root / "tiny" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "quantization_config": {"quant_method": "gptq"}}))
+    order = Order(whole(root), root / "out")
+    words = "the weights of tiny are quantised (gptq): no other form can be made of them"
+    assert outline(order).problems == [words]
+    with pytest.raises(ModelError, match=re.escape(words)):
+        export(order)
+    merging = Order(Weights(str(root / "tiny"), (root / "a",)), root / "out")
+    assert "what is merged into them would be rounded away" in outline(merging).problems[0]
+    (root / "closed").mkdir()
+    monkeypatch.setattr("os.access", lambda path, *_: path != root / "closed")
+    shut = Order(Weights("a/name-on-the-hub"), root / "closed" / "out")
+    words = f"{root / 'closed/out'} cannot be written: nothing can be made in {root / 'closed'}"
+    assert outline(shut).problems == [words]
+    with pytest.raises(UsageError, match=re.escape(words)):
+        export(shut)
 
 
 def test_every_key_of_the_recipe_arrives(root: Path) -> None:

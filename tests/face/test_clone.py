@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tuitune.face.clone import cloned, free_name, usable_name
+from tuitune.recipe import Recipe
 from tuitune.run import RunDir, places
 from tuitune.run.origin import Origin
 
@@ -41,8 +42,8 @@ def test_names_go_on_counting(tmp_path: Path) -> None:
 
 
 def test_a_new_run_takes_the_name_where_it_can() -> None:
-    taken = plant("one")
-    recipe = asked(taken)[0]
+    RunDir.create(places.runs() / "one", "")
+    recipe = Recipe.of({"model_name_or_path": "smollm2-135m", "dataset": "identity"})
     assert usable_name("one-2", recipe) == "one-2"
     assert usable_name("one", recipe) is None
     assert usable_name("not a/name", recipe) is None

@@ -8,6 +8,8 @@ import orjson
 import pytest
 from pydantic import BaseModel
 
+from tests.serve.given import Scripted
+from tuitune.serve import drafting
 from tuitune.serve.asking import ChatAsked, ScoreAsked, TextAsked, read
 from tuitune.serve.refusal import Refusal
 
@@ -72,3 +74,44 @@ def test_of_many_reasons_the_first_are_told() -> None:
     words = refused({**SAID, **{f"key{n}": n for n in range(30)}}, ChatAsked).message
     assert words.count("there is no parameter") == 10
     assert words.endswith("; and 20 more")
+
+
+TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+USER, ANSWER = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}
+
+
+@pytest.mark.parametrize(
+    ("asked", "words", "param"),
+    [
+        ({"messages": [USER, USER]}, "messages[1] is from the user, where the assistant should speak", "messages[1]"),
+        ({"messages": [{"role": "user"}]}, "messages[0] has no 'content'; it has 'role'", "messages[0]"),
+        ({"messages": [USER, {**ANSWER, "content": ""}, USER]}, "the content of messages[1] is empty", "messages[1]"),
+        (
+            {"messages": [USER, {**ANSWER, "role": "message 1"}]},
+            "messages[1] has the unknown role 'message 1'; known are",
+            "messages[1]",
+        ),
+        ({"messages": [USER, ANSWER]}, "the conversation does not end with a message of the user", "messages"),
+        (
+            {"messages": [USER], "tools": [TOOL, {"type": "function"}]},
+            "tools[1] has no name; it has 'type'",
+            "tools[1]",
+        ),
+        (
+            {"messages": [USER], "tools": [{"type": "function", "function": "f"}]},
+            "tools[0] has a function that is text, not an object",
+            "tools[0]",
+        ),
+    ],
+)
+def test_places_are_those_that_the_client_counts(asked: dict[str, Any], words: str, param: str) -> None:
+    with pytest.raises(Refusal) as found:
+        drafting.chat_prompt(ChatAsked.model_validate(asked), Scripted().models["tiny"])
+    assert found.value.message.startswith(words)
+    assert (found.value.status, found.value.param) == (422, param)
+
+
+def test_places_in_conversations_to_be_scored_are_those_of_the_list() -> None:
+    with pytest.raises(Refusal, match=r"^messages\[3\]\[1\] is from the user, where the assistant") as found:
+        drafting.told_of([USER, USER, ANSWER], 3)
+    assert found.value.param == "messages[3][1]"

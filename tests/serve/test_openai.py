@@ -213,6 +213,7 @@ def test_what_cannot_be_is_refused_in_words(
     assert refused.value.body["type"] in ("invalid_request_error", "not_found_error")
     if error is openai.APIStatusError:
         assert refused.value.status_code == 413
+        assert refused.value.code == "context_length_exceeded"
 
 
 def test_who_is_asked_is_said_where_there_are_several(running: Running) -> None:

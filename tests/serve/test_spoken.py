@@ -131,7 +131,7 @@ def test_what_tools_answered_goes_back_in_the_order_of_the_calls() -> None:
         {"role": "tool", "tool_call_id": "Rome", "content": "sun"},
         {"role": "tool", "tool_call_id": "Paris", "content": "rain", "name": "weather"},
     ]
-    assert [message.get("content") for message in in_order(messages)[2:]] == ["rain", "sun"]
+    assert in_order(messages) == [0, 1, 3, 2]
     engine = Scripted("It rains in Paris.")
     with served(engine) as running, running.client() as client:
         asked = {"model": "tiny", "messages": messages, "tools": TOOLS}
@@ -139,6 +139,10 @@ def test_what_tools_answered_goes_back_in_the_order_of_the_calls() -> None:
         assert found["choices"][0]["message"]["content"] == "It rains in Paris."
         text = engine.models["tiny"].tokenizer.decode(engine.asked[0].prompt)
         assert text.index("rain") < text.index("sun")
+        messages[-2]["content"] = 5
+        refused = client.post("/v1/chat/completions", json=asked)
+        assert refused.json()["error"]["param"] == "messages[2]"
+        assert refused.json()["error"]["message"].startswith("the content of messages[2] is a number, not text")
         messages[-1]["tool_call_id"] = "London"
         refused = client.post("/v1/chat/completions", json=asked)
         assert refused.status_code == 422

@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.pilot import Pilot
 from textual.widget import Widget
 
+from tuitune.tui.picker import Picker
 from tuitune.tui.theme import load_themes, role_defaults
 
 CSS = "Screen { background: $background; color: $ink; }"
@@ -65,6 +66,11 @@ async def typed(pilot: Pilot[Any], *keys: str) -> None:
     for key in keys:
         pilot.app.post_message(Key(key, key if len(key) == 1 else None))
     await pilot.pause(0)
+
+
+def offered(app: App[Any]) -> bool:
+    """Return whether a list to choose from is open, with what there is in it."""
+    return isinstance(app.screen, Picker) and app.screen.known
 
 
 def screen_text(app: App[Any]) -> str:

@@ -16,7 +16,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.cli.given import plant
-from tests.tui.given import screen_text
+from tests.tui.given import offered, screen_text
 from tests.tui.panes.chatting import Speaker
 from tests.tui.test_app import MIDDLE, SMALL, go, home, made, opened, recipe, until  # noqa: F401
 from tuitune.chat.base import Answer, Turn
@@ -212,7 +212,7 @@ def test_who_answers_is_chosen_by_key_and_sides_change() -> None:
             assert screen.sides.words == ["base", "tuned"]
             assert both(screen) == [["Who?", "two"], ["Who?", "one"]]
             await pilot.press("2", "w")
-            await until(pilot, lambda: isinstance(pilot.app.screen, Picker))
+            await until(pilot, lambda: offered(pilot.app))
             assert "Who answers right?" in screen_text(pilot.app)
             assert "This comparison" not in screen_text(pilot.app)  # the left one is the base already
             await pilot.press(*"smollm2-135m", "enter")
@@ -237,7 +237,7 @@ def test_a_comparison_is_saved_and_gone_on_with(home: Path) -> None:  # noqa: F8
             await pilot.press("n")
             assert both(screen) == [[], []]
             await pilot.press("o")
-            await until(pilot, lambda: isinstance(pilot.app.screen, Picker))
+            await until(pilot, lambda: offered(pilot.app))
             assert "tuned | base" in screen_text(pilot.app)
             await pilot.press("enter")
             await until(pilot, lambda: both(screen) == [["Who?", "one"], ["Who?", "two"]])
@@ -278,7 +278,7 @@ def test_how_answers_are_drawn_is_kept_and_what_nobody_answered_is_said() -> Non
             await pilot.press("escape", "n")
             screen.overrides = {}
             await pilot.press("o")
-            await until(pilot, lambda: isinstance(pilot.app.screen, Picker))
+            await until(pilot, lambda: offered(pilot.app))
             await pilot.press("enter")
             await until(pilot, lambda: both(screen) == [["Who?", "one"], ["Who?"]])
             assert screen.sampling["max_new_tokens"] == 40
@@ -369,7 +369,7 @@ def test_who_answers_now_is_said_of_the_other_side_and_of_the_old_turns_too() ->
             await ask(pilot, screen, "Who?")
             assert "(tuned" not in screen_text(pilot.app)
             await pilot.press("escape", "w")
-            await until(pilot, lambda: isinstance(pilot.app.screen, Picker))
+            await until(pilot, lambda: offered(pilot.app))
             await pilot.press(*"smollm2-135m", "enter")
             await until(pilot, lambda: "1 smollm2-135m" in screen_text(pilot.app))
             text = screen_text(pilot.app)
@@ -388,7 +388,7 @@ def test_base_is_found_by_its_name_and_a_server_is_asked_for_its_address() -> No
             words = screen.sides.words
             words[1] = "smollm2-135m"
             await pilot.press("escape", "2", "w")
-            await until(pilot, lambda: isinstance(pilot.app.screen, Picker))
+            await until(pilot, lambda: offered(pilot.app))
             await pilot.press(*"base")
             assert "tuned before training" in screen_text(pilot.app)
             await pilot.press("enter")
@@ -399,7 +399,7 @@ def test_base_is_found_by_its_name_and_a_server_is_asked_for_its_address() -> No
                 await until(pilot, lambda says=says: says in screen_text(pilot.app))  # type: ignore[misc]
             assert words == ["tuned", "http://h:9/v1#nova"]
             await pilot.press("w")
-            await until(pilot, lambda: isinstance(pilot.app.screen, Picker))
+            await until(pilot, lambda: offered(pilot.app))
             await pilot.press(*"server", "enter")
             assert isinstance(pilot.app.screen, TextAsk)
 

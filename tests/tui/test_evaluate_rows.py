@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,14 @@ from tests.tui.test_app import WIDE, go, home, said, until  # noqa: F401
 from tests.tui.test_evaluate_screen import on_screen
 from tuitune.run import RunDir
 from tuitune.run import job as room
-from tuitune.run.evaluation import Reply
+from tuitune.run.evaluation import Difference, Reply
 from tuitune.run.evaluations import read
 from tuitune.tui.asking import TextAsk
 from tuitune.tui.control import Control
 from tuitune.tui.evaluating import Found, history, load
 from tuitune.tui.panes.eval_page import page
 from tuitune.tui.panes.eval_setup import SetupPane
+from tuitune.tui.panes.eval_table import columns, metric_row, told
 from tuitune.tui.panes.jobs import JobsPane
 from tuitune.tui.picker import Picker
 from tuitune.tui.screens.evaluate import EvaluateScreen
@@ -81,7 +83,7 @@ def test_a_job_that_fails_leaves_the_results_that_were_there(run: RunDir, monkey
             await until(pilot, lambda: "0.550" in screen_text(app))
             await pilot.press("s")
             await until(
-                pilot, lambda: "ended without a word" in screen_text(app) and not screen.query_one(JobsPane).running
+                pilot, lambda: "its process is gone" in screen_text(app) and not screen.query_one(JobsPane).running
             )
             await pilot.pause(0.3)
             assert "0.550" in screen_text(app)
@@ -170,3 +172,13 @@ def test_results_of_a_checkpoint_name_it_and_are_those_that_it_is_shown_with(run
             await until(pilot, lambda: "2 of 2" in screen_text(app) and "checkpoint-20" not in screen_text(app))
 
     go(work)
+
+
+def test_a_difference_without_an_interval_is_not_called_unclear() -> None:
+    loss = metrics()[0]
+    few = replace(loss, differences={"tuned": Difference("base", -2.4, None, None, "unclear")})
+    shape = columns([TUNED, BASE], [few], 120)
+    text = "\n".join(rows_text([metric_row(few, shape, "tuned", 120, here=False), *told(few, 120)]))
+    assert "-2.400" in text
+    assert "unclear" not in text
+    assert "too few rows for an interval" in text

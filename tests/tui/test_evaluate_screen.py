@@ -14,7 +14,7 @@ from textual.binding import Binding
 from textual.pilot import Pilot
 
 from tests.tui.evaluated import BASE, TUNED, a_run, data_items, evaluated, metrics, questions
-from tests.tui.given import rows_text, screen_text
+from tests.tui.given import offered, rows_text, screen_text
 from tests.tui.test_app import MIDDLE, SMALL, WIDE, go, home, made, opened, said, until  # noqa: F401
 from tuitune.evaluate.statistics import wilson
 from tuitune.run import RunDir, index
@@ -35,7 +35,6 @@ from tuitune.tui.panes.eval_rows import PredictionsPane
 from tuitune.tui.panes.eval_setup import SetupPane
 from tuitune.tui.panes.eval_table import bar, columns, metric_row
 from tuitune.tui.panes.jobs import JobsPane
-from tuitune.tui.picker import Picker
 from tuitune.tui.screens.evaluate import TABS, EvaluateScreen
 from tuitune.tui.subjects import typed
 from tuitune.tui.workbench import Workbench
@@ -197,7 +196,7 @@ def test_rows_are_ordered_filtered_and_searched(run: RunDir) -> None:
         async with on_screen(run) as (app, pilot, screen):
             await until(pilot, lambda: len(listed(screen)) == 4)
             await pilot.press("o")
-            await until(pilot, lambda: isinstance(app.screen, Picker))
+            await until(pilot, lambda: offered(app))
             await until(pilot, lambda: "ROUGE-L of tuned against base" in screen_text(app))
             assert "right of tuned" in screen_text(app)
             await pilot.press(*"loss against", "enter")
@@ -205,11 +204,11 @@ def test_rows_are_ordered_filtered_and_searched(run: RunDir) -> None:
             # 2.7, 2.2, 1.7 and 1.2 less than the base: where least is gained stands first.
             assert listed(screen) == [f"identity.json:{n}" for n in (4, 3, 2, 1)]
             await pilot.press("o")
-            await until(pilot, lambda: isinstance(app.screen, Picker))
+            await until(pilot, lambda: offered(app))
             await pilot.press(*"in the", "enter")
             await until(pilot, lambda: len(listed(screen)) == 44)
             await pilot.press("f")
-            await until(pilot, lambda: isinstance(app.screen, Picker))
+            await until(pilot, lambda: offered(app))
             await pilot.press(*"viro", "enter")
             await until(pilot, lambda: len(listed(screen)) == 20)
             await pilot.press("slash", *"ion 3")
@@ -379,7 +378,7 @@ def test_another_model_is_added_from_the_list_and_taken_out(run: RunDir, home: P
         async with on_screen(run) as (app, pilot, screen):
             setup = screen.query_one(SetupPane)
             await pilot.press("1", "down", "down", "enter")
-            await until(pilot, lambda: isinstance(app.screen, Picker))
+            await until(pilot, lambda: offered(app))
             assert "smollm2-135m" in screen_text(app)
             await pilot.press(*"second", "enter")
             await until(pilot, lambda: setup.asked.others == (str(other.path),))
@@ -387,7 +386,7 @@ def test_another_model_is_added_from_the_list_and_taken_out(run: RunDir, home: P
             await pilot.press("delete")
             assert setup.asked.others == ()
             await pilot.press("w")
-            await until(pilot, lambda: isinstance(app.screen, Picker))
+            await until(pilot, lambda: offered(app))
             await pilot.press(*"second", "enter")
             await until(pilot, lambda: screen.subject == str(other.path))
 
@@ -543,7 +542,7 @@ def test_earlier_evaluations_are_chosen_or_stepped_through(run: RunDir) -> None:
             await pilot.press("left")
             await until(pilot, lambda: "this is the oldest one" in said(app))
             await pilot.press("e")
-            await until(pilot, lambda: isinstance(app.screen, Picker))
+            await until(pilot, lambda: offered(app))
             await pilot.press("home", "up", "enter")
             await until(pilot, lambda: isinstance(app.screen, EvaluateScreen))
             assert screen.found is not None

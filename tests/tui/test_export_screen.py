@@ -14,7 +14,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.engine.given import model_folder
-from tests.tui.given import rows_text, screen_text
+from tests.tui.given import offered, rows_text, screen_text
 from tests.tui.test_app import MIDDLE, SMALL, WIDE, go, home, made, opened, said, until  # noqa: F401
 from tuitune.export.history import FILE, Done, remember
 from tuitune.run import job as room
@@ -98,7 +98,7 @@ def test_nothing_to_export_says_what_to_do(home: Path) -> None:  # noqa: F811
         async with on_screen(None) as (app, pilot, screen):
             assert "choose what to export: w" in screen_text(app)
             await pilot.press("s")
-            await until(pilot, lambda: isinstance(app.screen, Picker) or "nothing to choose" in said(app))
+            await until(pilot, lambda: offered(app) or "nothing to choose" in said(app))
             assert screen.query_one(JobsPane).running == []
 
     go(work)
@@ -111,7 +111,7 @@ def test_what_begins_is_the_form_that_was_chosen_last(model: str, monkeypatch: p
     async def work() -> None:
         async with on_screen(model) as (app, pilot, _):
             await pilot.press("f")
-            await until(pilot, lambda: isinstance(app.screen, Picker))
+            await until(pilot, lambda: offered(app))
             await pilot.press("q", "8", "_", "enter", "s")
             await until(pilot, lambda: bool(begun))
             await pilot.pause(0.3)
@@ -168,7 +168,7 @@ def test_the_form_is_chosen_and_kept_and_so_is_the_folder(model: str, home: Path
     async def work() -> None:
         async with on_screen(model) as (app, pilot, screen):
             await pilot.press("f")
-            await until(pilot, lambda: isinstance(app.screen, Picker))
+            await until(pilot, lambda: offered(app))
             assert "4-bit bitsandbytes" in screen_text(app)
             await pilot.press("q", "8", "_", "enter")
             await until(pilot, lambda: screen.setup.plan.order is not None and screen.setup.plan.order.form == "gguf")
@@ -193,7 +193,7 @@ def test_adapters_are_added_weighed_and_taken_out(model: str, tmp_path: Path) ->
     async def work() -> None:
         async with on_screen(model) as (app, pilot, screen):
             await pilot.press("a")
-            await until(pilot, lambda: isinstance(app.screen, Picker) or "nothing to choose" in said(app))
+            await until(pilot, lambda: offered(app) or "nothing to choose" in said(app))
             if isinstance(app.screen, Picker):
                 await pilot.press("escape")
             await until(pilot, lambda: app.screen is screen)

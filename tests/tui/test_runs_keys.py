@@ -138,7 +138,7 @@ def test_a_run_has_one_name_and_two_of_one_recipe_have_two() -> None:
             assert [name for *_, name in overlay._labels(overlay._lines, 36)] == [
                 "a 1122-0837-small-sft-lora", "b 1121-0837-small-sft-lora",
             ]  # fmt: skip
-            assert "b 1121-0837 " in screen_text(app) + " "  # where there is room for no more
+            assert "0.822 b 1121-0837\n" in screen_text(app) + "\n"  # where there is room for no more
             head = ["".join(text for text, _ in row) for row in differs.body(60, 20)[:2]]
             assert head == ["a 20261122-083753-small-sft-lora", "b 20261121-083753-small-sft-lora"]
 

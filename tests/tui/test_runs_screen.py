@@ -15,12 +15,12 @@ from textual.widgets import Input
 
 from tests.cli.given import Engine, finished, plant
 from tests.face.importing import given as others
-from tests.tui.given import screen_text
+from tests.tui.given import offered, screen_text
 from tests.tui.runs import online
 from tuitune.run import Journal, RunDir, events, index, trash
 from tuitune.run.remarks import Remarks, edit
 from tuitune.tui.app import TuiTune
-from tuitune.tui.asking import Ask, Picker, TextAsk
+from tuitune.tui.asking import Ask, TextAsk
 from tuitune.tui.draft import Draft
 from tuitune.tui.leave import Leave
 from tuitune.tui.panes.chat import ChatPane
@@ -154,14 +154,14 @@ def test_sorting_turning_and_filtering() -> None:
     async def work() -> None:
         async with opened() as (app, pilot):
             await pilot.press("s")
-            await until(pilot, lambda: isinstance(app.screen, Picker))
+            await until(pilot, lambda: offered(app))
             await pilot.press(*"best ev", "enter")
             await until(pilot, lambda: isinstance(app.screen, RunsScreen))
             await until(pilot, lambda: listed(app) == ["beta", "alpha", "gamma"])
             await pilot.press("o")
             assert listed(app) == ["gamma", "alpha", "beta"]
             await pilot.press("f")
-            await until(pilot, lambda: isinstance(app.screen, Picker))
+            await until(pilot, lambda: offered(app))
             await pilot.press(*"#best", "enter")
             await until(pilot, lambda: isinstance(app.screen, RunsScreen))
             await until(pilot, lambda: listed(app) == ["alpha"])
@@ -349,7 +349,7 @@ def test_several_are_asked_about_and_the_trash_can_be_emptied() -> None:
             await pilot.press("d", "d")
             await until(pilot, lambda: listed(app) == [])
             await pilot.press("T")
-            await until(pilot, lambda: isinstance(app.screen, Picker))
+            await until(pilot, lambda: offered(app))
             await pilot.press("enter")
             await until(pilot, lambda: isinstance(app.screen, Ask))
             await pilot.press("r")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from tests.tui.given import rows_text, screen_text
+from tests.tui.given import offered, rows_text, screen_text
 from tests.tui.test_app import MIDDLE, SMALL, WIDE, go, home, made, opened, said, until  # noqa: F401
 from tuitune.run import job as room
 from tuitune.serve.live import Live
@@ -27,7 +27,6 @@ from tuitune.tui.panes.jobs import JobsPane
 from tuitune.tui.panes.serve_lines import Line
 from tuitune.tui.panes.serve_live import UsePane
 from tuitune.tui.panes.serve_setup import ServeSetup
-from tuitune.tui.picker import Picker
 from tuitune.tui.screens.serve import ServeScreen
 from tuitune.tui.serving import Asked, Named, snippets
 
@@ -314,7 +313,7 @@ def test_without_a_model_one_is_asked_for(home: Path) -> None:  # noqa: F811
         async with on_screen() as (app, pilot, screen):
             assert "choose one" in screen_text(app)
             await pilot.press("s")
-            await until(pilot, lambda: isinstance(app.screen, Picker) or "nothing to choose" in said(app))
+            await until(pilot, lambda: offered(app) or "nothing to choose" in said(app))
             assert screen.query_one(JobsPane).running == []
 
     go(work)

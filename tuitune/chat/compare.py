@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tuitune.chat.base import Options, Turn
-from tuitune.chat.conversation import Conversation, drawn_so, stamp
+from tuitune.chat.comparefile import NAMES, files_in, told_in_file, told_in_folder
+from tuitune.chat.conversation import Conversation, stamp
 from tuitune.chat.kept import Kept
-from tuitune.chat.saved import Saved, kept, read, written
-from tuitune.errors import DataError, TuiTuneError, UsageError
+from tuitune.chat.saved import Saved, written
+from tuitune.errors import TuiTuneError, UsageError
 from tuitune.run import places
 from tuitune.run.files import private_dir, write_atomic
 
-NAMES = ("left", "right")
-_Told = tuple[list[tuple[str, Saved]], Options | None]  # who and what on each side, and how answers were drawn
+__all__ = ["NAMES", "Comparison", "common_words", "earlier", "seeded"]
 
 
 class Comparison:
@@ -40,7 +40,7 @@ class Comparison:
     @classmethod
     def load(cls, folder: Path) -> Comparison:
         """Go on with one, such as a crash cut off. Raises UsageError where there is none."""
-        files = _files(folder)
+        files = files_in(folder)
         left, right = (Kept.load(file) if file.is_file() else Kept(place=file) for file in files)
         return cls(folder, (left, right))
 
@@ -68,7 +68,7 @@ class Comparison:
 
         What is taken stays as it is. Raises DataError, and UsageError where a folder holds no comparison.
         """
-        told, sampling = _in_folder(path) if path.is_dir() else _in_file(path)
+        told, sampling = told_in_folder(path) if path.is_dir() else told_in_file(path)
         self.make_folder()
         if sampling is not None:
             self.draw(sampling)
@@ -193,42 +193,6 @@ class Comparison:
             write_atomic(path, f"{text}\n".encode("utf-8", "replace"))
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror or error}", "choose another place") from error
-
-
-def _files(folder: Path) -> list[Path]:
-    """Return the files of both sides, of which one may be missing. Raises UsageError where both are."""
-    files = [folder / f"{name}.jsonl" for name in NAMES]
-    if not any(file.is_file() for file in files):
-        raise UsageError(
-            f"there is no comparison in {folder}",
-            f"name a folder of {places.home() / 'comparisons'}, or what was saved",
-        )
-    return files
-
-
-def _in_folder(folder: Path) -> _Told:
-    """Return who was asked on each side, and what was said there. Raises DataError or UsageError."""
-    try:
-        talks = {file: Conversation.load(file) for file in _files(folder) if file.is_file()}
-        told = [(talks[file].whom, kept(file)) if file in talks else ("", Saved(())) for file in _files(folder)]
-        return told, next((talk.sampling for talk in talks.values() if talk.sampling is not None), None)
-    except OSError as error:
-        raise DataError(f"{folder} cannot be read: {error.strerror or error}") from error
-
-
-def _in_file(path: Path) -> _Told:
-    try:
-        found = json.loads(path.read_text("utf-8"))
-        sides = [found[name] for name in NAMES]
-        words = [str(side.get("name") or "") for side in sides]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"{path} is no comparison: {error}",
-            f'it holds "left" and "right", as saved here; or name a folder of {places.home() / "comparisons"}',
-        ) from error
-    told = [read(json.dumps(value), str(path)) if value.get("messages") else Saved(()) for value in sides]
-    sampling = found.get("sampling")
-    return list(zip(words, told, strict=True)), drawn_so(sampling) if isinstance(sampling, dict) else None
 
 
 def _same_question(turns: Sequence[Turn], asked: Turn, near: int) -> int | None:

@@ -56,6 +56,9 @@ def export(
 
 
 def _once(given: Sequence[str], settings: Sequence[str]) -> list[str]:
+    for key, _, value in (word.partition("=") for word in given):
+        if key == "export_adapter_weights" and not value.strip(", "):
+            raise UsageError(f"--weights {value!r:.40} names no number", "one for each adapter: --weights 0.7,0.3")
     keys, asked = set(map(_key, settings)), set(map(_key, given))
     for key in sorted(keys & asked):
         raise UsageError(f"{key} is given twice, as an option and as key=value", "keep one")

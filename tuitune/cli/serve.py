@@ -179,7 +179,8 @@ def _written(tell: Teller, *, quiet: bool) -> Callable[[Entry], None]:
 
 def _words(entry: Entry) -> str:
     told = entry.record()
-    how = {200: "", 499: ", the client left"}.get(entry.status, f", failed with {entry.status}")
+    known = {"done": "", "left": ", the client left", "cut": ", cut off by the end of the server"}
+    how = known.get(entry.state, f", failed with {entry.status}")
     rate = f", {told['tokens_per_second']:.1f} tokens/s" if told["tokens_per_second"] else ""
     return (
         f"{time.strftime('%H:%M:%S')} {entry.model}, {entry.client}: {entry.prompt} and {entry.tokens} tokens in "
@@ -197,7 +198,8 @@ def _aside(tell: Teller, text: str) -> None:
 def _farewell(serving: Serving) -> str:
     totals = serving.book.totals
     asked = "1 request" if totals["requests"] == 1 else f"{totals['requests']:,} requests"
+    cut = f"{totals['cut']:,} cut off by the end, " if totals["cut"] else ""
     return (
-        f"{asked}: {totals['answered']:,} answered, {totals['left']:,} left by their clients, "
+        f"{asked}: {totals['answered']:,} answered, {totals['left']:,} left by their clients, {cut}"
         f"{totals['failed']:,} failed, {totals['refused']:,} refused; {totals['tokens']:,} tokens written"
     )

@@ -17,6 +17,7 @@ from tuitune.engine.control import Controls
 from tuitune.engine.plan import Plan, choose_device, other_versions, resume_plan, settle, slow_precision, unpaged
 from tuitune.engine.readme import replace_template
 from tuitune.engine.reference import Trained, reference_of
+from tuitune.engine.room import result_folder, warn_of_little
 from tuitune.engine.session import Halt, Session
 from tuitune.engine.step import Stepper
 from tuitune.engine.trainer import StepTrainer
@@ -208,6 +209,7 @@ class Build:
             plan, tight = settle(plan, self.recipe, model, folder, longest=largest, path=path.name)
             if tight:
                 session.warn(tight, "lower cutoff_len, choose a smaller model, or free memory on the device")
+        warn_of_little(session, self.recipe, model, folder)
         trainer.plan, trainer.model_path = plan, path
         may_recompute = not plan.recompute and self.recipe.recompute is not False
         trainer.stepper = Stepper(
@@ -239,16 +241,16 @@ class Build:
             warn(f"{report.truncated} of {rows} rows are longer than cutoff_len {self.recipe.cutoff_len} and were cut")
 
     def _final(self, trainer: StepTrainer) -> Path:
-        run = self.session.run
-        folder = manifest.temporary(run.path, trainer.state.global_step)
-        with valued.apart(trainer.model):
-            self.method.save(trainer.model, str(folder))
-        replace_template(folder, self.recipe)
-        self.stage.save(trainer.model, folder, exact=False)
-        Shaping.of(self.recipe).save_beside(self.recipe, folder)
-        trainer.processing_class.save_pretrained(str(folder))
+        run, step, attempt = self.session.run, trainer.state.global_step, self.session.attempt
         meta = {"kind": "final", "model": self.recipe.model_name_or_path}
-        return manifest.seal(folder, run.final, meta, step=trainer.state.global_step, attempt=self.session.attempt).path
+        with result_folder(trainer) as folder:
+            with valued.apart(trainer.model):
+                self.method.save(trainer.model, str(folder))
+            replace_template(folder, self.recipe)
+            self.stage.save(trainer.model, folder, exact=False)
+            Shaping.of(self.recipe).save_beside(self.recipe, folder)
+            trainer.processing_class.save_pretrained(str(folder))
+            return manifest.seal(folder, run.final, meta, step=step, attempt=attempt).path
 
 
 def turn_on_recomputation(model: Any) -> None:

@@ -101,8 +101,13 @@ def _saved(model: Any, recipe: Recipe) -> list[torch.nn.Parameter]:
     return [p for p in model.parameters() if recipe.whole or p.requires_grad]
 
 
+def weight_bytes(model: Any, recipe: Recipe) -> int:
+    """Return the bytes of the weights that a checkpoint or the result holds."""
+    return sum(p.numel() * p.element_size() for p in _saved(model, recipe))
+
+
 def _bytes_needed(trainer: StepTrainer) -> int:
-    weights: int = sum(p.numel() * p.element_size() for p in _saved(trainer.model, trainer.recipe))
+    weights = weight_bytes(trainer.model, trainer.recipe)
     states = 0 if trainer.recipe.save_only_model else _bytes_in(trainer.optimizer.state_dict())
     return weights + states + (8 << 20)
 

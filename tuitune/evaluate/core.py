@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuitune.engine.reference import digest_of
-from tuitune.errors import DataError, Stopped, UsageError
+from tuitune.errors import DataError, RunError, Stopped, UsageError
 from tuitune.evaluate import figures, heldout, own_metrics, preferences, report
 from tuitune.evaluate.benchmarks import benchmarks
 from tuitune.evaluate.figures import Figure
 from tuitune.evaluate.folder import Folder
+from tuitune.evaluate.keeping import Unwritten
 from tuitune.evaluate.measure import HeldOut
 from tuitune.evaluate.partners import in_order, opened
 from tuitune.evaluate.scores import Around, Progress, Series
@@ -81,6 +84,9 @@ class _Evaluation:
             self._interrupted()
             if isinstance(error, KeyboardInterrupt):
                 raise self._stopped() from None
+            if isinstance(error, Unwritten) and error.full and self.folder.path.exists():
+                hint = self._go_on("free some space, then ")
+                raise RunError(f"{error.message}; what was measured is kept", hint) from error
             raise
 
     def _refuse_names(self, own: Sequence[own_metrics.OwnMetric]) -> None:
@@ -201,16 +207,19 @@ class _Evaluation:
         if not self.sheet.answered and not any(self.series.values()):
             self.folder.discard()  # there is nothing in it that would be worth keeping
             return
-        self.folder.know(notes=tuple(self.notes))
-        self.folder.interrupt()
+        with contextlib.suppress(Unwritten):  # a process that is gone counts as interrupted too
+            self.folder.know(notes=tuple(self.notes))
+            self.folder.interrupt()
 
     def _stopped(self) -> Stopped:
         if not self.folder.path.exists():
             return Stopped("cancelled before anything was measured")
-        return Stopped(
-            f"cancelled; what was measured is kept in {self.folder.path}",
-            f"go on with: tuitune evaluate {self.request.subject} --resume",
-        )
+        return Stopped(f"cancelled; what was measured is kept in {self.folder.path}", self._go_on())
+
+    def _go_on(self, first: str = "") -> str:
+        recipe = self.request.recipe
+        there = [f"save_dir={recipe.save_dir}"] if "save_dir" in recipe.asked else []
+        return f"{first}go on with: {shlex.join(['tuitune', 'evaluate', self.request.subject, *there, '--resume'])}"
 
 
 def _rows(items: Sequence[Item], model: str) -> dict[str, dict[str, float]]:

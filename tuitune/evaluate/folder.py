@@ -14,6 +14,7 @@ import orjson
 import psutil
 
 from tuitune.errors import UsageError
+from tuitune.evaluate.keeping import Unwritten, keeping
 from tuitune.evaluate.report import markdown
 from tuitune.evaluate.request import Request
 from tuitune.evaluate.scores import Series
@@ -37,11 +38,16 @@ class Folder:
             self._before = self.now.seconds
             return
         name = slug(request.name or (Path(request.data).stem if request.data else rows)) or "evaluation"
-        path = _made(request.root, f"{time.strftime('%Y%m%d-%H%M%S')}-{name}")
+        with keeping(request.root):
+            path = _made(request.root, f"{time.strftime('%Y%m%d-%H%M%S')}-{name}")
         self._before = 0.0
         self.now = Evaluation(path, request.subject, name, time.time(), "running", models, settings=dict(settings),
                               asked=request.asked)  # fmt: skip
-        self.write()
+        try:
+            self.write()
+        except Unwritten:
+            self.discard()
+            raise
 
     def _continued(self, request: Request, settings: Mapping[str, object]) -> Evaluation:
         assert request.resume is not None
@@ -82,13 +88,15 @@ class Folder:
     def write(self) -> None:
         """Write results.json."""
         self.now = replace(self.now, seconds=round(self._before + time.monotonic() - self._begun, 3))
-        write(self.now, pid=os.getpid(), born=psutil.Process().create_time())
+        with keeping(self.path):
+            write(self.now, pid=os.getpid(), born=psutil.Process().create_time())
 
     def finish(self, sentences: tuple[str, ...]) -> Evaluation:
         """Write the results as done, and the report."""
         self.now = replace(self.now, status="done", sentences=sentences)
         self.write()
-        write_atomic(self.path / REPORT, markdown(self.now).encode("utf-8", "backslashreplace"))
+        with keeping(self.path):
+            write_atomic(self.path / REPORT, markdown(self.now).encode("utf-8", "backslashreplace"))
         return self.now
 
     def discard(self) -> None:
@@ -107,12 +115,13 @@ class Folder:
 
     def keep(self, task: str, model: str, series: list[Series]) -> None:
         """Remember the figures of a benchmark that is done with a model."""
-        fd = os.open(self.path / _SERIES, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
-        try:
-            line = {"task": task, "model": model, "series": [record(each) for each in series]}
-            write_all(fd, b"\n" + pack(plain(line)) + b"\n")
-        finally:
-            os.close(fd)
+        line = {"task": task, "model": model, "series": [record(each) for each in series]}
+        with keeping(self.path):
+            fd = os.open(self.path / _SERIES, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
+            try:
+                write_all(fd, b"\n" + pack(plain(line)) + b"\n")
+            finally:
+                os.close(fd)
 
     def kept(self, task: str, model: str) -> list[Series] | None:
         """Return what `keep` remembered, None where there is nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tuitune.evaluate.keeping import keeping
 from tuitune.run.evaluation import Item, Reply
 from tuitune.run.evaluations import PREDICTIONS, line_of, predictions
 from tuitune.run.files import PRIVATE_FILE, write_all, write_atomic
@@ -17,7 +18,8 @@ class Sheet:
         self._path = folder / PREDICTIONS
         self._items = {(item.task, item.id): item for item in predictions(folder)}
         self._order: list[tuple[str, str]] = []
-        self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
+        with keeping(folder):
+            self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
 
     def plan(self, items: list[Item]) -> None:
         """Say which rows there will be, with their texts; the file ends in this order."""
@@ -31,7 +33,8 @@ class Sheet:
         first = known is None or not known.answers
         self._keep(item)
         # Begun with a line break, so that a line torn by a kill cannot spoil this one.
-        write_all(self._fd, b"\n" + line_of(self._items[item.task, item.id] if first else item))
+        with keeping(self._path.parent):
+            write_all(self._fd, b"\n" + line_of(self._items[item.task, item.id] if first else item))
 
     def score(self, task: str, name: str, model: str, scores: dict[str, float]) -> None:
         """Add scores of an answer that is here already; they are written at the end."""
@@ -64,7 +67,8 @@ class Sheet:
         """Write the file anew, one line a row, in the order of the data."""
         self.close()
         keys = dict.fromkeys([*self._order, *self._items])
-        write_atomic(self._path, b"".join(line_of(self._items[key]) for key in keys))
+        with keeping(self._path.parent):
+            write_atomic(self._path, b"".join(line_of(self._items[key]) for key in keys))
 
     def close(self) -> None:
         """Let go of the file."""

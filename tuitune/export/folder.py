@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
 import shutil
@@ -17,7 +16,7 @@ import psutil
 from tuitune.errors import ModelError, UsageError
 from tuitune.fit.machine import disk_free
 from tuitune.run import places
-from tuitune.run.files import PRIVATE_DIR, PRIVATE_FILE, private_dir
+from tuitune.run.files import PRIVATE_DIR, PRIVATE_FILE, disk_is_full, private_dir
 
 _SLACK = 64 << 20  # tokenizer, configuration, what the file system takes
 _MARK = ".tuitune-partial"
@@ -65,20 +64,13 @@ def made_whole(out: Path, size: int, hint: str = _MORE_ROOM) -> Iterator[Path]:
         refuse_existing(out)
         temporary.rename(out)
     except Exception as error:
-        full = _is_full(error)
+        full = disk_is_full(error)
         if not full and not isinstance(error, OSError):
             raise
         why = "the disk is full" if full else getattr(error, "strerror", None) or error
         raise ModelError(f"{out} cannot be written: {why}", hint if full else "") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _is_full(error: Exception) -> bool:
-    """Whether an error says that there is no room; safetensors has one of its own, with the system's words in it."""
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return type(error).__name__ == "SafetensorError" and os.strerror(errno.ENOSPC) in str(error)
 
 
 def _parent(out: Path) -> None:

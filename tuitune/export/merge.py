@@ -18,7 +18,6 @@ from tuitune.export.order import Dtype, Order
 from tuitune.methods.adapters import load_adapter
 from tuitune.methods.merging import into_weights
 from tuitune.models.load import load_tokenizer, refuses_attention
-from tuitune.models.quantise import stored_method
 from tuitune.models.shaping import Shaping, load_shaped
 from tuitune.text import clean_line
 
@@ -33,7 +32,6 @@ Note = Callable[[str], None]
 
 def load_whole(folder: Path, weights: Weights, device: str, note: Note) -> Any:
     """Return the model of a folder, shaped as in training but for its bits, in fp32. Raises ModelError."""
-    _refuse_quantised(folder, weights)
     if weights.shaping.quantization_bit:
         note(
             f"the adapter was trained beside {weights.shaping.quantization_bit}-bit weights and is merged into the "
@@ -55,17 +53,6 @@ def read_whole(folder: Path, weights: Weights, device: str, note: Note, shaping:
             raise
         model = load_shaped(folder, shaping, attention="eager", **settings)
     return model.eval()
-
-
-def _refuse_quantised(folder: Path, weights: Weights) -> None:
-    stored = stored_method(folder)
-    if not stored:
-        return
-    why = "what is merged into them would be rounded away" if weights.adapters else "no other form can be made of them"
-    raise ModelError(
-        f"the weights of {folder.name} are quantised ({stored}): {why}",
-        "name the model as it was before" + (" with --model" if weights.adapters else ""),
-    )
 
 
 def merged(model: Any, order: Order, progress: Progress) -> tuple[Any, Agreement | None]:

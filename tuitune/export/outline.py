@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from tuitune.export.ahead import refusals
 from tuitune.export.memory import ends_of, needed, on_disk, result_size, shape_of_source
 from tuitune.export.order import Order
 from tuitune.fit import machine
@@ -18,7 +19,8 @@ class Outline:
     """Bytes; None where the model has to be fetched first, or the system does not tell.
 
     embedded: weights of embedding and head; head: of the head alone. size: of the result. disk: at the most while it is
-    made. memory: at the most. files: names with about their sizes, 0 for small ones.
+    made. memory: at the most. files: names with about their sizes, 0 for small ones. refusals: in words, of the place
+    and of the source.
     """
 
     path: Path
@@ -33,11 +35,13 @@ class Outline:
     memory_free: int
     files: tuple[tuple[str, int], ...]
     exists: bool
+    refusals: tuple[str, ...] = ()
 
     @property
     def problems(self) -> list[str]:
         """Return what will refuse it, in words."""
         found = [f"{self.path} exists already"] if self.exists else []
+        found += self.refusals
         if self.disk is not None and self.disk_free is not None and self.disk > self.disk_free:
             found.append(f"the disk has {self.disk_free / 1e9:.1f} GB free, {self.disk / 1e9:.1f} GB are needed")
         if self.memory is not None and self.memory > self.memory_free:
@@ -55,7 +59,7 @@ def outline(order: Order) -> Outline:
         None if parameters is None else on_disk(order, parameters, ends), machine.disk_free(order.out.parent),
         None if parameters is None else needed(order, parameters),
         machine.memory().available + psutil.swap_memory().free, tuple(_files(order, size or 0)),
-        order.out.exists() or order.out.is_symlink(),
+        order.out.exists() or order.out.is_symlink(), refusals(order),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from tuitune.errors import ModelError
 from tuitune.export import bits, calibration, record, shares
 from tuitune.export.about import About, evaluated, trained_in
 from tuitune.export.agree import EXACT, WHOLE, Agreement, Bound, hold, logits, probe
+from tuitune.export.ahead import refuse_place, refuse_quantised
 from tuitune.export.folder import made_whole, refuse_existing, refuse_full
 from tuitune.export.forms import changed
 from tuitune.export.history import Done, remember
@@ -81,6 +82,7 @@ class _Work:
     def prepare(self) -> None:
         order, weights = self.order, self.order.weights
         refuse_existing(order.out)
+        refuse_place(order.out)
         for adapter in weights.adapters:
             refuse_unmergeable(adapter)
         if order.shared:
@@ -95,6 +97,7 @@ class _Work:
         self.folder = prepare(
             source, progress=self.progress, trust_remote_code=weights.trust_remote_code, cache_dir=weights.cache_dir
         )
+        refuse_quantised(order, self.folder)
         self._refuse_form()
         shape = shape_of_source(order, self.folder)
         if shape is not None and (parameters := shape.parameters) is not None:

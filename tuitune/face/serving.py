@@ -130,14 +130,18 @@ def _plain(name: str) -> str:
 
 def _read(document: Document, settings: Sequence[str]) -> Recipe:
     malformed: list[Problem] = []
+    source = named(document.source) if document.source is not None else "the command line"
     for setting in settings:
         try:
             document.override(setting)
         except RecipeError as error:
             malformed += error.problems
     if malformed:
-        raise RecipeError([*malformed, *document.problems("serve")], named(document.source))
-    return document.recipe("serve")
+        raise RecipeError([*malformed, *document.problems("serve")], source)
+    try:
+        return document.recipe("serve")
+    except RecipeError as error:
+        raise RecipeError(error.problems, source) from None
 
 
 def _in_use(recipe: Recipe) -> Weights:

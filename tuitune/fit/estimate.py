@@ -109,7 +109,8 @@ def largest_batch(
 ) -> int | None:
     """Return the most rows of full length that go through at once without getting tight; None when not even one does.
 
-    The limit is the memory, or the tokens beyond which nothing gets faster. Larger values of per_device_train_batch_size are no error: the engine cuts the step, and gains nothing by it.
+    The limit is the memory, or the tokens beyond which nothing gets faster. Larger values of
+    per_device_train_batch_size are no error: the engine cuts the step, and gains nothing by it.
     """
     load, _ = _load(recipe, shape, kind, bf16_units, adapter)
     if load is None:

@@ -1,4 +1,4 @@
-"""The largest batch that goes through at once, told to the user: what to set, what it changes, and what sets the limit."""
+"""The largest batch that goes through at once: what to set, and in words what that changes and what the limit is."""
 
 from __future__ import annotations
 

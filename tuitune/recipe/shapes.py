@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from tuitune.recipe.problems import shown
 
+_COUNTS = 2**63  # what files and libraries keep a whole number in
 _YES = frozenset({"true", "yes", "on", "1"})
 _NO = frozenset({"false", "no", "off", "0"})
 
@@ -63,16 +64,22 @@ def as_number(value: object) -> float:
 
 
 def as_whole(value: object) -> int:
-    """Read a whole number; `1e3` and `8.0` are whole too."""
+    """Read a whole number; `1e3` and `8.0` are whole too. What no computer counts to is refused."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
+        return _counted(value)
     try:
         number = as_number(value)
     except PydanticCustomError:
         number = math.nan
     if number.is_integer():
-        return int(number)
+        return _counted(int(number))
     raise _expected("a whole number", value)
+
+
+def _counted(value: int) -> int:
+    if not -_COUNTS <= value < _COUNTS:
+        raise wrong("is too large: whole numbers end at 2^63 - 1")
+    return value
 
 
 def as_share(value: object) -> float:

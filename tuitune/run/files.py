@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -45,6 +46,13 @@ def write_atomic(path: Path, data: bytes, *, sync: bool = False) -> None:
         raise
     if sync:
         sync_dir(path.parent)
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether an error says that there is no room; libraries have some of their own, with the system's words in it."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT))
 
 
 def sync_dir(path: Path) -> None:

@@ -13,12 +13,18 @@ from tuitune.text import clean_line
 
 _REMEMBERED = 50  # requests that have ended
 _SHOWN = 100  # requests at work
-_COUNTED = ("requests", "answered", "left", "failed", "refused", "prompt_tokens", "tokens")
+_COUNTED = ("requests", "answered", "left", "cut", "failed", "refused", "prompt_tokens", "tokens")
+LEFT = 499  # nginx's word for a client that closed its connection
+CUT = 503  # told here of an answer that the end of the server has cut off
 
 
 @dataclass(eq=False)
 class Entry:
-    """One request. model and client: cleaned. status: of HTTP, 0 while it is answered, 499 when the client left."""
+    """One request.
+
+    model and client: cleaned. status: of HTTP, 0 while it is answered, 499 when the client left. cut: the end of the
+    server was the end of it.
+    """
 
     name: str
     kind: str
@@ -30,6 +36,7 @@ class Entry:
     clock: float = field(default_factory=time.monotonic)
     seconds: float | None = None
     status: int = 0
+    cut: bool = False
 
     @property
     def tokens(self) -> int:
@@ -40,7 +47,7 @@ class Entry:
     def state(self) -> str:
         """How far it is."""
         if self.seconds is not None:
-            return "done" if self.status == 200 else "left" if self.status == 499 else "failed"
+            return "cut" if self.cut else {200: "done", LEFT: "left"}.get(self.status, "failed")
         states = {ticket.state for ticket in self.tickets}
         return next((state for state in ("writes", "reads", "waits") if state in states), "works")
 
@@ -70,6 +77,11 @@ class Book:
         self._last: deque[Entry] = deque(maxlen=_REMEMBERED)
         self.totals: Counter[str] = Counter(dict.fromkeys(_COUNTED, 0))
         self.changes = 0
+        self._cut = False
+
+    def cut(self) -> None:
+        """Take note that the server ends now: who is not answered from here on has not left."""
+        self._cut = True
 
     def begin(
         self, name: str, kind: str, model: str, client: str, prompt: int, tickets: Sequence[Ticket] = ()
@@ -87,9 +99,10 @@ class Book:
         """Take note that a request is over."""
         if self._open.pop(entry.name, None) is None:
             return
-        entry.status, entry.seconds = status, time.monotonic() - entry.clock
+        entry.cut = self._cut and status in (LEFT, CUT)
+        entry.status, entry.seconds = CUT if entry.cut else status, time.monotonic() - entry.clock
         self.totals["tokens"] += entry.tokens
-        self.totals[{200: "answered", 499: "left"}.get(status, "failed")] += 1
+        self.totals[{"done": "answered"}.get(entry.state, entry.state)] += 1
         self._last.append(entry)
         self.changes += 1
         self._ended(entry)

@@ -28,14 +28,17 @@ _FIELDS = {
 
 def chat_prompt(asked: ChatAsked, served: Served) -> tuple[list[int], bool]:
     """Return the tokens that the model answers to, and whether it is offered tools. Raises Refusal."""
+    from tuitune.data.asked import Misasked, offered
     from tuitune.data.asked import asked as read_messages
-    from tuitune.data.asked import offered
 
     check_messages(asked.messages)
+    places = in_order(asked.messages)
     try:
-        messages = read_messages(in_order(asked.messages))
+        messages = read_messages([asked.messages[place] for place in places], places=places)
         tools = offered(asked.tools or []) if asked.tool_choice != "none" else ""
         return served.template.prompt_ids(messages, served.tokenizer, tools), bool(tools)
+    except Misasked as error:
+        raise invalid(error.message, error.place) from error
     except TuiTuneError as error:
         raise invalid(error.message, "messages") from error
     except RecursionError:
@@ -53,8 +56,8 @@ def check_messages(messages: Sequence[Mapping[str, Any]], what: str = "messages"
                 raise invalid(f"{what}[{number}].{key}: {_FIELDS[key]}", f"{what}[{number}].{key}")
 
 
-def in_order(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the messages with the answers of tools in the order of the calls, which templates go by.
+def in_order(messages: Sequence[Mapping[str, Any]], what: str = "messages") -> list[int]:
+    """Return the places of the messages with the answers of tools in the order of the calls, which templates go by.
 
     Raises Refusal where an answer belongs to no call before it.
     """
@@ -63,13 +66,13 @@ def in_order(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for number, message in enumerate(messages):
         known = message.get("role") == "tool" and called
         if known and message.get("tool_call_id") not in called:
-            raise invalid(f"messages[{number}].tool_call_id is of no call before it", f"messages[{number}]")
+            raise invalid(f"{what}[{number}].tool_call_id is of no call before it", f"{what}[{number}]")
         if message.get("role") != "tool":
             calls = message.get("tool_calls")
             called = [each.get("id") for each in calls if isinstance(each, dict)] if isinstance(calls, list) else []
             turn += 1
         placed.append((turn, called.index(message["tool_call_id"]) if known else -1))
-    return [dict(messages[place]) for place in sorted(range(len(messages)), key=placed.__getitem__)]
+    return sorted(range(len(messages)), key=placed.__getitem__)
 
 
 def text_prompts(asked: TextAsked, served: Served) -> list[list[int]]:
@@ -149,11 +152,13 @@ def kept(served: Served, *, tools: bool) -> frozenset[int]:
 
 def told_of(messages: Sequence[Mapping[str, Any]], number: int) -> list[Message]:
     """Return a conversation that is to be scored. Raises Refusal."""
+    from tuitune.data.asked import Misasked
     from tuitune.data.asked import asked as read_messages
 
     what = f"messages[{number}]"
     check_messages(messages, what)
+    places = in_order(messages, what)
     try:
-        return read_messages(in_order(messages), answered=True)
-    except TuiTuneError as error:
-        raise invalid(error.message, what) from error
+        return read_messages([messages[place] for place in places], answered=True, name=what, places=places)
+    except Misasked as error:
+        raise invalid(error.message, error.place) from error

@@ -15,14 +15,13 @@ from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
 from tuitune.serve.answering import Teller
-from tuitune.serve.book import Book, Entry
+from tuitune.serve.book import LEFT, Book, Entry
 from tuitune.serve.guarding import Receive, Scope, Send
 from tuitune.serve.limits import Limits
 from tuitune.serve.order import Answers, Engine, Order, Served
 from tuitune.serve.refusal import Refusal, invalid
 from tuitune.serve.saying import event
 
-LEFT = 499  # nginx's word for a client that closed its connection
 _STREAM = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 

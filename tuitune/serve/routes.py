@@ -16,8 +16,8 @@ from starlette.requests import ClientDisconnect
 from tuitune.serve import drafting
 from tuitune.serve.answering import Chat, Text
 from tuitune.serve.asking import ChatAsked, ScoreAsked, TextAsked, read
-from tuitune.serve.book import Book
-from tuitune.serve.exchange import LEFT, Room, answered, mistake, refused, told
+from tuitune.serve.book import LEFT, Book
+from tuitune.serve.exchange import Room, answered, mistake, refused, told
 from tuitune.serve.guarding import App, Guard
 from tuitune.serve.limits import Limits
 from tuitune.serve.order import Engine, Served

@@ -95,6 +95,7 @@ class Serving:
             self._cut()
 
     def _cut(self) -> None:
+        self.book.cut()
         self._server.should_exit = self._server.force_exit = True
         for connection in list(self._server.server_state.connections):
             transport = getattr(connection, "transport", None)

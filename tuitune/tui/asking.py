@@ -133,6 +133,7 @@ class TextAsk(Boxed[str]):
     TextAsk Input, TextAsk Input:focus {
         border: none; height: 1; padding: 0 1; background: $lift; color: $strong; margin-bottom: 1;
     }
+    TextAsk Input > .input--selection { text-style: reverse; }
     """
 
     def __init__(

@@ -86,9 +86,7 @@ class Fitting:
         if target.free is None:
             why = target.problem or f"the free memory of {target.where} is not known"
             return Filled(None, why, helps=False)
-        return filled(
-            recipe, self._shapes.get(_key(recipe)), free=target.free, total=target.total, kind=target.kind
-        )
+        return filled(recipe, self._shapes.get(_key(recipe)), free=target.free, total=target.total, kind=target.kind)
 
 
 def _with(free: int | None, own: int | None) -> int | None:

@@ -188,7 +188,7 @@ class Picker(Boxed[str]):
     ) -> None:
         super().__init__()
         self._title, self._items, self._placeholder, self._wanted = title, items or (), placeholder, chosen
-        self._known = items is not None
+        self.known = items is not None  # whether it has been found out what there is
         self.waits = False  # enter was pressed before there was a list
         self._found: Found | None = None
 
@@ -198,7 +198,7 @@ class Picker(Boxed[str]):
 
     def fill(self, items: Sequence[PickItem]) -> None:
         """Show what was found meanwhile; where enter was pressed already, choose."""
-        self._items, self._known = items, True
+        self._items, self.known = items, True
         self._widen()
         if self._found is None:
             return  # it is laid out with them
@@ -214,7 +214,7 @@ class Picker(Boxed[str]):
         yield Says(self._title)
         yield Input(placeholder=clean_line(self._placeholder))
         self._found = Found(self._items, self._at)
-        self._found.none = NOTHING_FITS if self._known else "looking ..."
+        self._found.none = NOTHING_FITS if self.known else "looking ..."
         yield self._found
         yield Hints()
 
@@ -246,7 +246,7 @@ class Picker(Boxed[str]):
     def action_choose(self) -> None:
         """Answer with the item under the cursor, as soon as there are items."""
         found = self._found
-        self.waits = not self._known
+        self.waits = not self.known
         if found is not None and found.items:
             self.answer(found.items[found.at].key)
 

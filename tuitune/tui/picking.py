@@ -20,10 +20,11 @@ def pick(
     group: str,
     chosen: str | None = None,
     nothing: str = "",
+    say: Callable[[str], None] | None = None,
 ) -> None:
     """Let the user choose among what `look` finds in a thread; `then` gets the key of it.
 
-    nothing: what is said where there is nothing to choose from.
+    nothing: what is said where there is nothing to choose from; say: by whom, the app unless something else.
     """
     picker = Picker(title, None, chosen=chosen)
 
@@ -32,7 +33,7 @@ def pick(
             picker.fill(items)
         elif picker.is_active:
             picker.answer(None)
-            app.say(nothing)
+            (say or app.say)(nothing)
 
     def looked() -> list[PickItem]:
         try:

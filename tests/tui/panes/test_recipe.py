@@ -53,7 +53,7 @@ def test_a_warning_is_marked() -> None:
         await it.at("trust_remote_code", "space")
         assert "▲" in it.row("trust_remote_code")
         assert "▲ 1" in it.text.split("\n")[0]
-        assert "lets code" in it.text
+        assert "Python code from" in it.text
 
     on_both(steps)
 
@@ -231,6 +231,7 @@ def test_a_problem_is_told_whole_below_the_form_and_the_rows_come_back() -> None
             text = " ".join(it.text.split())
             assert "`tuitune evaluate`" in text
             assert "or epoch also measures while it trains" in text
+            assert "it trains …" not in text
             assert help_.size.height > plain
             await it.at("learning_rate")
             assert help_.size.height == plain

@@ -79,7 +79,7 @@ def choices(values: Mapping[str, object], settings: Sequence[str], own: str, cho
     """Return what there is, values: of the run's recipe, own: what its own rows are. Looks at the disk."""
     folder = _folder(values, settings)
     items = [PickItem("", own, "where nothing is named")]
-    named = list(_named(folder)) if folder is not None else []
+    named = list(_named(folder))
     files = {item.note for item in named}
     here = [*_files(Path.cwd(), "Files here")]
     there = [*_files(folder, f"Files in {folder}")] if folder is not None and folder.resolve() != Path.cwd() else []
@@ -96,10 +96,10 @@ def _folder(values: Mapping[str, object], settings: Sequence[str]) -> Path | Non
     return folder if folder.is_dir() else None
 
 
-def _named(folder: Path) -> Iterator[PickItem]:
+def _named(folder: Path | None) -> Iterator[PickItem]:
     """Yield the data sets of a folder that have names, then those that are built in."""
     try:
-        catalog = read_catalog(folder)
+        catalog = read_catalog(folder) if folder is not None else {}
     except DataError:
         catalog = {}
     for name, entry in catalog.items():

@@ -12,12 +12,13 @@ from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
 from tuitune.run.evaluation import Evaluation, Metric
-from tuitune.text import clean, clean_line
+from tuitune.text import clean
 from tuitune.tui.evaluating import Found
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row
 from tuitune.tui.kit.wrapping import wrapped
-from tuitune.tui.panes.eval_table import columns, head, metric_row, of_task, told
+from tuitune.tui.panes.eval_table import columns, head, metric_row, of_task
+from tuitune.tui.panes.eval_told import above_table, below_table
 
 if TYPE_CHECKING:
     from tuitune.tui.app import TuiTune
@@ -35,10 +36,7 @@ _KEYS = (
     ("y", "copy", "Copy", "copy", "copy the table"),
 )
 _STATES = {"running": ("accent", "at work"), "interrupted": ("warn", "interrupted: r goes on"), "done": ("quiet", "")}
-_ROOMY = 22  # rows of the body from which on notes take several lines
-_NOTES = 3
 _FEW = 8  # subjects that show without being asked for
-_DETAILS = 12  # rows of the body from which on the chosen figure is explained
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,21 +166,13 @@ axis, so that you see whether they overlap. The last column is the difference be
         if self.found is None:
             return [R(role, line) for role, text in self._empty for line in (wrapped(clean(text), width) or [""])]
         found = self.found.evaluation
-        above = self._above(found, width, height)
-        below = self._below(found, width, 3 if height >= _ROOMY else 1) if height >= _DETAILS else []
+        above = above_table(found, width, height)
+        below = below_table(found, self.metric, width, height)
         room = max(1, height - len(above) - 1 - (len(below) + 1 if below else 0))
         if room < min(3, len(self._lines)):
             below, room = [], max(1, height - len(above) - 1)
         rows = [*above, *self._table(found, width, room)]
         return [*rows, [], *below] if below else rows
-
-    def _above(self, found: Evaluation, width: int, height: int) -> list[Row]:
-        said = [clean(each) for each in found.sentences] or ([clean(found.data.words)] if found.data else [])
-        rows = [R("ink", line) for text in said for line in wrapped(text, width)][: max(1, height // 5)]
-        text = _caveat(found) if height >= _DETAILS else ""
-        caveat = wrapped(clean_line(text), width - 2) if text else []
-        rows += [R("warn", "  " if n else "▲ ", "ink", line) for n, line in enumerate(caveat)]
-        return [*rows, []] if rows and height >= _DETAILS else rows if height >= 6 else []
 
     def _table(self, found: Evaluation, width: int, room: int) -> list[Row]:
         metrics = [line.metric for line in self._lines if line.metric is not None]
@@ -201,19 +191,6 @@ axis, so that you see whether they overlap. The last column is the difference be
                 rows.append(R("accent" if here else "ink", "▌" if here else "", "quiet b", line.title))
             else:
                 rows.append(metric_row(line.metric, shape, subject, width, here=here))
-        return rows
-
-    def _below(self, found: Evaluation, width: int, most: int) -> list[Row]:
-        """Return the chosen figure in words, and the notes of the evaluation, `most` rows of each."""
-        rows: list[Row] = []
-        metric = self.metric
-        if metric is not None:
-            about = f"{metric.title}: {metric.how}" if metric.how else metric.title
-            rows += [R("quiet", line) for line in wrapped(clean(about), width)][:2]
-            rows += list(told(metric, width))
-        for note in [note for note in found.notes if note != _caveat(found)][:_NOTES]:
-            lines = wrapped(clean_line(note), width - 2) if most > 1 else [clean_line(note)]
-            rows += [R("warn", "  " if n else "▲ ", "quiet", line) for n, line in enumerate(lines[:most])]
         return rows
 
     # -- what keys and the mouse do ----------------------------------------------------------------------------
@@ -272,7 +249,7 @@ axis, so that you see whether they overlap. The last column is the difference be
         width, height = self.content_size
         if self.found is None or not self._spots:
             return None
-        first = 2 + len(self._above(self.found.evaluation, width, height - 1))
+        first = 2 + len(above_table(self.found.evaluation, width, height - 1))
         return self._spots[row - first] if 0 <= row - first < len(self._spots) else None
 
     def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
@@ -284,11 +261,3 @@ axis, so that you see whether they overlap. The last column is the difference be
         """Go up."""
         event.stop()
         self.action_move(-1)
-
-
-def _caveat(found: Evaluation) -> str:
-    """Return why figures say little where the rows were learnt from: nothing else may be read without it."""
-    if found.data is None or found.data.kind != "trained_on":
-        return ""
-    said = found.data.words
-    return next((note for note in found.notes if note.partition("; ")[0] in said), said)

@@ -100,7 +100,8 @@ def _difference(found: Difference | None, unit: str) -> Row:
     if found is None:
         return []
     mark, role, word = VERDICTS[found.verdict]
-    return R("ink", f"{signed(found.value, unit):>7} ", role, f"{mark} {word}")
+    # Without an interval nothing was compared: that is not the same as unclear.
+    return R("ink", f"{signed(found.value, unit):>7} ", role, f"{mark} {word}" if found.low is not None else "")
 
 
 def number(value: float, unit: str) -> str:
@@ -171,6 +172,8 @@ def told(metric: Metric, width: int) -> Iterator[Row]:
             mark, role, word = VERDICTS[found.verdict]
             against = f"  {signed(found.value, metric.unit)} against {clean_line(found.against)}"
             said = R("ink", against, "quiet", f" ({ends(found, metric.unit, sign=True)})", role, f" {mark} {word}")
+            if found.low is None:
+                said = R("ink", against, "quiet", " (too few rows for an interval)")
             if width_of(row) + width_of(said) > width:
                 yield row
                 row = R("ink", " " * _INDENT)

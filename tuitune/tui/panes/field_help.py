@@ -66,7 +66,9 @@ class FieldHelp(Drawn):
         if wrong and len(head) + len(wrong) > height:
             head = self._head(line, width, alone=False)
         rows = [*head, *wrong, *told]
-        return rows if len(rows) <= height else [*rows[: height - 1], ended(rows[height - 1], width)]
+        # Where the problem is told whole, no sign that the help goes on may stand behind it.
+        whole = len(rows) <= height or (wrong and len(head) + len(wrong) == height)
+        return rows[:height] if whole else [*rows[: height - 1], ended(rows[height - 1], width)]
 
     def _head(self, line: Line, width: int, *, alone: bool) -> list[Row]:
         """Return the name with what it takes and what it was; beside it as far as there is room, or below it."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tuitune.tui.app import TuiTune
 
 _HIDDEN = "•" * 12
-_ROLES = {"waits": "quiet", "done": "ok", "left": "warn", "failed": "warn"}  # of states; at work: accent
+_ROLES = {"waits": "quiet", "done": "ok", "left": "warn", "cut": "warn", "failed": "warn"}  # of states; at work: accent
 _NOTHING = "no server runs: s starts one"
 
 

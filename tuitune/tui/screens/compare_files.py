@@ -109,7 +109,7 @@ class CompareFiles:
         """Choose an earlier comparison to go on with."""
         if self._free():
             pick(self._screen.app, "Go on with a comparison", _kept, lambda key: self._go_on(Path(key)),
-                 group="compare-list", nothing="no comparison has been kept yet")  # fmt: skip
+                 group="compare-list", nothing="no comparison has been kept yet", say=self.say)  # fmt: skip
 
     def _go_on(self, folder: Path, *, file: bool = False) -> None:
         try:
