@@ -101,6 +101,8 @@ def test_what_cannot_be_measured_is_refused_in_words(run: RunDir, root: Path, ca
         ([str(run.path), "learning_rate=1e-3"], "only training reads it"),
         ([str(run.path), "export_dir=x"], "has no effect here"),
         ([str(run.path), "--resume"], "no interrupted evaluation"),
+        ([str(run.path), "--rows", "9" * 23], "--rows"),
+        ([str(run.path), "max_new_tokens=" + "9" * 23], "max_new_tokens: is too large"),
         (["nobody"], "nobody"),
     ):
         code, _, err = call("evaluate", *words)
@@ -134,6 +136,24 @@ def test_a_narrow_terminal_shows_the_figures_without_intervals(run: RunDir, call
     assert "tuned - base" in drawn.getvalue()
     assert "Brackets" not in drawn.getvalue()  # there are none: the file has them
     assert "results.md has them" in drawn.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [((), "cancelled before anything was measured"), (("--resume",), "cancelled; what was measured before is kept")],
+)
+def test_ctrl_c_while_it_is_found_out_what_is_asked_says_what_is_left(
+    more: tuple[str, ...], words: str, run: RunDir, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*asked: object, **rest: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tuitune.face.evaluating.request_of", interrupted)
+    code, _, err = call("evaluate", str(run.path), *more)
+    assert (code, err.strip()) == (3, words)
+    code, out, _ = call("evaluate", str(run.path), *more, "--json")
+    [told] = lines(out)
+    assert (code, told["message"], told["stopped"]) == (3, words, True)
 
 
 @pytest.mark.slow

@@ -125,3 +125,21 @@ def test_shares_of_several_adapters_come_from_options(trained: RunDir, root: Pat
     assert [(each["name"], each["weight"]) for each in told["adapters"]] == [
         ("run/final", 0.5), ("run/checkpoint-2", 0.5),
     ]  # fmt: skip
+
+
+def test_ctrl_c_says_whether_anything_was_written(
+    trained: RunDir, root: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*asked: object, **rest: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tuitune.export.pipeline.load_whole", interrupted)
+    code, _, err = call("export", str(trained.path), "a")
+    assert (code, err.splitlines()[-1]) == (3, "cancelled: nothing was written")
+    assert not (root / "a").exists()
+    monkeypatch.undo()
+    monkeypatch.setenv("TUITUNE_HOME", str(root / "home"))
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("tuitune.export.pipeline.remember", interrupted)
+    code, _, err = call("export", str(trained.path), "a")
+    assert (code, err.splitlines()[-1]) == (3, f"cancelled; {root / 'a'} is written whole")

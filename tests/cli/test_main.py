@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import stat
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 from tests.cli.conftest import Call
 from tests.cli.given import EVIL
+from tuitune.cli.main import main
 from tuitune.errors import RunError, Stopped
 
 COMMANDS = (
@@ -85,3 +87,22 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert done.stdout == "{\n"
     assert done.stderr == ""
+
+
+def test_after_ctrl_c_it_says_so_and_the_end_of_the_process_is_not_broken_by_another(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*asked: object, **rest: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tuitune.cli.evaluate.evaluate", interrupted)
+    monkeypatch.setattr(sys, "argv", ["tuitune", "evaluate", "run"])
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert main() == 3
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capfd.readouterr().err == "cancelled\n"
+    assert main(["evaluate", "run"]) == 3  # within another program it stays as it is
+    assert signal.getsignal(signal.SIGINT) is before

@@ -150,6 +150,9 @@ def test_a_second_signal_ends_at_once_and_the_token_of_the_environment_is_taken(
         thread.join(60)
     assert server.end() == 0
     assert came[-1] in ("cut", "end")
+    if came[-1] == "cut":
+        assert [(line["state"], line["status"]) for line in server.told("request")] == [("cut", 503)]
+        assert (server.told("result")[0]["cut"], server.told("result")[0]["left"]) == (1, 0)
     assert b"a-chosen-token" not in server.everything()
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
 from tuitune.cli.telling import telling
-from tuitune.errors import UsageError
+from tuitune.errors import Stopped, TuiTuneError, UsageError
 
 
 def lines(text: str) -> list[dict[str, object]]:
@@ -50,13 +51,16 @@ def test_words_go_to_people_without_what_would_move_their_terminal(
     ("error", "told"),
     [
         (UsageError("no such thing", "try another"), ("no such thing", "try another", False)),
-        (KeyboardInterrupt(), ("cancelled", "", True)),
+        (KeyboardInterrupt(), ("cancelled: nothing was written", "", True)),
     ],
 )
 def test_errors_are_told_as_objects_too_and_go_on(
     error: BaseException, told: tuple[str, str, bool], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(type(error)), telling(tmp_path / "log", as_json=True):
+    with (
+        pytest.raises(TuiTuneError, match=told[0]),
+        telling(tmp_path / "log", as_json=True, cancelled="cancelled: nothing was written"),
+    ):
         raise error
     [line] = lines(capfd.readouterr().out)
     assert (line["kind"], line["message"], line["hint"], line["stopped"]) == ("error", *told)
@@ -99,3 +103,21 @@ def test_many_small_steps_are_not_told_one_by_one(tmp_path: Path, capfd: pytest.
     told = lines(capfd.readouterr().out)
     assert len(told) < 200
     assert told[-1]["done"] == 10_000
+
+
+def test_a_second_ctrl_c_does_not_break_what_is_tidied_up_and_a_third_does(tmp_path: Path) -> None:
+    done: list[str] = []
+    before = signal.getsignal(signal.SIGINT)
+    with (
+        pytest.raises(Stopped, match="nothing was written"),
+        telling(tmp_path / "log", as_json=False, cancelled="nothing was written"),
+    ):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            done.append("removed")
+            signal.raise_signal(signal.SIGINT)
+            done.append("never")
+    assert done == ["removed"]
+    assert signal.getsignal(signal.SIGINT) is before

@@ -67,7 +67,7 @@ def test_other_faults_of_the_result_stay_what_they_are(root: Path, monkeypatch: 
     assert not list(it.path.glob(".tmp-*"))
 
 
-@pytest.mark.parametrize(("strategy", "part"), [("steps", " and a checkpoint about "), ("no", ", and ")])
+@pytest.mark.parametrize(("strategy", "part"), [("steps", " and a checkpoint about "), ("no", "; ")])
 def test_too_little_room_is_said_before_the_first_step(
     strategy: str, part: str, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,9 +76,9 @@ def test_too_little_room_is_said_before_the_first_step(
     run(it)
     told = journal(it)
     [at] = [place for place, event in enumerate(told) if "may be full" in getattr(event, "message", "")]
-    assert f"takes about 0.0 MB{part}" in told[at].message
-    assert "8.0 MB are free" in told[at].message
-    assert at < next(place for place, event in enumerate(told) if getattr(event, "name", "") == "train")
+    assert f"takes about 0.1 MB{part}" in told[at].message
+    assert "8.0 MB are free for" in told[at].message
+    assert at < next(place for place, event in enumerate(told) if isinstance(event, events.StepLogged))
     assert "output_dir" in told[at].hint
 
 

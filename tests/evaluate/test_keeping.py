@@ -32,6 +32,7 @@ def test_a_disk_that_fills_meanwhile_keeps_what_is_measured_and_says_how_to_go_o
 ) -> None:
     rows: list[bytes] = []
     there = f"save_dir={tmp_path / 'there'}"
+
     def second(fd: int, data: bytes) -> None:
         rows.append(data)
         if len(rows) > 1:

@@ -364,6 +364,11 @@ def test_wrong_recipe_is_refused_in_words(lines: str, key: str, reason: str, hin
         assert problem.key in str(problem)
 
 
+def test_a_large_limit_is_told_with_all_its_digits() -> None:
+    [problem] = errors("seed: 4294967296\n")
+    assert problem.reason.endswith("must be at least 0 and less than 4294967296")
+
+
 def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
     found = errors("lora_rank: 0", "colour: red", "bf16: perhaps", "stage: dpoo", "use_galore: true")
     assert [problem.key for problem in found] == ["lora_rank", "colour", "bf16", "stage", "use_galore"]
@@ -453,7 +458,7 @@ WARNED = [
     ("tokens_per_batch: 100", "tokens_per_batch", "goes in whole"),
     ("bf16: true\ndevice: cpu", "bf16", "slow on a CPU"),
     ("flash_attn: fa2", "flash_attn", "read as auto"),
-    ("trust_remote_code: true", "trust_remote_code", "run on this machine"),
+    ("trust_remote_code: true", "trust_remote_code", "runs with your permissions"),
     ("eval_dataset: x\ncutoff_len: 64", "eval_dataset", "`tuitune evaluate` only"),
     ("stage: grpo\nreward_functions: exact\nreward_pattern: a", "reward_pattern", "nothing looks for it"),
     ("stage: grpo\nreward_functions: exact\nreward_length: 9", "reward_length", "no reward asks for a length"),

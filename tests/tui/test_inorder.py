@@ -53,7 +53,7 @@ def test_escape_leaves_a_list_that_is_looked_for(home: Path, gate: threading.Eve
         app = made()
         async with opened(app, MIDDLE) as pilot:
             await typed(pilot, "f6", "w", "enter", "x", "escape")
-            await until(pilot, lambda: isinstance(app.screen, EvaluateScreen) and not app._busy)
+            await until(pilot, lambda: isinstance(app.screen, EvaluateScreen) and not app._at_key)
             before = app.screen.subject  # type: ignore[attr-defined]
             gate.set()
             await pilot.pause(0.2)

@@ -100,7 +100,9 @@ def evaluate(
     data: Annotated[
         str | None, typer.Option("--data", metavar="D", help="A data set or file, instead of what the run held back.")
     ] = None,
-    rows: Annotated[int | None, typer.Option("--rows", metavar="N", min=1, max=2**63 - 1, help="At most so many of the rows.")] = None,
+    rows: Annotated[
+        int | None, typer.Option("--rows", metavar="N", min=1, max=2**63 - 1, help="At most so many of the rows.")
+    ] = None,
     metrics: Annotated[
         list[Path] | None,
         typer.Option("--metric", metavar="FILE", help="Python with functions metric_...; runs with your permissions."),

@@ -25,7 +25,8 @@ _GAP = 2
 
 def evaluate(words: Words, *, resume: bool, as_json: bool) -> int:
     """Measure, print the table and say what is clear; return the exit code."""
-    with telling(places.home() / "evaluate.log", as_json=as_json) as tell:
+    before = "cancelled; what was measured before is kept" if resume else "cancelled before anything was measured"
+    with telling(places.home() / "evaluate.log", as_json=as_json, cancelled=before) as tell:
         from tuitune.face.evaluating import request_of
 
         request = request_of(words, tell.note, resume=resume)

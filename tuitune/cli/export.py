@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tuitune.cli.telling import Teller, telling
-from tuitune.errors import UsageError
+from tuitune.errors import Stopped, UsageError
 from tuitune.export.history import commands
 from tuitune.export.order import READ_TOO
 from tuitune.export.outline import Outline, outline
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tuitune.export.order import Order
     from tuitune.export.pipeline import Exported
 
+_CANCELLED = "cancelled: nothing was written"
 _ALIKE = 1e-3  # of the largest logit: sums in another order
 _OPTIONS = {"export_adapter_weights": "--weights", "export_dtype": "--dtype", "export_format": "--gguf",
             "export_gguf_type": "--gguf", "export_quantization_bit": "--bits"}  # fmt: skip
@@ -36,7 +38,7 @@ def export(
     as_json: bool,
 ) -> int:
     """Write it; say where it is, how near it answers, and how it is used. given: settings that came as options."""
-    with telling(places.home() / "export.log", as_json=as_json) as tell:
+    with telling(places.home() / "export.log", as_json=as_json, cancelled=_CANCELLED) as tell:
         out, settings = split(rest)
         order = order_of(what, out, [*settings, *_once(given, settings)], model=model, more=more)
         for warning in order.recipe.warnings if order.recipe is not None else ():
@@ -50,9 +52,20 @@ def export(
         prepare_for(order.device)
         from tuitune.export.pipeline import export as work
 
-        done = work(order, progress=tell.progress, note=tell.note)
+        try:
+            done = work(order, progress=tell.progress, note=tell.note)
+        except KeyboardInterrupt:
+            raise Stopped(*_left(order)) from None
         tell.result(_values(done), *_sentences(done))
     return 0
+
+
+def _left(order: Order) -> tuple[str, str]:
+    """Return what is said of a cancelled export, and what to do: it is there whole or not at all."""
+    if not order.out.exists():
+        return _CANCELLED, ""
+    push = shlex.join(["tuitune", "push", str(order.out), order.repo]) if order.repo is not None else ""
+    return f"cancelled; {order.out} is written whole", push and f"push it with: {push}"
 
 
 def _once(given: Sequence[str], settings: Sequence[str]) -> list[str]:

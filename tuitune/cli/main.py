@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -13,7 +14,10 @@ _INTERRUPTED = 130  # what typer makes of ctrl+c
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `tuitune` with `arguments` (default: the command line's) and return the exit code."""
+    """Run `tuitune` with `arguments` (default: the command line's) and return the exit code.
+
+    Without `arguments` the process is to end with that code, so after a ctrl+c the next ones are not heard.
+    """
     try:
         code = _run(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
@@ -21,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read has gone (`| head`); what is still buffered must not complain at the very end.
         _silence_stdout()
         code = 1
+    if arguments is None and code == Stopped.exit_code:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     return code
 
 
@@ -45,8 +51,10 @@ def _run(arguments: list[str]) -> int:
     except Exception as error:  # the border of the program: no traceback ever reaches the terminal
         _as_object(error, arguments)
         return report.fault(error)
-    code = code if isinstance(code, int) else 0
-    return Stopped.exit_code if code == _INTERRUPTED else code
+    if code == _INTERRUPTED:
+        _as_object(KeyboardInterrupt(), arguments)
+        return report.failure(Stopped("cancelled"))
+    return code if isinstance(code, int) else 0
 
 
 def _as_object(error: BaseException, arguments: Sequence[str]) -> None:

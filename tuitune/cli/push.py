@@ -10,12 +10,14 @@ from tuitune.face.host import prepare_for
 from tuitune.run import places
 from tuitune.text import clean_line
 
+_CANCELLED = "cancelled; what was sent stays on the hub, and the same command goes on"
+
 
 def push(
     folder: Path, repo: str, *, public: bool, overwrite: bool, anything: bool, dry_run: bool, as_json: bool
 ) -> int:
     """Push; say where it is. anything: also a folder that TuiTune did not write."""
-    with telling(places.home() / "push.log", as_json=as_json) as tell:
+    with telling(places.home() / "push.log", as_json=as_json, cancelled=_CANCELLED) as tell:
         folder = folder.expanduser().absolute()
         _refuse(folder, anything)
         prepare_for("cpu")

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from tuitune.errors import RecipeError, TuiTuneError
+from tuitune.errors import RecipeError, Stopped, TuiTuneError
 from tuitune.run import places
 from tuitune.run.files import PRIVATE_FILE
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def failure(error: TuiTuneError) -> int:
     """Print what happened and what to do; return the exit code."""
-    _line("error", error.message, "bold red")
+    _line("" if isinstance(error, Stopped) else "error", error.message, "bold red")
     if isinstance(error, RecipeError):
         problems(error.problems)
     hint(error.hint)
@@ -75,5 +75,5 @@ def _line(label: str, message: str, style: str) -> None:
     from tuitune.text import clean_line
 
     console = screen(sys.stderr)
-    text = Text.assemble((f"{label}: ", style), clean_line(message))
+    text = Text.assemble((f"{label}: " if label else "", style), clean_line(message))
     console.print(text, soft_wrap=not console.is_terminal)

@@ -47,7 +47,7 @@ class Asked:
 def serve(asked: Asked, *, as_json: bool) -> int:
     """Serve until ctrl+c; return the exit code."""
     log = places.home() / "serve.log"
-    with telling(log, as_json=as_json) as tell:
+    with telling(log, as_json=as_json, cancelled="cancelled before the server was up") as tell:
         if find_spec("fastapi") is None or find_spec("uvicorn") is None:
             raise UsageError("the server needs fastapi and uvicorn", "pip install 'tuitune[serve]'")
         opened = _open(asked, tell)

@@ -8,10 +8,13 @@ or {"kind": "error", "message", "hint", "stopped"}. `tuitune.run.job` reads them
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import TextIO
 
 from tuitune.cli.bars import Drawn, Report, bars
@@ -88,16 +91,46 @@ class Teller:
 
 
 @contextlib.contextmanager
-def telling(log: Path, *, as_json: bool) -> Iterator[Teller]:
-    """Yield who tells; meanwhile what libraries print goes to the end of `log`. With JSON, errors are objects too."""
+def telling(log: Path, *, as_json: bool, cancelled: str = "cancelled") -> Iterator[Teller]:
+    """Yield who tells; meanwhile what libraries print goes to the end of `log`. With JSON, errors are objects too.
+
+    Raises Stopped with the words `cancelled` where ctrl+c came and the work itself has no better ones.
+    """
     with guard(log) as real, at_work(sys.argv[1:]):
         try:
-            yield from _drawn(real, as_json)
-        except (Exception, KeyboardInterrupt) as error:
+            with _interrupted_once(cancelled):
+                yield from _drawn(real, as_json)
+        except Exception as error:
             if as_json:
                 json_line(error_object(error), real.out)
-                error.told = True  # type: ignore[union-attr]  # so that the border of the program does not say it again
+                error.told = True  # type: ignore[attr-defined]  # so that the border of the program does not say it again
             raise
+
+
+@contextlib.contextmanager
+def _interrupted_once(words: str) -> Iterator[None]:
+    """Let the second ctrl+c pass unheard, for what was begun is being removed then; the third is heard again."""
+    count = 0
+
+    def arrived(number: int, frame: FrameType | None) -> None:
+        nonlocal count
+        count += 1
+        if count != 2:
+            raise KeyboardInterrupt
+
+    # Where ctrl+c is ignored, as under nohup, or another than the main thread asks, it stays as it is.
+    ours = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT)
+    ours = ours and before is signal.default_int_handler
+    if ours:
+        signal.signal(signal.SIGINT, arrived)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Stopped(words) from None
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, before)
 
 
 def _drawn(real: Streams, as_json: bool) -> Iterator[Teller]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,8 +36,8 @@ def warn_of_little(session: Session, recipe: Recipe, model: nn.Module, folder: P
         return
     parts = f"the result takes about {_size(result)}" + (f" and a checkpoint about {_size(kept)}" if kept else "")
     session.warn(
-        f"the disk may be full before the end: {parts}, and {_size(manifest.free_space(session.run.path))} are free "
-        f"for {session.run.path}",
+        f"the disk may be full before the end: {parts}; {_size(manifest.free_space(session.run.path))} are free "
+        f"for {session.run.path}, of which the journal keeps {_size(manifest.SPARE_BYTES)}",
         "free some space while it trains, or train with output_dir on another disk",
     )
 
@@ -68,7 +69,7 @@ def _lost(trainer: StepTrainer) -> TrainingError:
     run, step = trainer.session.run, trainer.state.global_step
     needed = checkpoint.weight_bytes(trainer.model, trainer.recipe)
     kept, _ = checkpoint.choose(run, None)
-    name = run.name if run.path.parent == places.runs() else run.path
+    name = shlex.quote(run.name if run.path.parent == places.runs() else str(run.path))
     begin = f"it goes on from checkpoint-{kept.step}" if kept else "it begins anew, for no checkpoint was kept"
     weights = f"in checkpoint-{step}" if kept and kept.step == step else "not written"
     return TrainingError(

@@ -29,8 +29,8 @@ class Range:
 
     def words(self) -> str:
         """Return the range as the end of a sentence that starts with 'must be'."""
-        low = "" if self.low is None else f"{'more than' if self.low_open else 'at least'} {self.low:g}"
-        high = "" if self.high is None else f"{'less than' if self.high_open else 'at most'} {self.high:g}"
+        low = "" if self.low is None else f"{'more than' if self.low_open else 'at least'} {self.low:.10g}"
+        high = "" if self.high is None else f"{'less than' if self.high_open else 'at most'} {self.high:.10g}"
         return " and ".join(part for part in (low, high) if part)
 
 

@@ -17,6 +17,7 @@ from tuitune.run.listing import NAME, Listed, Manifest, compose, file_names, mea
 
 __all__ = [
     "NAME",
+    "SPARE_BYTES",
     "Manifest",
     "Sealed",
     "Verdict",
@@ -37,7 +38,7 @@ __all__ = [
 _TEMPORARY = ".tmp-checkpoint-"
 _TRASH = ".trash-"
 # The journal, the state and the log go on growing while a checkpoint is written.
-_SPARE_BYTES = 64 << 20
+SPARE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,7 @@ def free_space(path: Path) -> int:
 
 def room_for(path: Path, size: int) -> bool:
     """Tell whether `size` bytes fit where `path` is or will be, with a little left for the journal."""
-    return free_space(path) >= size + _SPARE_BYTES
+    return free_space(path) >= size + SPARE_BYTES
 
 
 def _step_of(path: Path) -> int:

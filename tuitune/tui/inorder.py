@@ -26,25 +26,23 @@ _ROUNDS = 2  # a key's handler may tell its screen something, which then does th
 class InOrder(App[Leave]):
     """An app that holds keys and pasted text back while an earlier key is still at work."""
 
-    _busy = False
-    _settling: asyncio.Task[None] | None = None
-
-    @property
-    def _held(self) -> deque[Event]:
-        held: deque[Event] = self.__dict__.setdefault("_held_keys", deque())
-        return held
+    def __init__(self) -> None:
+        self._held: deque[Key | Paste] = deque()
+        self._at_key = False  # one is being dealt with
+        self._settling: asyncio.Task[None] | None = None
+        super().__init__()
 
     async def on_event(self, event: Event) -> None:
         """Pass a key on where none is at work, else hold it back; the rest is passed on."""
         if not isinstance(event, Key | Paste) or event.is_forwarded:
             await super().on_event(event)
-        elif self._busy:
+        elif self._at_key:
             self._held.append(event)
         else:
             await self._pass(event)
 
-    async def _pass(self, event: Event) -> None:
-        self._busy = True
+    async def _pass(self, event: Key | Paste) -> None:
+        self._at_key = True
         screen, target = self.screen, self.focused or self.screen
         try:
             await super().on_event(event)
@@ -70,7 +68,7 @@ class InOrder(App[Leave]):
         if self._held:
             await self._pass(self._held.popleft())
         else:
-            self._busy = False
+            self._at_key = False
 
     async def _dealt_with(self, target: DOMNode, screen: Screen[object]) -> None:
         for _ in range(_ROUNDS):

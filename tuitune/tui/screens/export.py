@@ -85,9 +85,9 @@ class ExportScreen(ExportActions, PanedScreen):
     @property
     def keys(self) -> list[Entry]:
         """The keys worth knowing here."""
-        first: Entry = ("x", "cancel", "screen.cancel") if self.at_work else ("s", "start", "screen.start")
+        ending: list[Entry] = [("x", "cancel", "screen.cancel")] if self.at_work else []
         return [
-            first, ("w", "which model", "screen.what"), ("f", "form", "screen.form"),
+            *ending, ("s", "start", "screen.start"), ("w", "which model", "screen.what"), ("f", "form", "screen.form"),
             ("a", "adapter", "screen.adapter"), ("esc", "back", "screen.back"), ("f1", "help", "help_here"),
             ("z", "zoom", "screen.zoom"),
         ]  # fmt: skip
