@@ -119,7 +119,8 @@ def test_evaluation_and_other_stages(call: Call, recipe: str, root: Path) -> Non
 def test_no_usable_row_and_mistakes(call: Call, recipe: str, root: Path) -> None:
     (root / "data" / "rows.json").write_text(json.dumps([{"instruction": "Nothing", "output": ""}]))
     code, out, err = call("data", recipe, "--json")
-    assert (code, out) == (1, "")
+    [failed] = map(json.loads, out.splitlines())
+    assert (code, failed["kind"]) == (1, "error")
     assert "row 1" in err
     assert call("data", recipe, "cutof_len=3")[0] == 2
 

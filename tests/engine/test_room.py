@@ -1,4 +1,4 @@
-"""A disk with too little room: said before the first step with the sizes, and in words where the result does not fit."""
+"""A disk with too little room: said before the first step, and in words where the result does not fit."""
 
 from __future__ import annotations
 

@@ -39,9 +39,10 @@ def test_a_disk_that_fills_meanwhile_keeps_what_is_measured_and_says_how_to_go_o
             _full(fd, data)
         os.write(fd, data)
 
-    with monkeypatch.context() as patch, pytest.raises(RunError, match="full; what was measured is kept") as caught:
+    with monkeypatch.context() as patch:
         patch.setattr("tuitune.evaluate.sheet.write_all", second)
-        measured(run.path, there, answers=False)
+        with pytest.raises(RunError, match="full; what was measured is kept") as caught:
+            measured(run.path, there, answers=False)
     assert caught.value.hint.endswith(f"go on with: tuitune evaluate {run.path} {there} --resume")
     assert measured(run.path, there, resume=True).status == "done"
 

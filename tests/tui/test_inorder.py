@@ -10,6 +10,7 @@ from textual.widgets import Input
 
 from tests.tui.given import typed
 from tests.tui.test_app import MIDDLE, go, home, made, opened, said, until  # noqa: F401
+from tuitune.tui.app import TuiTune
 from tuitune.tui.exporting import Plan
 from tuitune.tui.panes.jobs import JobsPane
 from tuitune.tui.picker import Found, Picker, PickItem
@@ -32,12 +33,17 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     return late
 
 
+def searched(app: TuiTune) -> str:
+    """Return what is typed in an open list."""
+    return next((field.value for field in app.screen.query(Input)), "") if isinstance(app.screen, Picker) else ""
+
+
 def test_letters_typed_before_a_list_is_there_search_in_it(home: Path, gate: threading.Event) -> None:  # noqa: F811
     async def check() -> None:
         app = made()
         async with opened(app, MIDDLE) as pilot:
             await typed(pilot, "f6", "w", *"tuned")
-            await until(pilot, lambda: isinstance(app.screen, Picker) and app.screen.query_one(Input).value == "tuned")
+            await until(pilot, lambda: searched(app) == "tuned")
             await typed(pilot, "enter", "y")  # the second one is for what comes after the list
             await until(pilot, lambda: app.screen.waits)  # type: ignore[attr-defined]
             assert "looking" in app.screen.query_one(Found).none
@@ -64,12 +70,23 @@ def test_escape_leaves_a_list_that_is_looked_for(home: Path, gate: threading.Eve
     go(check)
 
 
+def test_the_app_is_left_while_a_list_is_looked_for(home: Path, gate: threading.Event) -> None:  # noqa: F811
+    async def check() -> None:
+        app = made()
+        async with opened(app, MIDDLE) as pilot:
+            await typed(pilot, "f6", "w", "enter", "x", "ctrl+q")
+            await until(pilot, lambda: app.return_value is not None)
+            gate.set()
+
+    go(check)
+
+
 def test_a_letter_behind_the_jump_key_is_for_the_jump(home: Path) -> None:  # noqa: F811
     async def check() -> None:
         app = made()
         async with opened(app, MIDDLE) as pilot:
             await typed(pilot, "ctrl+o", "e", "escape", "ctrl+o", "d", "ctrl+n", *"dpo")
-            await until(pilot, lambda: isinstance(app.screen, Picker) and app.screen.query_one(Input).value == "dpo")
+            await until(pilot, lambda: searched(app) == "dpo")
             assert isinstance(app.screen_stack[-2], DataScreen)
 
     go(check)

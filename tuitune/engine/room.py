@@ -37,7 +37,7 @@ def warn_of_little(session: Session, recipe: Recipe, model: nn.Module, folder: P
     parts = f"the result takes about {_size(result)}" + (f" and a checkpoint about {_size(kept)}" if kept else "")
     session.warn(
         f"the disk may be full before the end: {parts}; {_size(manifest.free_space(session.run.path))} are free "
-        f"for {session.run.path}, of which the journal keeps {_size(manifest.SPARE_BYTES)}",
+        f"for {session.run.path}, and {_size(manifest.SPARE_BYTES)} must stay free beside them",
         "free some space while it trains, or train with output_dir on another disk",
     )
 
@@ -72,9 +72,10 @@ def _lost(trainer: StepTrainer) -> TrainingError:
     name = shlex.quote(run.name if run.path.parent == places.runs() else str(run.path))
     begin = f"it goes on from checkpoint-{kept.step}" if kept else "it begins anew, for no checkpoint was kept"
     weights = f"in checkpoint-{step}" if kept and kept.step == step else "not written"
+    free = _size(manifest.free_space(run.path))
     return TrainingError(
-        f"the disk is full: the result takes about {_size(needed)}, and {_size(manifest.free_space(run.path))} are free "
-        f"for {run.path}; the weights of step {step} are {weights}",
+        f"the disk is full: the result takes about {_size(needed)}, and {free} are free for {run.path}; "
+        f"the weights of step {step} are {weights}",
         f"free some space, then `tuitune resume {name}`: {begin}",
     )
 

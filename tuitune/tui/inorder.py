@@ -20,6 +20,7 @@ from tuitune.tui.leave import Leave
 
 _LONGEST = 10.0  # seconds after which the next key is passed on all the same
 _EVERY = 0.02  # seconds between two looks whether a screen still waits
+_WAY_OUT = ("escape", "ctrl+q", "ctrl+c")  # what never waits for a list
 _ROUNDS = 2  # a key's handler may tell its screen something, which then does the work
 
 
@@ -50,19 +51,21 @@ class InOrder(App[Leave]):
             self._settling = asyncio.create_task(self._settle(target, screen))
 
     async def _settle(self, target: DOMNode, screen: Screen[object]) -> None:
-        """Wait until a key has been dealt with, then look at the next one."""
-        with contextlib.suppress(TimeoutError, ScreenError):
-            await asyncio.wait_for(self._dealt_with(target, screen), _LONGEST)
-        while self._waits() and not self._leaves():
-            await asyncio.sleep(_EVERY)
-        self.call_later(self._next)
+        """Wait until a key has been dealt with, then look at the next one, whatever became of the wait."""
+        try:
+            with contextlib.suppress(TimeoutError, ScreenError):
+                await asyncio.wait_for(self._dealt_with(target, screen), _LONGEST)
+            while self._waits() and not self._leaves():
+                await asyncio.sleep(_EVERY)
+        finally:
+            self.call_later(self._next)
 
     def _leaves(self) -> bool:
-        """Return whether escape was pressed; the keys before it were for what is left now."""
-        escape = next((n for n, each in enumerate(self._held) if isinstance(each, Key) and each.key == "escape"), None)
-        for _ in range(escape or 0):
+        """Return whether a key was pressed that leaves; those before it were for what is left now."""
+        out = next((n for n, each in enumerate(self._held) if isinstance(each, Key) and each.key in _WAY_OUT), None)
+        for _ in range(out or 0):
             self._held.popleft()
-        return escape is not None
+        return out is not None
 
     async def _next(self) -> None:
         if self._held:

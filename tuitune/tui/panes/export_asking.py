@@ -107,8 +107,8 @@ class ExportAsking:
         now = self._pane.options.value("export_hub_model_id")
         facts = ["organisation/name; a private repository unless the settings say otherwise.",
                  "The token comes from the hub's own login or HF_TOKEN, never from here."]  # fmt: skip
-        ask = TextAsk("Push it to which repository? Nothing: nowhere", str(now or ""), "nowhere; else organisation/name",
-                      validate=_repo_problem, facts=facts)  # fmt: skip
+        ask = TextAsk("Push it to which repository? Nothing: nowhere", str(now or ""),
+                      "nowhere; else organisation/name", validate=_repo_problem, facts=facts)  # fmt: skip
         self._pane.app.push_screen(ask, lambda text: None if text is None else self.take_repo(text.strip()))
 
     def take_repo(self, text: str) -> None:
