@@ -37,7 +37,7 @@ WORDS = [
 def model_folder(root: Path, **config: Any) -> Path:
     """Save the tiny model and its tokenizer below `root`."""
     folder = root / "tiny"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, content in _model_files(json.dumps(config, sort_keys=True)).items():
         (folder / name).write_bytes(content)
     return folder
