@@ -201,6 +201,33 @@ def test_only_jobs_of_the_kinds_of_a_screen_are_listed(program: Callable[[str], 
     assert jobs.status(jobs.jobs[0]) == "done"
 
 
+def test_what_is_known_is_not_read_from_the_disk_again(
+    program: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program("tell(kind='result', path='x')")
+    old = Job.start("serve", "a server", ["serve"])
+    end = time.monotonic() + 20
+    while old.status == "running" and time.monotonic() < end:
+        time.sleep(0.05)
+    opened: list[str] = []
+    plain = Job._open.__func__  # type: ignore[attr-defined]
+    monkeypatch.setattr(Job, "_open", classmethod(lambda cls, path: opened.append(path.name) or plain(cls, path)))
+    monkeypatch.setattr("tuitune.tui.jobs._SCAN_EVERY", 0.0)
+    watched = Jobs(("serve",), past=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(Job, "read", lambda self: pytest.fail("what had ended before is no news"))
+        assert [watched.look() for _ in range(3)] == [([], [])] * 3
+    assert not watched.running
+    assert opened == [old.id]
+    program("time.sleep(60)")
+    new = Job.start("serve", "another", ["serve"])
+    try:
+        assert [job.id for job in watched.look()[0]] == [new.id]
+        assert opened == [old.id, new.id]
+    finally:
+        new.cancel()
+
+
 def test_what_is_kept_of_a_cancelled_one_is_said(program: Callable[[str], None]) -> None:
     program("tell(kind='error', message='cancelled; rows are kept', hint='go on: --resume', problems=[], stopped=True)")
 

@@ -1,8 +1,8 @@
 """How a command that takes time tells what it does: bars and sentences, or with --json one object a line.
 
 The objects: {"kind": "progress", "stage", "done", "total"}, with "within" where the piece of work after those done says
-how far it is, {"kind": "note", "text"}, then one {"kind": "result", ...}
-or {"kind": "error", "message", "hint", "stopped"}. `tuitune.run.job` reads them.
+how far it is, {"kind": "note", "text"}, then one {"kind": "result", ...} or {"kind": "error", "message", "hint",
+"stopped"}. `tuitune.run.job` reads them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The few lines beside a saved adapter that say what it is, in place of peft's unfilled card.
 
-`tuitune export` writes a whole card; this one travels with checkpoints and results, so no path of
-this machine stands in it.
+`tuitune export` writes a whole card; this one travels with checkpoints and results, so no path of this machine stands
+in it.
 """
 
 from __future__ import annotations

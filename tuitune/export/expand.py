@@ -56,7 +56,7 @@ def expand_model(
     _refuse_other(logits(grown), truth, "the expanded model")
     size = sum(p.numel() * p.element_size() for p in grown.parameters())
     config = grown.config
-    with made_whole(out, size, "free some space, or name a folder on another disk") as temporary:
+    with made_whole(out, size) as temporary:
         progress("write", 0, None)
         grown.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)

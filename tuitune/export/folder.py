@@ -21,7 +21,7 @@ from tuitune.run.files import PRIVATE_DIR, PRIVATE_FILE, disk_is_full, private_d
 _SLACK = 64 << 20  # tokenizer, configuration, what the file system takes
 _MARK = ".tuitune-partial"
 _PARTIAL = re.compile(r"\..+\.partial-[0-9]+")
-_MORE_ROOM = "free some space, or name a folder on another disk"
+MORE_ROOM = "free some space, or name a folder on another disk"
 
 
 def refuse_existing(out: Path) -> None:
@@ -30,7 +30,7 @@ def refuse_existing(out: Path) -> None:
         raise UsageError(f"{out} exists already", "name a folder that is not there yet; nothing is overwritten")
 
 
-def refuse_full(out: Path, size: int, hint: str = _MORE_ROOM) -> None:
+def refuse_full(out: Path, size: int, hint: str = MORE_ROOM) -> None:
     """Raise ModelError where `size` bytes do not fit beside `out`."""
     free, need = disk_free(out.parent), size + _SLACK
     if free is not None and free < need:
@@ -41,7 +41,7 @@ def refuse_full(out: Path, size: int, hint: str = _MORE_ROOM) -> None:
 
 
 @contextmanager
-def made_whole(out: Path, size: int, hint: str = _MORE_ROOM) -> Iterator[Path]:
+def made_whole(out: Path, size: int, hint: str = MORE_ROOM) -> Iterator[Path]:
     """Yield a temporary folder beside `out` that becomes it at the end; after an error nothing is left.
 
     Whatever libraries write with which mode, folders and files are the owner's alone then.

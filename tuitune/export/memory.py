@@ -10,6 +10,7 @@ from typing import NamedTuple
 import psutil
 
 from tuitune.errors import ModelError
+from tuitune.export.folder import MORE_ROOM
 from tuitune.export.order import BYTES, Order
 from tuitune.fit import machine
 from tuitune.fit.models import resolve
@@ -75,7 +76,7 @@ def more_room(order: Order, parameters: int) -> str:
     """Return what helps where the disk is too full; a form that takes less only where there is one."""
     least = on_disk(replace(order, form="safetensors", dtype="bfloat16", quantised=None), parameters)
     if least >= on_disk(order, parameters):
-        return "free some space, or name a folder on another disk"
+        return MORE_ROOM
     return f"free some space, name a folder on another disk, or write bfloat16, which takes {least / 1e9:.2f} GB"
 
 

@@ -10,12 +10,11 @@ from pathlib import Path
 from tuitune.chat import weights
 from tuitune.chat.weights import Weights
 from tuitune.engine.asked import asked
-from tuitune.errors import RecipeError, RunError, UsageError
+from tuitune.errors import RunError, UsageError
 from tuitune.export.order import Order
 from tuitune.face.meant import of_name, of_names, of_recipe
 from tuitune.methods.adapters import adapter_folder
-from tuitune.recipe import Document, Problem, Recipe
-from tuitune.recipe.problems import named
+from tuitune.recipe import Document, Recipe
 from tuitune.run import index
 
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
@@ -101,19 +100,7 @@ def _document(found: Weights) -> Document:
 
 
 def _read(document: Document, settings: Sequence[str]) -> Recipe:
-    malformed: list[Problem] = []
-    for setting in settings:
-        try:
-            document.override(setting)
-        except RecipeError as error:
-            malformed += error.problems
-    source = named(document.source) if document.source is not None else "the command line"
-    if malformed:
-        raise RecipeError([*malformed, *document.problems("export")], source)
-    try:
-        return document.recipe("export")
-    except RecipeError as error:
-        raise RecipeError(error.problems, source) from None
+    return document.overridden(settings, "export", unnamed="the command line")
 
 
 def _of_recipe(recipe: Recipe) -> tuple[Weights, bool]:

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from tuitune.chat import weights
 from tuitune.chat.weights import Weights
-from tuitune.errors import RecipeError, RunError, UsageError
+from tuitune.errors import RunError, UsageError
 from tuitune.face.meant import of_name, of_recipe
 from tuitune.models.shaping import Shaping
-from tuitune.recipe import FIELDS, Document, Problem, Recipe
+from tuitune.recipe import FIELDS, Document, Recipe
 from tuitune.recipe.fields.generation import GenerationOptions
-from tuitune.recipe.problems import named
 from tuitune.run import RunDir, index
 
 _RECIPES = (".yaml", ".yml", ".json")
@@ -129,19 +128,7 @@ def _plain(name: str) -> str:
 
 
 def _read(document: Document, settings: Sequence[str]) -> Recipe:
-    malformed: list[Problem] = []
-    source = named(document.source) if document.source is not None else "the command line"
-    for setting in settings:
-        try:
-            document.override(setting)
-        except RecipeError as error:
-            malformed += error.problems
-    if malformed:
-        raise RecipeError([*malformed, *document.problems("serve")], source)
-    try:
-        return document.recipe("serve")
-    except RecipeError as error:
-        raise RecipeError(error.problems, source) from None
+    return document.overridden(settings, "serve", unnamed="the command line")
 
 
 def _in_use(recipe: Recipe) -> Weights:

@@ -106,6 +106,25 @@ class Document:
         """Return the recipe. Raises RecipeError with all problems."""
         return checked(self.values(), self._lines(), self._source, purpose)
 
+    def overridden(self, settings: Sequence[str], purpose: Purpose = "train", *, unnamed: str = "the recipe") -> Recipe:
+        """Take `key=value` settings in and return the recipe. Raises RecipeError with all problems at once.
+
+        unnamed: what the error calls a recipe that no file holds.
+        """
+        malformed: list[Problem] = []
+        for setting in settings:
+            try:
+                self.override(setting)
+            except RecipeError as error:
+                malformed.extend(error.problems)
+        try:
+            if malformed:
+                raise RecipeError([*malformed, *self.problems(purpose)])
+            return self.recipe(purpose)
+        except RecipeError as error:
+            source = unnamed if self.source is None else named(self.source)
+            raise RecipeError(error.problems, source) from None
+
     def line(self, key: str) -> int | None:
         """Return the line on which the file gives `key`; None when it does not, or the value was set since reading."""
         entry = self._entries.get(key)
@@ -193,13 +212,4 @@ def load(path: str | Path, overrides: Sequence[str] = (), purpose: Purpose = "tr
 
     purpose: the command that reads it; only training needs data.
     """
-    document = Document.read(path)
-    malformed: list[Problem] = []
-    for setting in overrides:
-        try:
-            document.override(setting)
-        except RecipeError as error:
-            malformed.extend(error.problems)
-    if malformed:
-        raise RecipeError([*malformed, *document.problems(purpose)], named(document.source))
-    return document.recipe(purpose)
+    return Document.read(path).overridden(overrides, purpose)

@@ -41,8 +41,8 @@ class Job:
     """One job; `read` brings `progress`, `notes`, `result` and `error` up to date.
 
     progress: stage, how much is done, of how much (None: nobody knows). within: how far what is not done yet is, in
-    words, where that is told. result and error are the objects that the
-    command printed last. argv: the words after `tuitune`. secret words never belong there.
+    words, where that is told. result and error are the objects that the command printed last. lines: what is neither,
+    such as a server's requests. argv: the words after `tuitune`. secret words never belong there.
     """
 
     path: Path
@@ -57,9 +57,7 @@ class Job:
     notes: list[str] = field(default_factory=list)
     result: Mapping[str, Any] | None = None
     error: Mapping[str, Any] | None = None
-    lines: list[Mapping[str, Any]] = field(
-        default_factory=list
-    )  # what is neither of these, such as a server's requests
+    lines: list[Mapping[str, Any]] = field(default_factory=list)
     _offset: int = 0
 
     @classmethod
@@ -89,10 +87,10 @@ class Job:
         return job
 
     @classmethod
-    def all(cls, kind: str | None = None) -> list[Job]:
-        """Return the jobs that are remembered, the newest first."""
-        folder = private_dir(places.home() / "jobs")
-        found = [job for path in sorted(folder.iterdir(), reverse=True) if (job := cls._open(path)) is not None]
+    def all(cls, kind: str | None = None, *, known: Mapping[str, Job] | None = None) -> list[Job]:
+        """Return the jobs that are remembered, the newest first; `known` ones, by their ids, are not opened again."""
+        paths, known = sorted(private_dir(places.home() / "jobs").iterdir(), reverse=True), known or {}
+        found = [job for path in paths if (job := known.get(path.name) or cls._open(path)) is not None]
         return [job for job in found if kind in (None, job.kind)]
 
     @classmethod

@@ -32,7 +32,7 @@ class AtWork:
 
     def watch_jobs(self) -> None:
         """Begin to look at what is at work, now and again and again."""
-        self._watched = Jobs(KINDS)
+        self._watched = Jobs(KINDS, past=False)
         self._app.set_interval(_EVERY, self._look_at_jobs)
         self._look_at_jobs()
 

@@ -43,8 +43,11 @@ class InOrder(App[Leave]):
             await self._pass(event)
 
     async def _pass(self, event: Key | Paste) -> None:
-        self._at_key = True
-        screen, target = self.screen, self.focused or self.screen
+        try:
+            screen = self.screen
+        except ScreenError:  # the app ends: nobody is there for keys
+            return
+        self._at_key, target = True, self.focused or screen
         try:
             await super().on_event(event)
         finally:

@@ -32,15 +32,19 @@ class Pace:
 
 
 class Jobs:
-    """The jobs of some kinds, newest first, those of earlier sessions too. `look` reads the disk: for a thread."""
+    """The jobs of some kinds, newest first, those of earlier sessions too. `look` reads the disk: for a thread.
 
-    def __init__(self, kinds: Sequence[str]) -> None:
-        self.kinds = tuple(kinds)
+    past: whether those are read that had ended when they were first seen.
+    """
+
+    def __init__(self, kinds: Sequence[str], *, past: bool = True) -> None:
+        self.kinds, self._past = tuple(kinds), past
         self.jobs: list[Job] = []
         self.ended: dict[str, float] = {}  # when a job ended, in seconds since 1970
         self.paces: dict[str, Pace] = {}
         self._seen: dict[str, Status] = {}
         self._known: dict[str, Job] = {}
+        self._opened: dict[str, Job] = {}  # of all kinds
         self._added: list[Job] = []
         self._dropped: set[str] = set()
         self._scanned = -_SCAN_EVERY
@@ -79,6 +83,9 @@ class Jobs:
             before = self._seen.get(job.id)
             if before not in (None, "running"):
                 continue
+            if before is None and not self._past and job.status != "running":
+                self._seen[job.id] = job.status
+                continue
             if job.read():
                 told.append(job)
             self._time(job)
@@ -95,7 +102,8 @@ class Jobs:
     def _scan(self) -> None:
         """Find jobs that another app began, and miss those that are gone."""
         self._scanned = time.monotonic()
-        found = {job.id: job for job in Job.all() if job.kind in self.kinds}
+        self._opened = {job.id: job for job in Job.all(known=self._opened)}
+        found = {name: job for name, job in self._opened.items() if job.kind in self.kinds}
         for name in [name for name in self._known if name not in found]:
             del self._known[name]
         for name, job in found.items():

@@ -13,7 +13,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from tuitune.tui.keys import KeysLine
-from tuitune.tui.kit.pane import DrawnPane, Pane
+from tuitune.tui.kit.pane import DrawnPane, Pane, redraw_panes
 from tuitune.tui.panes.answers import AnswersPane
 from tuitune.tui.panes.chat import ChatPane
 from tuitune.tui.panes.fitbar import FitBar
@@ -95,14 +95,7 @@ class Workbench(Screen[None]):
     def on_resize(self, event: Resize) -> None:
         """Choose what fits."""
         self._arrange()
-        self.call_after_refresh(self._retitle)
-
-    def _retitle(self) -> None:
-        for pane in self.query("Pane, DrawnPane"):
-            if isinstance(pane, Pane):
-                pane.retitle()
-            elif isinstance(pane, DrawnPane):
-                pane.redraw()
+        self.call_after_refresh(redraw_panes, self)
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         """Bring the pane with the keys to the front where only one shows."""

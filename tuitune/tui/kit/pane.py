@@ -129,3 +129,12 @@ class DrawnPane(Drawn, can_focus=True):
     def on_click(self, event: Click) -> None:
         """Take the keys where the mouse asks for it."""
         self.focus()
+
+
+def redraw_panes(screen: Widget) -> None:
+    """Draw the panes of a screen anew, with their titles, such as in another size."""
+    for pane in screen.query("Pane, DrawnPane"):
+        if isinstance(pane, Pane):
+            pane.retitle()
+        elif isinstance(pane, DrawnPane):
+            pane.redraw()

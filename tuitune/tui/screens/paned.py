@@ -10,7 +10,7 @@ from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
 
 from tuitune.tui.actions import in_view
-from tuitune.tui.kit.pane import DrawnPane, Pane
+from tuitune.tui.kit.pane import DrawnPane, Pane, redraw_panes
 from tuitune.tui.panes.options import OptionsPane
 from tuitune.tui.status import Tabs
 
@@ -79,14 +79,7 @@ class PanedScreen(Screen[None]):
         if self.left:
             return
         self.place_panes()
-        self.call_after_refresh(self._redraw)
-
-    def _redraw(self) -> None:
-        for pane in self.query("Pane, DrawnPane"):
-            if isinstance(pane, Pane):
-                pane.retitle()
-            elif isinstance(pane, DrawnPane):
-                pane.redraw()
+        self.call_after_refresh(redraw_panes, self)
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         """Bring the pane with the keys to the front where not all of them show."""
