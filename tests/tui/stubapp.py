@@ -73,12 +73,14 @@ def make(start: Start, log_to: Callable[[object], None]) -> Made:
     from tuitune.tui.hangup import install_signals
 
     home = Path(os.environ["TUITUNE_HOME"])
+    working = threading.Event()
 
     def play(run: RunDir, *, detached: bool, on_session: Callable[[Session], None]) -> Outcome:
         with Session(run, attempt=1) as session:
             on_session(session)
             session.emit(events.RunStarted(1, 0, 10, run.name, "tiny", "sft", "lora"))
             session.status("running")
+            working.set()
             while not (home / "finish").exists():
                 for command in session.commands():
                     session.done(command)
@@ -114,6 +116,9 @@ def make(start: Start, log_to: Callable[[object], None]) -> Made:
             run = RunDir.create(home / "runs" / "one", "dataset: identity\n")
             log_to(run)
             self.host = ThreadHost(run).start()
+            # What reads the words reads the sign of life next: it must be there, however slow the thread was.
+            while not working.wait(0.1):
+                pass
             self.say("it trains")
 
         def key_n(self) -> None:
