@@ -18,6 +18,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE", "HF_ENDPOINT", "HF_HUB_CACHE", "TMUX", "SLURM_JOB_ID"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delenv(embedded.VARIABLE, raising=False)
+    monkeypatch.setattr(machine, "disk_free", lambda path: 100 << 30)
     return tmp_path
 
 

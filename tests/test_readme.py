@@ -69,7 +69,6 @@ def test_every_preset_is_a_good_recipe() -> None:
 
 def test_the_settings_of_the_page_are_good(tmp_path: Path) -> None:
     from tuitune.tui.actions import keymap_problems
-    from tuitune.tui.app import TuiTune  # noqa: F401  # every kind of widget is known after this
     from tuitune.tui.settings import Settings
     from tuitune.tui.views import with_keys
 

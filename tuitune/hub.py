@@ -8,6 +8,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuitune import amounts
 from tuitune.text import clean_line
 
 _RESERVE_BYTES = 256 << 20
@@ -82,7 +83,7 @@ def space_wanting(folder: Path, needed: int) -> Words | None:
     if free >= needed + _RESERVE_BYTES:
         return None
     return (
-        f"the download takes {needed / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB free",
+        f"the download takes {amounts.size(needed)}, and {folder} has {amounts.size(free)} free",
         "Free some space, or point HF_HOME (or cache_dir) at a larger disk.",
     )
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.chat.test_kept import Counts, texts
 from tuitune.chat.compare import Comparison, common_words, earlier, seeded
+from tuitune.chat.comparisons import cut_off
 from tuitune.chat.kept import answered
 from tuitune.chat.tools import Call
 from tuitune.errors import DataError, RunError, UsageError
@@ -45,6 +46,7 @@ def test_every_turn_is_on_disk_for_each_side(home: Path) -> None:
     for side, name in zip(talk.sides, ("tuned", "base"), strict=True):
         side.ask_of(name)
     assert talk.folder is not None
+    talk.close()
     again = Comparison.load(talk.folder)
     assert both(again) == both(talk) == [["a", "1"]] * 2
     assert [(side.system, side.whom) for side in again.sides] == [("S", "tuned"), ("S", "base")]
@@ -57,7 +59,27 @@ def test_a_crash_costs_neither_side_what_it_had_said() -> None:
     talk.ask("b")
     talk.sides[0].begin_answer("tuned").add("half")
     assert talk.folder is not None
-    assert both(Comparison.load(talk.folder)) == [["a", "1", "b", "half"], ["a", "1", "b"]]
+    assert not cut_off(talk.folder)  # it is still being written
+    talk.close()
+    assert cut_off(talk.folder)
+    again = Comparison.load(talk.folder)
+    assert both(again) == [["a", "1", "b", "half"], ["a", "1", "b"]]
+    assert (again.folder, again.is_copy, cut_off(talk.folder)) == (talk.folder, False, False)
+
+
+def test_what_somebody_has_open_is_gone_on_with_as_a_copy() -> None:
+    talk = spoken("a")
+    assert talk.folder is not None
+    other = Comparison.load(talk.folder)
+    assert other.is_copy
+    let_answer(other, other.ask("b"))
+    assert [len(side.turns) for side in Comparison.peek(talk.folder)] == [2, 2]
+    assert other.folder is not None
+    assert len(earlier()) == 2
+    assert Comparison.load(other.folder).is_copy  # a copy is held, too
+    talk.close()
+    back = Comparison.load(talk.folder)
+    assert (back.is_copy, both(back)) == (False, [["a", "1"]] * 2)
 
 
 def test_a_side_that_fails_does_not_stop_the_other() -> None:

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.given import Engine, finished, plant, story
+from tests.cli.given import Engine, finished, plant, story, until
 from tuitune.chat.base import Turn
 from tuitune.chat.live import LiveChat
 from tuitune.engine.session import Session
@@ -21,8 +19,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUITUNE_HOME", str(tmp_path))
 
 
-def answering(pieces: list[bytes], seen: list[Generate]) -> Callable[[Session, Command], bool]:
-    """Return what answers in pieces, each cut anywhere, and stops when it is told to."""
+def answering(pieces: list[bytes], seen: list[Generate], got: list[str]) -> Callable[[Session, Command], bool]:
+    """Return what answers in pieces, each cut anywhere, and stops when it is told to; each waits until it was got."""
 
     def answer(session: Session, command: Command) -> bool:
         if not isinstance(command, Generate):
@@ -32,8 +30,9 @@ def answering(pieces: list[bytes], seen: list[Generate]) -> Callable[[Session, C
         reason = "end"
         with session.run.reply(command.id).open("wb", buffering=0) as file:
             for piece in pieces:
+                before = len(got)
                 file.write(piece)
-                time.sleep(0.12)
+                until(lambda before=before: len(got) > before)  # type: ignore[misc]
                 if any(isinstance(other, CancelReply) for other in session.commands()):
                     reason = "stopped"
                     break
@@ -49,7 +48,7 @@ def test_a_reply_is_streamed_as_it_grows() -> None:
     pieces = ["Grüß".encode()[:3], "Grüß".encode()[3:], b" Gott", b" \x1b[2J\xff!"]
     got: list[str] = []
     run = plant("live")
-    with Engine(run, answer=answering(pieces, seen)):
+    with Engine(run, answer=answering(pieces, seen, got)):
         turns = [Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c")]
         chat = LiveChat(run)
         assert chat.title == "live, live at step 4"
@@ -65,11 +64,9 @@ def test_a_reply_is_streamed_as_it_grows() -> None:
 
 
 def test_a_reply_can_be_stopped_and_what_was_said_is_kept() -> None:
-    run, heard = plant("live"), threading.Event()
-    with Engine(run, answer=answering([b"word "] * 100, [])):
-        done = LiveChat(run).reply(
-            [Turn("user", "go")], sampling={}, on_text=lambda text: heard.set(), stop=heard.is_set
-        )  # fmt: skip
+    run, got = plant("live"), list[str]()
+    with Engine(run, answer=answering([b"word "] * 100, [], got)):
+        done = LiveChat(run).reply([Turn("user", "go")], sampling={}, on_text=got.append, stop=lambda: bool(got))
     assert done.reason == "stopped"
     assert done.text.startswith("word ")
     assert len(done.text) < 100
@@ -153,7 +150,7 @@ def test_calls_and_thoughts_of_live_weights_are_told_apart() -> None:
 
 
 def test_what_a_run_was_before_training_has_no_step() -> None:
-    run, seen = plant("live"), list[Generate]()
-    with Engine(run, answer=answering([b"I"], seen)):
-        assert LiveChat(run, base=True).reply([Turn("user", "go")], sampling={}).step is None
+    run, seen, got = plant("live"), list[Generate](), list[str]()
+    with Engine(run, answer=answering([b"I"], seen, got)):
+        assert LiveChat(run, base=True).reply([Turn("user", "go")], sampling={}, on_text=got.append).step is None
     assert seen[0].base

@@ -104,4 +104,4 @@ def test_what_a_crash_cut_off_is_read_with_it_and_left_where_it_is(tmp_path: Pat
 def test_a_comparison_is_told_from_a_conversation() -> None:
     with pytest.raises(DataError, match="holds a comparison") as caught:
         read('{"left": {"messages": []}, "right": {"messages": []}}')
-    assert "--compare" in caught.value.hint
+    assert "nobody named" in caught.value.hint

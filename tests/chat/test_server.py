@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -74,6 +75,7 @@ def stub() -> Stub:
 def url(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     for name in ("TUITUNE_API_KEY", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("tuitune.chat.server._WAIT", 120.0)  # a machine that is very busy
     server = serving(stub)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -165,8 +167,10 @@ def test_what_is_no_server_is_told(url: str, stub: Stub) -> None:
     for wrong in ("127.0.0.1:8000", "ftp://x", "http://user:token@host/v1"):
         with pytest.raises(UsageError):
             ServerChat.found(wrong)
-    with pytest.raises(ModelError, match="cannot be reached"):
-        ServerChat.found("http://127.0.0.1:9/v1")
+    with socket.socket() as nobody:  # a port that nobody else can have, and that does not listen
+        nobody.bind(("127.0.0.1", 0))
+        with pytest.raises(ModelError, match="cannot be reached"):
+            ServerChat.found(f"http://127.0.0.1:{nobody.getsockname()[1]}/v1")
     with pytest.raises(UsageError, match="no model 'third'"):
         ServerChat.found(url, "third")
     assert ServerChat.found(f"{url}/v1/", "second").model == "second"

@@ -36,11 +36,11 @@ def start(root: Path, *arguments: str, stdin: int | None = subprocess.DEVNULL, *
 def run(root: Path, *arguments: str, **more: Any) -> tuple[int, str, str]:
     """Run `tuitune` in a process of its own and return its exit code and what it wrote."""
     process = start(root, *arguments, **more)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     return process.returncode, out, err
 
 
-def until(what: Callable[[], bool], seconds: float = 60.0) -> None:
+def until(what: Callable[[], bool], seconds: float = 120.0) -> None:
     """Wait until `what` is true; an AssertionError when it never is."""
     end = time.monotonic() + seconds
     while not what():
@@ -96,12 +96,12 @@ class Engine(threading.Thread):
 
     def __enter__(self) -> Engine:
         self.start()
-        assert self.ready.wait(10)
+        assert self.ready.wait(60)
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.over.set()
-        self.join(10)
+        self.join(60)
 
     def run(self) -> None:
         """Live."""
@@ -144,7 +144,7 @@ def journal(path: Path, kind: type[events.Event]) -> list[Any]:
 
 def begun(path: Path, steps: int = 3) -> None:
     """Wait until a run has logged so many steps."""
-    until(lambda: len(journal(path, events.StepLogged)) >= steps)
+    until(lambda: len(journal(path, events.StepLogged)) >= steps, 300)
 
 
 def hear_all() -> None:

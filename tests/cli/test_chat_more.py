@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,7 +142,7 @@ def test_two_answer_the_same_with_the_same_seed(
     assert main(["chat", "smollm2-135m", "--compare", "smollm2-135m", "--seed", "3"]) == 0
     assert [[turn.content for turn in turns] for turns, _, _ in both[1].asked[1:]] == [["a"], ["A"], ["A"]]
     assert both[0].asked[-1][2] == {"seed": 3}
-    assert set(json.loads(Path("both.json").read_text())) == {"left", "right"}
+    assert json.loads(Path("both.json").read_text())["sampling"] == {"seed": 3}
     assert len(list((home / "comparisons").iterdir())) == 1
 
 
@@ -220,11 +221,12 @@ def test_a_comparison_is_gone_on_with_from_its_folder_and_from_a_file(
             assert ([turn.content for turn in turns], system) == (["a", f"{each.title} 1: a", "b"], "S")
         assert main([*COMPARE, "--load", kept, "--system", "T", "--once", "c"]) == 0
         assert pair[1].asked[-1][1] == "T"
-    assert len(list((home / "comparisons").iterdir())) == 3
+    assert len(list((home / "comparisons").iterdir())) == 2  # the folder was gone on with where it is
+    assert [turn.content for turn in Comparison.peek(folder)[0].turns][2:] == ["b", "left one 2: b"]
     say(monkeypatch, f"x\n/load {folder}\ny\n/undo\n")
     capfd.readouterr()
     assert main([*COMPARE]) == 0
-    assert [turn.content for turn in pair[0].asked[-1][0]] == ["a", "left one 1: a", "y"]
+    assert [turn.content for turn in pair[0].asked[-1][0]] == ["a", "left one 1: a", "b", "left one 2: b", "y"]
     assert "  1 user: x\n" in capfd.readouterr().out
 
 
@@ -236,6 +238,80 @@ def test_what_is_no_comparison_is_refused_before_a_model_is_loaded(
     code, _, err = call(*COMPARE, "--load", "talk.json")
     assert (code, "talk.json is no comparison" in err, "comparisons" in err) == (1, True, True)
     assert call(*COMPARE, "--load", str(tmp_path))[0] == 2
+
+
+def test_how_both_draw_is_kept_and_taken_with_what_was_said(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], home: Path, pair: list[Counter]
+) -> None:
+    say(monkeypatch, "/set temperature 0\na\n/set max_new_tokens 9\n/save both.json\n")
+    assert main([*COMPARE, "--seed", "3"]) == 0
+    [folder] = (home / "comparisons").iterdir()
+    drawn = {"temperature": 0.0, "max_new_tokens": 9, "seed": 3}
+    assert [side.sampling for side in Comparison.peek(folder)] == [drawn] * 2
+    for kept in (folder, "both.json"):
+        capfd.readouterr()
+        say(monkeypatch, "b\n")
+        assert main(["chat", "--load", str(kept), "--max-new-tokens", "5"]) == 0
+        assert [each.asked[-1][2] for each in pair] == [{**drawn, "max_new_tokens": 5}] * 2  # what is said now wins
+        assert "answers are drawn with max_new_tokens=5 temperature=0.0 seed=3" in capfd.readouterr().err
+    say(monkeypatch, "/load both.json\nc\n")
+    assert main([*COMPARE, "--temperature", "1"]) == 0
+    assert pair[0].asked[-1][2] == drawn
+    assert "answers are drawn with max_new_tokens=9 temperature=0.0 seed=3" in capfd.readouterr().err
+
+
+def test_a_comparison_names_those_who_go_on_with_it(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], home: Path, tmp_path: Path, pair: list[Counter]
+) -> None:
+    (tmp_path / "tiny").mkdir()
+    asked: list[list[str]] = []
+
+    def loaded(people: list[Any], stream: Any) -> list[Counter]:
+        asked.append([each.model for each in people])
+        return pair
+
+    monkeypatch.setattr("tuitune.cli.chat._loaded", loaded)
+    say(monkeypatch, "a\n")
+    assert main(["chat", "tiny", "--compare", "smollm2-135m"]) == 0
+    [folder] = (home / "comparisons").iterdir()
+    assert [side.whom for side in Comparison.peek(folder)] == [str(tmp_path / "tiny"), "smollm2-135m"]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["chat", "--load", str(folder), "--once", "b"]) == 0
+    assert asked == [[str(tmp_path / "tiny"), "smollm2-135m"]] * 2
+    assert [turn.content for turn in pair[0].asked[-1][0]] == ["a", "left one 1: a", "b"]
+    assert len(Comparison.peek(folder)[0].turns) == 2  # --once keeps nothing
+    assert main(["chat", "smollm2-135m", "--load", str(folder), "--once", "b"]) == 1
+    assert "holds a comparison" in capfd.readouterr().err
+    (folder / "right.jsonl").unlink()
+    assert main(["chat", "--load", str(folder), "--once", "b"]) == 2
+    assert "does not tell who was asked" in capfd.readouterr().err
+
+
+def test_what_a_crash_cut_off_is_gone_on_with_and_what_is_open_elsewhere_is_copied(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], home: Path, pair: list[Counter]
+) -> None:
+    began = Comparison.begin()
+    began.ask("a")
+    began.sides[0].begin_answer("left one").add("hal")
+    folder = began.folder
+    assert folder is not None
+    say(monkeypatch, "/again\n")
+    assert main([*COMPARE, "--load", str(folder)]) == 0
+    assert "goes on with a copy" in capfd.readouterr().err
+    assert [len(side.turns) for side in Comparison.peek(folder)] == [1, 1]
+    assert len(list((home / "comparisons").iterdir())) == 2
+    began.close()  # as when its process dies
+    say(monkeypatch, "/turns\n/again\n")
+    assert main([*COMPARE, "--load", str(folder)]) == 0
+    said = capfd.readouterr()
+    assert "left one: hal" in said.out
+    assert "right: the last question was not answered, /again asks it again" in said.err
+    assert "left: the last" not in said.err
+    assert [[turn.content for turn in side.turns] for side in Comparison.peek(folder)] == [
+        ["a", "left one 2: a"], ["a", "right one 2: a"],
+    ]  # fmt: skip
+    assert not list(folder.glob("*.part"))
 
 
 def test_an_unknown_command_is_named_and_the_near_one_too(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -21,7 +22,9 @@ from tuitune.chat.weights import Weights
 from tuitune.errors import ModelError, UsageError
 from tuitune.face.whom import loaded, whom
 from tuitune.run import RunDir
-from tuitune.tui.sides import Sides
+from tuitune.serve.live import Live
+from tuitune.serve.secret import Secret
+from tuitune.tui.sides import Sides, offered
 
 
 @pytest.fixture
@@ -100,3 +103,33 @@ def test_in_the_app_a_server_answers_beside_anybody(url: str, stub: Stub, tmp_pa
         Sides(url, "smollm2-135m").partner("0", progress=silent, note=unsaid)
     server, live = ServerChat(url, "m"), LiveChat(RunDir(tmp_path))
     assert loaded([server, live]) == [server, live]  # they need no memory here
+
+
+def test_a_server_of_ours_is_opened_by_the_token_that_it_left_and_nobody_else_gets_it(
+    call: Call, url: str, stub: Stub, monkeypatch: pytest.MonkeyPatch, home: Path  # noqa: F811
+) -> None:  # fmt: skip
+    word = Live(
+        urlsplit(url).port or 0, url, [{"name": "first", "judges": False}, {"name": "worth", "judges": True}], ""
+    )  # fmt: skip
+    word.write({})
+    word.keep(Secret("tt-of-this-server"))
+    monkeypatch.setenv("TUITUNE_API_KEY", "of-another")
+    say(monkeypatch, "Who?\n/save both.json\n")
+    code, out, err = call("chat", "--server", url, "--compare", f"{url}/v1#second")
+    assert code == 0
+    assert stub.tokens == ["Bearer tt-of-this-server"] * 2
+    [folder] = (home / "comparisons").iterdir()
+    written = [path.read_text() for path in (*folder.iterdir(), Path("both.json"))]
+    assert not any("tt-of-this-server" in text for text in (out, err, *written))
+    by_name = url.replace("127.0.0.1", "localhost")  # there another server may be
+    assert call("chat", "--server", by_name, "--once", "x")[0] == 0
+    assert stub.tokens[2:] == ["Bearer of-another"]
+    sides = Sides("smollm2-135m", "base")
+    ours = [item for item in offered(sides, 1) if item.group == "Servers"]
+    assert [(item.key, item.title, item.note) for item in ours] == [
+        (f"{url}/v1#first", "first", f"at {url.removeprefix('http://')}")
+    ]
+    word.remove()
+    assert not [item for item in offered(sides, 1) if item.group == "Servers"]
+    assert call("chat", "--server", url, "--once", "x")[0] == 0
+    assert stub.tokens[3:] == ["Bearer of-another"]

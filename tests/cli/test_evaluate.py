@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.conftest import Call
+from tests.cli.given import until
 from tests.engine.given import data_folder, model_folder
 from tests.methods.cycle import train
 from tuitune.run.directory import RunDir
@@ -156,25 +158,26 @@ def test_ctrl_c_while_it_is_found_out_what_is_asked_says_what_is_left(
     assert (code, told["message"], told["stopped"]) == (3, words, True)
 
 
+def told(job: Job, what: Callable[[], bool]) -> None:
+    """Read what a job says until something is true of it."""
+
+    def heard() -> bool:
+        job.read()
+        return what()
+
+    until(heard, 600)
+
+
 @pytest.mark.slow
 def test_a_job_of_its_own_can_be_cancelled_and_goes_on(run: RunDir, root: Path) -> None:
-    import time
-
     job = Job.start("evaluate", "evaluate run", ["evaluate", str(run.path), "max_new_tokens=400"], cwd=root)
-    deadline = time.monotonic() + 120
-    while not any(line["kind"] == "row" for line in job.lines) and time.monotonic() < deadline:
-        time.sleep(0.05)
-        job.read()
+    told(job, lambda: any(line["kind"] == "row" for line in job.lines))
     job.cancel()
-    while job.status == "running" and time.monotonic() < deadline:
-        time.sleep(0.05)
-        job.read()
+    told(job, lambda: job.status != "running")
     assert job.status == "cancelled"
     [folder] = evaluations_of(run)
     assert read(folder).status == "interrupted"
     again = Job.start("evaluate", "evaluate run", ["evaluate", str(run.path), "--resume"], cwd=root)
-    while again.status == "running" and time.monotonic() < deadline:
-        time.sleep(0.05)
-        again.read()
+    told(again, lambda: again.status != "running")
     assert again.status == "done", again.error
     assert read(folder).status == "done"

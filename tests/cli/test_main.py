@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 import signal
 import stat
 import subprocess
@@ -83,7 +84,7 @@ def test_message_and_hint_are_lines_of_their_own_and_clean(call: Call, monkeypat
 
 
 def test_a_reader_that_goes_away_ends_it_quietly() -> None:
-    command = f"{sys.executable} -m tuitune schema | head -n 1"
+    command = f"{shlex.quote(sys.executable)} -m tuitune schema | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert done.stdout == "{\n"
     assert done.stderr == ""

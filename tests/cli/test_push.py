@@ -25,7 +25,7 @@ def test_the_command_shows_and_sends(hub: FakeHub, folder: Path, home: Path, cal
     code, shown, first = call("push", str(folder), "me/nova", "--dry-run")
     assert code == 0
     assert "would be made, private" in shown
-    assert "model-00001-of-00002.safetensors: 5,000 bytes, new" in shown
+    assert "model-00001-of-00002.safetensors: 5.0 kB, new" in shown
     assert hub.repos == {}
     code, done, second = call("push", str(folder), "me/nova")
     assert (code, f"pushed: {hub.url}/me/nova" in done.replace("\n", " ")) == (0, True)

@@ -243,11 +243,24 @@ def test_show_tells_everything_in_words_and_as_json(call: Call) -> None:
     assert told["data"] == "d1"
     assert told["where"] == str(run.path)
     assert "cannot be used" in told["checkpoint"]
-    assert told["lasted"].partition(", ")[2] == "0:30 of it training steps"
+    assert told["lasted"].partition(", ")[2] == "0:30 of it training"
     found = json.loads(call("runs", "show", "bb", "--json")[1])
     assert (found["note"], found["best"]["loss"][0], found["step"]) == ("good", 0.2, 3)
     assert found["lasted"] > found["seconds"] == 30.0
     assert found["checkpoints"][0]["trouble"]
+
+
+def test_the_hours_between_two_attempts_are_no_part_of_how_long_a_run_lasted(call: Call) -> None:
+    again = [events.RunStarted(2, 2, 3, "one", "tiny", "sft", "lora", t=9000.0), events.PhaseStarted("train", t=9005.0),
+             events.StepLogged(3, loss=0.5, t=9015.0), finished(t=9020.0)]  # fmt: skip
+    plant("one", [*story(), *again], status="finished", step=3, heartbeat=9021.0)
+    plant("longer", [*story(), finished(t=1090.0)], status="finished", step=3)
+    assert "lasted   0:55 in 2 attempts, 0:30 of it training" in call("runs", "show", "one")[1]
+    shown = json.loads(call("runs", "show", "one", "--json")[1])
+    listed = {one["name"]: one for one in map(json.loads, call("runs", "--json")[1].splitlines())}
+    assert (shown["lasted"], shown["attempts"]) == (55.0, 2)
+    assert (listed["one"]["duration"], listed["one"]["attempts"], listed["one"]["active"]) == (55.0, 2, 9021.0)
+    assert names(call("runs", "--sort", "time")[1]) == ["longer", "one"]
 
 
 def test_show_reads_evaluations(call: Call) -> None:

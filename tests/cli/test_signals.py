@@ -21,7 +21,7 @@ def test_ctrl_c_saves_the_last_whole_step_and_ends_with_3(root: Path) -> None:
     process = start(root, "train", "recipe.yaml", "--run", "one", preexec_fn=hear_all)
     begun(path)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 3, err
     assert "stopping: saving the last whole step" in out
     assert "tuitune resume one" in out
@@ -82,7 +82,7 @@ def test_a_wish_from_before_the_engine_is_there_reaches_it_once(monkeypatch: pyt
     stop = Stop()
     host.ask(stop)
     host.start()
-    assert host.wait(10)
+    assert host.wait(60)
     assert arrived == [stop]
     assert host.outcome.exit_code == 3
 
@@ -93,7 +93,7 @@ def test_what_ends_the_engines_thread_is_raised_to_who_asks(monkeypatch: pytest.
 
     monkeypatch.setattr("tuitune.engine.run.run", run)
     host = ThreadHost(plant("one")).start()
-    assert host.wait(10)
+    assert host.wait(60)
     with pytest.raises(MemoryError):
         _ = host.outcome
 
@@ -102,7 +102,7 @@ def test_one_process_trains_one_run_at_a_time(monkeypatch: pytest.MonkeyPatch) -
     over = threading.Event()
 
     def run(run_dir: RunDir, **options: object) -> Outcome:
-        over.wait(10)
+        over.wait(60)
         return Outcome("finished", 0)
 
     monkeypatch.setattr("tuitune.engine.run.run", run)
@@ -111,6 +111,6 @@ def test_one_process_trains_one_run_at_a_time(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(RunError, match="one trains in this process already"):
         ThreadHost(plant("two")).start()
     over.set()
-    assert first.wait(10)
+    assert first.wait(60)
     assert ThreadHost.active() is None
-    assert ThreadHost(plant("two")).start().wait(10)
+    assert ThreadHost(plant("two")).start().wait(60)

@@ -39,7 +39,7 @@ def test_a_signal_saves_the_last_whole_step_and_ends_with_3(root: Path, number: 
     process = start(root, "train", "recipe.yaml", "--run", "one", preexec_fn=hear_all)
     begun(path)
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 3, err
     assert "stopping: saving the last whole step" in out
     assert "tuitune resume one" in out
@@ -54,7 +54,7 @@ def test_a_closed_pipe_stops_and_saves_quietly(root: Path) -> None:
     assert process.stdout is not None
     begun(path)
     process.stdout.close()
-    process.wait(60)
+    process.wait(300)
     assert process.stderr is not None
     assert process.stderr.read() == ""
     assert process.returncode == 3
@@ -92,7 +92,7 @@ def test_a_run_in_a_process_is_followed_and_stopped_by_ctrl_c(root: Path) -> Non
     assert state is not None
     assert state.pid != process.pid
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=300)
     assert process.returncode == 3
     assert "stopped at step" in out
 

@@ -27,12 +27,12 @@ def test_the_page_is_behind_a_token_that_only_a_private_file_has(tmp_path: Path)
         assert len(token) > 40
         assert token not in line
         assert place.stat().st_mode & 0o777 == 0o600
-        assert httpx.get(url).status_code == 401
-        assert httpx.post(f"{url}/login", data={"token": "wrong"}).status_code == 401
-        assert httpx.post(f"{url}/login", data={"token": token}).status_code == 303
+        assert httpx.get(url, timeout=60).status_code == 401
+        assert httpx.post(f"{url}/login", data={"token": "wrong"}, timeout=60).status_code == 401
+        assert httpx.post(f"{url}/login", data={"token": token}, timeout=60).status_code == 303
     finally:
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert not place.exists()
     assert token not in out + err

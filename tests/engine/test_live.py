@@ -107,7 +107,7 @@ def test_pause_waits_in_the_middle_of_a_step_and_answers_meanwhile(root: Path) -
     inbox = Inbox(it.inbox)
 
     def later() -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not journal(it, events.Paused) and time.monotonic() < deadline:
             time.sleep(0.02)
         inbox.send(Generate(WHO))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,22 @@ from tuitune.run.directory import RunDir
 from tuitune.run.journal import Journal
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process of a tracker may be slow to begin: it is waited for, however busy the machine is."""
+    monkeypatch.setattr(reporting, "_GRACE", 300.0)
+    monkeypatch.setattr(reporting, "PATIENCE", 300.0)
+
+
 @pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
     """The fake tracker, which processes that are started find too."""
     made = Fake(tmp_path / "fake")
     monkeypatch.setenv("FAKE_TRACKER", str(made.folder))
     monkeypatch.setenv("PYTHONPATH", str(made.site), prepend=":")
     monkeypatch.syspath_prepend(str(made.site))
-    return made
+    yield made
+    made.go()
 
 
 def scalars(folder: Path, tag: str) -> dict[int, float]:
@@ -95,9 +104,8 @@ def test_a_tracker_that_fails_is_said_once_and_disturbs_nothing(
     root: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch, mood: str, words: str
 ) -> None:
     fake.mood(mood)
-    # Short enough for the hanging one; the others have answered, or ended, long before.
-    monkeypatch.setattr(reporting, "PATIENCE", 1.0 if mood == "hang" else 300.0)
-    monkeypatch.setattr(reporting, "_GRACE", 5.0)
+    if mood == "hang":
+        monkeypatch.setattr(reporting, "PATIENCE", 1.0)
     run = start(root, report_to="wandb", max_steps=3)
     assert train(run).status == "finished"
     said = [warned.message for warned in journal(run, events.Warned) if "wandb" in warned.message]
@@ -114,10 +122,11 @@ def test_what_takes_longer_than_the_run_goes_on_by_itself(
     root: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake.mood("slow end")
-    monkeypatch.setattr(reporting, "_GRACE", 4.0)
+    monkeypatch.setattr(reporting, "_GRACE", 0.0)
     run = start(root, report_to="wandb", max_steps=2)
     assert train(run).status == "finished"
     assert any("still sending" in note.text for note in journal(run, events.Noted))
+    assert fake.ended() == [[0]]
     assert fake.steps() == [1, 2]
 
 

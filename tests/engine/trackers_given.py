@@ -6,6 +6,7 @@ import json
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,11 @@ from tuitune.run.journal import Journal
 FAKE = """
 import json, os, pathlib, time
 folder = pathlib.Path(os.environ["FAKE_TRACKER"])
+def wait():
+    for _ in range(12_000):  # until the test is over; ten minutes where nobody ends it
+        if (folder / "go").exists():
+            return
+        time.sleep(0.05)
 def told(*what):
     with (folder / "calls.jsonl").open("a") as file:
         file.write(json.dumps(what) + "\\n")
@@ -40,11 +46,11 @@ class Run:
     def finish(self, exit_code):
         told("finish", exit_code)
         if mood == "slow end":
-            time.sleep(20)
+            wait()
 def init(**values):
     told("init", {key: value for key, value in values.items() if key not in ("settings", "dir")})
     if mood == "hang":
-        time.sleep(20)
+        wait()
     if mood == "refuse":
         raise RuntimeError("no such account\\x1b]0;title\\x07")
     return Run(values.get("id") or "fake-1")
@@ -66,6 +72,17 @@ class Fake:
     def mood(self, mood: str) -> None:
         """Decide what it does."""
         (self.folder / "mood").write_text(mood)
+
+    def go(self) -> None:
+        """Let it end that hangs or is slow."""
+        (self.folder / "go").touch()
+
+    def ended(self) -> list[Any]:
+        """Wait for the end of what it is told, which comes from a process of its own; return the calls of `finish`."""
+        until = time.monotonic() + 120
+        while not (found := self.calls("finish")) and time.monotonic() < until:
+            time.sleep(0.05)
+        return found
 
     def calls(self, kind: str) -> list[Any]:
         """Return what it was told of one kind, in order."""
@@ -104,7 +121,7 @@ def logged(*steps: int) -> list[events.Event]:
 def report(run: RunDir, name: str, attempt: int) -> int:
     """Report an attempt whose engine is gone by now; return the exit code."""
     command = [sys.executable, "-P", "-m", "tuitune.engine.trackers", str(run.path), name, str(attempt), "1"]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=240)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=600)
     assert done.returncode == 0, done.stderr.decode()
     assert b"trouble" not in done.stdout, done.stdout
     return done.returncode

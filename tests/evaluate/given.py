@@ -7,7 +7,8 @@ from typing import Any
 
 from tests.methods.cycle import train
 from tuitune.evaluate.core import evaluate
-from tuitune.face.evaluating import Words, request_of
+from tuitune.face.evaluating import request_of
+from tuitune.face.subject import Words
 from tuitune.recipe import load
 from tuitune.run.directory import RunDir
 from tuitune.run.evaluation import Evaluation

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
+from tests.cli.given import hear_all
 from tuitune.chat.weights import Weights
 from tuitune.errors import ModelError, UsageError
 from tuitune.export.folder import made_whole, sweep
@@ -32,7 +33,8 @@ with made_whole(Path(sys.argv[1]), 10) as folder:
 
 
 def child(out: Path) -> subprocess.Popen[str]:
-    made = subprocess.Popen([sys.executable, "-c", CHILD, str(out)], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", CHILD, str(out)]
+    made = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=hear_all)
     assert made.stdout is not None
     assert made.stdout.readline() == "begun\n"
     return made
@@ -49,7 +51,7 @@ def test_it_appears_at_the_end_without_the_mark(tmp_path: Path) -> None:
 def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     process = child(tmp_path / "out")
     process.send_signal(signal.SIGINT)
-    process.wait(20)
+    process.wait(60)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -57,7 +59,7 @@ def test_what_a_killed_process_left_goes_next_time_and_nothing_else(tmp_path: Pa
     dead, alive = child(tmp_path / "one"), child(tmp_path / "two")
     try:
         dead.kill()
-        dead.wait(20)
+        dead.wait(60)
         (tmp_path / ".mine.partial-1").mkdir()  # no mark of ours in it
         left = {path.name for path in tmp_path.iterdir()}
         assert f".one.partial-{dead.pid}" in left
@@ -66,7 +68,7 @@ def test_what_a_killed_process_left_goes_next_time_and_nothing_else(tmp_path: Pa
         assert {path.name for path in tmp_path.iterdir()} == {"out", ".mine.partial-1", f".two.partial-{alive.pid}"}
     finally:
         alive.kill()
-        alive.wait(20)
+        alive.wait(60)
     assert [path.name for path in sweep(tmp_path)] == [f".two.partial-{alive.pid}"]
 
 
@@ -92,7 +94,7 @@ def test_what_is_in_the_way_is_kept(tmp_path: Path) -> None:
 
 
 def test_no_room_is_said_before(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="GB free"), made_whole(tmp_path / "out", 1 << 60):
+    with pytest.raises(ModelError, match="B free"), made_whole(tmp_path / "out", 1 << 60):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -131,4 +133,4 @@ def test_only_a_form_that_takes_less_is_named_where_there_is_no_room() -> None:
     assert "bfloat16" not in more_room(plain, 10**9)
     for larger in (replace(plain, dtype="float32"), replace(plain, form="gguf"),
                    replace(plain, quantised=Quantised(4, "bnb"))):  # fmt: skip
-        assert more_room(larger, 10**9).endswith("write bfloat16, which takes 2.00 GB")
+        assert more_room(larger, 10**9).endswith("write bfloat16, which takes 2.0 GB")

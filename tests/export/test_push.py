@@ -145,7 +145,7 @@ def test_names_that_no_repository_has_are_refused(name: str) -> None:
 def test_a_plan_says_what_would_be(hub: FakeHub) -> None:
     files = [("config.json", 2), ("model.safetensors", 3_000_000_000)]
     assert plan("me/nova", True, files) == (
-        "me/nova would be made, private", "config.json: 2 bytes", "model.safetensors: 3.0 GB"
+        "me/nova would be made, private", "config.json: 2 B", "model.safetensors: 3.0 GB"
     )  # fmt: skip
     hub.repos["me/nova"] = {"private": False, "files": {"config.json": b"1"}}
     told = plan("me/nova", True, files)

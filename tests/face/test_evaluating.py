@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.engine.given import model_folder
-from tuitune.face.evaluating import Words, request_of
+from tuitune.face.evaluating import request_of
+from tuitune.face.subject import Words
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,16 @@ def test_the_processor_and_its_flags(tmp_path: Path) -> None:
     assert machine.cpu(tmp_path / "none").half_flags == ()
 
 
-def test_memory_is_limited_by_every_group_above(tmp_path: Path) -> None:
-    total = psutil.virtual_memory().total
+@pytest.fixture
+def roomy(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Let the machine have 64 GiB, 50 of them free, whatever else runs on it; return all of them."""
+    host = SimpleNamespace(total=64 << 30, available=50 << 30)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: host)
+    return host.total
+
+
+def test_memory_is_limited_by_every_group_above(tmp_path: Path, roomy: int) -> None:
+    total = roomy
     own = _write(tmp_path / "own", "0::/a/b\n")
     _write(tmp_path / "a/b/memory.max", "max\n")
     _write(tmp_path / "a/memory.max", str(total // 4))
@@ -35,9 +43,16 @@ def test_memory_is_limited_by_every_group_above(tmp_path: Path) -> None:
     found = machine.memory(tmp_path, own)
 
     assert found.limit == found.total == total // 4
-    assert found.available == min(psutil.virtual_memory().total, total // 4 - (total // 8 - total // 16))
+    assert found.available == total // 4 - (total // 8 - total // 16)
 
 
+def test_what_the_machine_has_left_is_the_limit_where_it_is_less(tmp_path: Path, roomy: int) -> None:
+    _write(tmp_path / "memory.max", str(roomy - 1))
+    _write(tmp_path / "memory.current", str(1 << 30))
+    assert machine.memory(tmp_path, _write(tmp_path / "own", "0::/\n")).available == 50 << 30
+
+
+@pytest.mark.usefixtures("roomy")
 def test_memory_limits_of_the_old_interface(tmp_path: Path) -> None:
     own = _write(tmp_path / "own", "5:cpu:/x\n3:memory:/job\n")
     _write(tmp_path / "memory/job/memory.limit_in_bytes", str(1 << 28))
@@ -94,8 +109,11 @@ def test_no_driver_is_no_problem_and_a_broken_one_is(monkeypatch: pytest.MonkeyP
     assert machine.gpus().problem == "code"
 
 
-def test_free_disk_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
-    assert machine.disk_free(tmp_path / "a" / "b") == machine.disk_free(tmp_path)
+def test_free_disk_of_a_folder_that_is_not_there_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []  # what is free changes from one look to the next
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: asked.append(path) or SimpleNamespace(free=7))
+    assert machine.disk_free(tmp_path / "a" / "b") == 7
+    assert asked == [tmp_path]
 
 
 def test_logind_settings_in_their_order(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from tests.tiny import tiny_model
-from tuitune.engine.build import turn_on_recomputation
+from tuitune.engine.forward import turn_on_recomputation
 from tuitune.errors import ModelError
 from tuitune.methods import method
 from tuitune.models import paths

@@ -23,10 +23,11 @@ def fake_hub(
     refusals: dict[str, tuple[int, str]],
     kind: str = "models",
     branches: dict[str, dict[str, bytes]] | None = None,
+    held: threading.Event | None = None,
 ) -> Iterator[tuple[str, list[str]]]:
     """Serve `repo`, refuse the names in `refusals` with a status and an error code; yield the address and a log.
 
-    branches: files of other revisions than the main one.
+    branches: files of other revisions than the main one. held: larger files come to their end once it is set.
     """
     log: list[str] = []
 
@@ -85,6 +86,8 @@ def fake_hub(
                 for start in range(0, len(data), len(data) // 4):
                     time.sleep(0.15)
                     self.wfile.write(data[start : start + len(data) // 4])
+                    if held is not None:
+                        held.wait(600)
             elif body:
                 self.wfile.write(data)
 
@@ -96,6 +99,8 @@ def fake_hub(
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}", log
     finally:
+        if held is not None:
+            held.set()
         server.shutdown()
         server.server_close()
 

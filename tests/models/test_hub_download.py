@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,11 +35,21 @@ class Stop(Exception):
 
 
 @pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def whole() -> threading.Event:
+    """Whether the hub sends large files to their end."""
+    event = threading.Event()
+    event.set()
+    return event
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: threading.Event) -> Iterator[list[str]]:
     for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN", "USE_MODELSCOPE_HUB"):
         monkeypatch.delenv(name, raising=False)
-    with fake_hub("org/name", _FILES, _REFUSALS) as (address, log):
+    with fake_hub("org/name", _FILES, _REFUSALS, held=whole) as (address, log):
         monkeypatch.setenv("HF_ENDPOINT", address)
+        for name in ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"):
+            monkeypatch.setenv(name, "300")
         monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
         monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
         monkeypatch.chdir(tmp_path)
@@ -72,7 +83,8 @@ def test_code_is_fetched_only_where_it_is_trusted(served: list[str]) -> None:
     assert (_prepare("org/name", trust_remote_code=True) / "modeling.py").is_file()
 
 
-def test_a_download_can_be_ended_and_is_not_taken_for_whole(served: list[str]) -> None:
+def test_a_download_can_be_ended_and_is_not_taken_for_whole(served: list[str], whole: threading.Event) -> None:
+    whole.clear()
     stages: list[str] = []
 
     def check() -> None:

@@ -44,7 +44,7 @@ def watching(*pids: int) -> Iterator[Sampler]:
 
 
 def until(sampler: Sampler, what: Callable[[Sample], bool]) -> Sample:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not what(sampler.latest()):
         assert time.monotonic() < end, sampler.latest()
         time.sleep(0.005)
@@ -216,21 +216,25 @@ def nothing_is_asked_while_paused() -> None:
     with watching() as sampler:
         until(sampler, both)
         sampler.pause()
-        _still(sampler)
+        before = _parked(sampler)
         cards(c0_used=77 * GIB)
-        assert _still(sampler).devices[0].used == 2 * GIB
+        time.sleep(0.2)  # twenty of its turns
+        assert sampler.latest() is before
+        assert before.devices[0].used == 2 * GIB
         sampler.resume()
         card = until(sampler, lambda sample: sample.devices[0].used == 77 * GIB).devices[0]
         assert any(value != value for value in card.history), "a pause leaves a gap"
 
 
-def _still(sampler: Sampler) -> Sample:
-    """Wait until the sampler has not looked for twenty of its turns."""
+def _parked(sampler: Sampler) -> Sample:
+    """Wait until the sampler's thread waits and the look that was under way is over; return that look."""
+    end = time.monotonic() + 60
     while True:
-        before = sampler.latest()
-        time.sleep(0.2)
-        if sampler.latest() is before:
-            return before
+        with sampler._turn:
+            if sampler._turn._waiters:  # type: ignore[attr-defined]  # those who wait since they were last woken
+                return sampler.latest()
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 def the_scheduler_gave_one_card() -> None:

@@ -44,7 +44,7 @@ def _play(name: str, library: Path, tmp_path: Path) -> str:
         environment.pop(given, None)
     done = subprocess.run(
         [sys.executable, "-m", "tests.monitor.scenes", name],
-        env=environment, cwd=_HERE.parents[1], capture_output=True, text=True, timeout=120, check=False,
+        env=environment, cwd=_HERE.parents[1], capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout

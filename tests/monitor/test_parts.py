@@ -174,7 +174,7 @@ def test_the_latest_look_is_there_at_once_even_if_a_driver_hangs(monkeypatch: py
 
 
 def _until(what: object) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not what():  # type: ignore[operator]
         assert time.monotonic() < end
         time.sleep(0.005)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.given import until
 from tuitune.errors import RunError
 from tuitune.run import job as room
 from tuitune.run.job import Job
@@ -45,7 +46,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     return put
 
 
-def ended(job: Job, seconds: float = 20.0) -> Job:
+def ended(job: Job, seconds: float = 120.0) -> Job:
     stop = time.monotonic() + seconds
     while job.status == "running" and time.monotonic() < stop:
         job.read()
@@ -67,9 +68,7 @@ def test_a_job_is_found_again_by_another_process_with_all_it_told(program: Calla
     program("time.sleep(60)")
     started = Job.start("serve", "a server", ["serve", "a"])
     [job] = Job.all("serve")
-    while job.progress is None or not job.notes:
-        job.read()
-        time.sleep(0.02)
+    until(lambda: job.read() and bool(job.notes))
     assert (job.id, job.title, job.argv, job.status) == (started.id, "a server", ("serve", "a"), "running")
     assert Job.all("export") == []
     with pytest.raises(RunError, match="still at work"):

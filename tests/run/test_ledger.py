@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tuitune.run import Journal, events
+from tuitune.run import Journal, events, steplines
 from tuitune.run.journal import supersede
 from tuitune.run.ledger import Ledger
 
@@ -114,7 +114,8 @@ def test_another_figure_stands_beside_its_steps_and_gaps_stay(tmp_path: Path) ->
     assert list(ledger.columns.tokens) == [101.0, 203.0, 306.0]
 
 
-def test_the_pattern_knows_every_line_that_we_write(tmp_path: Path) -> None:
+def test_the_pattern_knows_every_line_that_we_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steplines, "_one_by_one", None)  # the slow way would fail
     rng = random.Random(3)
     for number in range(200):
         path = tmp_path / f"{number}.jsonl"
@@ -127,7 +128,6 @@ def test_the_pattern_knows_every_line_that_we_write(tmp_path: Path) -> None:
         write(path, [events.RunStarted(1, stage="grpo", t=0.0), event])
         for figure in ("loss", "reward"):
             ledger = Ledger(path, lambda stage, figure=figure: figure)  # type: ignore[misc]
-            ledger._one_by_one = None  # type: ignore[assignment]  # the slow way would fail
             ledger.read()
             assert list(ledger.columns.step) == [float(event.step)]
             wished = event.loss if figure == "loss" else 2.0

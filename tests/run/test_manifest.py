@@ -355,5 +355,5 @@ def test_the_manifest_is_written_after_the_files_reached_the_disk(
 
 def test_room_is_asked_where_the_path_will_be(tmp_path: Path) -> None:
     assert manifest.room_for(tmp_path / "not" / "yet", 1)
-    assert not manifest.room_for(tmp_path, 1 << 60)
+    assert not manifest.room_for(tmp_path, 1 << 80)  # some file systems say that they have no end
     assert manifest.free_space(tmp_path / "not") > 0

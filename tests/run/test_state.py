@@ -19,7 +19,7 @@ from tuitune.run.state import Heartbeat, State, liveness, refuse_suspended
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.01)

@@ -132,7 +132,7 @@ class Running:
     def stop(self) -> None:
         """End."""
         self._server.should_exit = True
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
     def settled(self) -> None:
@@ -142,7 +142,7 @@ class Running:
     def client(self, **more: Any) -> httpx.Client:
         """Return a client that has the token."""
         headers = {"Authorization": f"Bearer {TOKEN}"} | more.pop("headers", {})
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30, **more)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=120, **more)
 
 
 class Scripted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import psutil
@@ -23,22 +24,36 @@ class Found:
     seconds: float = 0.0
 
     @property
+    def done(self) -> list[int]:
+        """How many answers each client got, those that it closed among them."""
+        return [answered + closed for answered, closed in zip(self.answered, self.closed, strict=True)]
+
+    @property
     def spread(self) -> float:
         """How much the luckiest client got for each answer of the unluckiest."""
-        done = [answered + closed for answered, closed in zip(self.answered, self.closed, strict=True)]
-        return max(done) / max(1, min(done))
+        return max(self.done) / max(1, min(self.done))
+
+    def lacks(self, end: float, least: int) -> bool:
+        """Whether the time `end` has not come, or a client still has fewer than `least` answers."""
+        return time.monotonic() < end or (min(self.done) < least and not self.errors)
 
 
 async def load(
-    url: str, token: str, pid: int, *, clients: int, seconds: float, models: list[str], most: int = 24
+    url: str, token: str, pid: int, *, clients: int, seconds: float, models: list[str], most: int = 24, least: int = 0
 ) -> Found:
-    """Ask for answers from so many clients for so long; whole ones, streams, and streams that are closed early."""
+    """Ask for answers from so many clients for so long; whole ones, streams, and streams that are closed early.
+
+    least: go on, on a slow machine, until each has this many answers, or one has had an error.
+    """
     found = Found([0] * clients, [0] * clients)
     begun = time.monotonic()
     end = begun + seconds
     watching = asyncio.create_task(_watch(found, pid, begun))
     await asyncio.gather(
-        *(_client(found, number, url, token, models[number % len(models)], end, most) for number in range(clients))
+        *(
+            _client(found, number, url, token, models[number % len(models)], lambda: found.lacks(end, least), most)
+            for number in range(clients)
+        )
     )
     found.seconds = time.monotonic() - begun
     watching.cancel()
@@ -46,10 +61,12 @@ async def load(
     return found
 
 
-async def _client(found: Found, number: int, url: str, token: str, model: str, end: float, most: int) -> None:
+async def _client(
+    found: Found, number: int, url: str, token: str, model: str, going: Callable[[], bool], most: int
+) -> None:
     draw = random.Random(number)
-    async with AsyncOpenAI(base_url=f"{url}/v1", api_key=token, max_retries=0, timeout=120) as client:
-        while time.monotonic() < end:
+    async with AsyncOpenAI(base_url=f"{url}/v1", api_key=token, max_retries=0, timeout=600) as client:
+        while going():
             words = " ".join(
                 draw.choices(["water", "ice", "Paris", "three", "fruit", "who", "are", "you"], k=draw.randint(1, 30))
             )

@@ -44,7 +44,7 @@ def test_whom_the_end_of_the_server_cuts_off_has_not_left(
             asked = {"messages": MESSAGES, "stream": stream}
             with pytest.raises(httpx.HTTPError):
                 httpx.post(
-                    f"{serving.url}/v1/chat/completions", json=asked, timeout=30,
+                    f"{serving.url}/v1/chat/completions", json=asked, timeout=120,
                     headers={"Authorization": f"Bearer {TOKEN}"},
                 )  # fmt: skip
 
@@ -62,7 +62,7 @@ def test_whom_the_end_of_the_server_cuts_off_has_not_left(
 
         serving.run(ready)
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert said == [f"{'1 request is' if clients == 1 else '2 requests are'} finished first, for 30 s at most; "
                     "again: at once"]  # fmt: skip
     assert [(entry.state, entry.status) for entry in ended] == [("cut", 503)] * clients

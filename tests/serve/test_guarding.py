@@ -19,7 +19,7 @@ from tuitune.serve.limits import Limits
 from tuitune.serve.live import Live
 from tuitune.serve.secret import Secret
 
-CHAT = {"model": "tiny", "messages": MESSAGES, "max_tokens": 2}
+CHAT = {"model": "tiny", "messages": MESSAGES, "max_tokens": 2, "temperature": 0}
 ROUTES = [
     ("GET", "/v1/models"), ("GET", "/v1/models/tiny"), ("GET", "/health"), ("POST", "/v1/chat/completions"),
     ("POST", "/v1/completions"), ("POST", "/v1/score/evaluation"), ("GET", "/docs"), ("GET", "/openapi.json"),
@@ -37,7 +37,7 @@ def running() -> Iterator[Running]:
 @pytest.mark.parametrize("header", ["", "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x", "Bearer"])
 def test_every_route_is_behind_the_token(running: Running, method: str, path: str, header: str) -> None:
     headers = {"Authorization": header} if header else {}
-    found = httpx.request(method, running.url + path, headers=headers)
+    found = httpx.request(method, running.url + path, headers=headers, timeout=120)
     assert found.status_code == 401
     assert found.headers["www-authenticate"] == "Bearer"
     if method != "HEAD":

@@ -16,6 +16,8 @@ from tuitune.chat.base import Turn
 from tuitune.serve.limits import Limits
 
 GREEDY = {"temperature": 0, "max_tokens": 12}
+# Answers that go on and on; without a seed one in a few dozens ends by chance after a few tokens.
+LONG = {"temperature": 2.0, "top_p": 1.0, "max_tokens": 450, "seed": 0}
 
 
 @pytest.fixture(scope="module")
@@ -154,9 +156,8 @@ def test_a_completion_echoes_its_prompt_with_logprobs(client: OpenAI) -> None:
 def test_closing_a_stream_stops_the_writing(client: OpenAI, running: Running) -> None:
     with held(after=40) as gone:
         stream = client.chat.completions.create(
-            model="tiny", messages=MESSAGES, stream=True, temperature=2.0, top_p=1.0, max_tokens=450,
-            extra_body={"top_k": 0}, logprobs=True,
-        )  # fmt: skip
+            model="tiny", messages=MESSAGES, stream=True, extra_body={"top_k": 0}, logprobs=True, **LONG
+        )
         for count, _ in enumerate(stream):
             if count == 3:
                 break
@@ -171,8 +172,8 @@ def test_closing_a_stream_stops_the_writing(client: OpenAI, running: Running) ->
 
 
 def test_a_client_that_goes_away_before_a_whole_answer_stops_the_writing(running: Running) -> None:
-    asked = {"model": "tiny", "messages": MESSAGES, "temperature": 2.0, "top_p": 1.0, "max_tokens": 450, "n": 4,
-             "top_k": 0, "logprobs": True, "top_logprobs": 20, "stop": "no text has this"}  # fmt: skip
+    asked = {"model": "tiny", "messages": MESSAGES, **LONG, "n": 4, "top_k": 0, "logprobs": True, "top_logprobs": 20,
+             "stop": "no text has this"}  # fmt: skip
     hasty = HTTPConnection(running.url.removeprefix("http://"))
     with held(after=5) as gone:
         hasty.request("POST", "/v1/chat/completions", json.dumps(asked), {"Authorization": f"Bearer {TOKEN}"})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.cli.given import until
 from tests.engine.given import model_folder
 from tests.serve import fake_engine
 from tests.serve.given import MESSAGES, Running, partner, served
@@ -155,12 +155,19 @@ def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]
     return work
 
 
+def _is_fake(process: psutil.Process) -> bool:
+    try:
+        return "fake_engine" in " ".join(process.cmdline())
+    except psutil.Error:  # another test's child, which has ended
+        return False
+
+
 @pytest.fixture
 def fake(begin: Callable[..., Any], tmp_path: Path) -> Iterator[Fake]:
     with served(begin(), Limits()) as running:
-        [pid] = [child.pid for child in psutil.Process().children() if "fake_engine" in " ".join(child.cmdline())]
-        yield Fake(running, tmp_path / "seen.jsonl", pid)
-    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        [process] = filter(_is_fake, psutil.Process().children())
+        yield Fake(running, tmp_path / "seen.jsonl", process.pid)
+    assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def test_answers_of_another_engine_come_through(fake: Fake) -> None:
@@ -195,7 +202,9 @@ def test_an_engines_refusals_and_faults_are_told(fake: Fake) -> None:
         assert refused.json()["error"]["message"] == "the engine refuses this: this cannot be done"
         assert client.post("/v1/completions", json={**asked, "prompt": [77]}).status_code == 502
         assert client.post("/v1/score/evaluation", json={"model": "tiny", "messages": ["a"]}).status_code == 422
-        psutil.Process(fake.pid).kill()
+        process = psutil.Process(fake.pid)
+        process.kill()
+        until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
         gone = client.post("/v1/completions", json={**asked, "prompt": [1]})
         assert (gone.status_code, gone.json()["error"]["type"]) == (502, "server_error")
 
@@ -204,11 +213,8 @@ def test_a_client_that_leaves_stops_the_other_engine(fake: Fake) -> None:
     asked = {"model": "tiny", "prompt": [88], "stream": True, "max_tokens": 2000}
     with fake.running.client() as client, client.stream("POST", "/v1/completions", json=asked) as answer:
         next(answer.iter_lines())
-    while {"left": True} not in fake.seen():
-        time.sleep(0.02)
-    while fake.running.book.open:
-        time.sleep(0.01)
-    assert fake.running.engine.waiting() == (0, 0)
+    until(lambda: {"left": True} in fake.seen())
+    fake.running.settled()
 
 
 def test_an_engine_that_does_not_start_is_told_with_its_last_words(begin: Callable[..., Any]) -> None:

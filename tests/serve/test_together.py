@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import MistralConfig, MistralForCausalLM
 
+from tests.cli.given import until
 from tests.serve.given import order, partner, sharp_model, tuned
 from tuitune.chat.local import LocalChat
 from tuitune.models.generate import Sampling
@@ -63,7 +64,7 @@ def test_rows_of_any_length_that_join_and_leave_are_as_if_alone(
     assert [end.tokens for _, end in found] == [
         partners[each.model].generate(each.prompt, each.sampling).tokens for each in orders
     ]
-    assert engine.waiting() == (0, 0)
+    until(lambda: engine.waiting() == (0, 0))
 
 
 def test_a_seed_gives_the_same_answer_whatever_else_is_written_and_as_the_chat_does(
@@ -175,10 +176,7 @@ def test_memory_for_keys_and_values_is_given_back(both: tuple[LocalEngine, dict[
     engine, _ = both
     orders = [order(prompt, request=str(place)) for place, prompt in enumerate(PROMPTS)]
     asyncio.run(written(engine, orders))
-    desks = engine._loop._desks.values()
-    while any(desk.rows for desk in desks):
-        time.sleep(0.01)
-    assert all(desk._batch._columns.layers == [] for desk in desks)
+    until(lambda: all(desk.rows == 0 and desk._batch._columns.layers == [] for desk in engine._loop._desks.values()))
 
 
 def test_a_fault_in_one_model_leaves_the_others_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,6 +203,27 @@ def test_a_fault_in_one_model_leaves_the_others_at_work(monkeypatch: pytest.Monk
     assert "RuntimeError" in words
     assert "secret" not in words
     asyncio.run(engine.close())
+
+
+def test_a_fault_where_an_answer_begins_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tuitune.serve.refusal import Refusal
+
+    def broken(*arguments: object) -> None:
+        raise RuntimeError("no room for its keys and values")
+
+    engine = LocalEngine({"tiny": partner()}, Limits())
+    monkeypatch.setattr("tuitune.serve.desk.Row", broken)
+
+    async def work() -> int:
+        answers = Answers([order(PROMPTS[0])], 60)
+        engine.submit(answers.tickets)
+        with pytest.raises(Refusal) as refused:
+            async for _ in answers:
+                pass
+        await engine.close()
+        return refused.value.status
+
+    assert asyncio.run(work()) == 500
 
 
 def test_who_finds_no_room_for_keys_and_values_waits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ from tests.stages.pairs import way
 from tuitune.engine.run import run
 from tuitune.models.generate import Sampling
 from tuitune.run import events
-from tuitune.stages import grpo
+from tuitune.stages import grpo, rloo
 from tuitune.stages.cut import cut
 from tuitune.stages.online import groups
 from tuitune.stages.online.groupwise import leave_one_out, relative
@@ -58,7 +58,7 @@ def moved(monkeypatch: pytest.MonkeyPatch, *, padded: bool = False, **more: Any)
     }  # fmt: skip
     surroundings, _ = around(model, sampling=Sampling(MOST, 0.7), **asked)
     surroundings.path = way(model.get_base_model(), "padded" if padded else "shared")
-    stage: Any = (grpo.Rloo if asked["stage"] == "rloo" else grpo.Grpo)(surroundings.recipe)
+    stage: Any = (rloo.Rloo if asked["stage"] == "rloo" else grpo.Grpo)(surroundings.recipe)
     worth = given_rewards(COUNT * len(PROMPTS))
     monkeypatch.setattr(grpo, "answers", lambda *args: given_answers(COUNT))
     stage._around, stage._temperature = surroundings, 0.7

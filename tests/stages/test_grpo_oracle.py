@@ -25,7 +25,7 @@ from tests.stages.online.given import (
 from tests.stages.pairs import way
 from tests.tiny import tiny_tokenizer
 from tuitune.models.generate import Sampling
-from tuitune.stages import grpo
+from tuitune.stages import grpo, rloo
 from tuitune.stages.online.answer import Answer
 from tuitune.stages.online.rewards import Judged
 
@@ -92,7 +92,7 @@ def ours(
     asked = {"reward_functions": "json", "num_generations": COUNT, "max_new_tokens": MOST, "temperature": 0.7} | more
     surroundings, _ = around(model, sampling=Sampling(MOST, 0.7), **asked)
     surroundings.path = way(model.get_base_model(), "shared")
-    kind = grpo.Rloo if surroundings.recipe.stage == "rloo" else grpo.Grpo
+    kind = rloo.Rloo if surroundings.recipe.stage == "rloo" else grpo.Grpo
     stage: Any = kind(surroundings.recipe)
     monkeypatch.setattr(grpo, "answers", lambda *args: list(answers))
     stage._around, stage._temperature = surroundings, 0.7

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from textual.app import App, ComposeResult
+from textual.command import CommandPalette
 from textual.events import Key
 from textual.geometry import Size
 from textual.message import Message
 from textual.pilot import Pilot
 from textual.widget import Widget
+from textual.widgets import OptionList
 
 from tuitune.tui.picker import Picker
 from tuitune.tui.theme import load_themes, role_defaults
@@ -66,6 +69,27 @@ async def typed(pilot: Pilot[Any], *keys: str) -> None:
     for key in keys:
         pilot.app.post_message(Key(key, key if len(key) == 1 else None))
     await pilot.pause(0)
+
+
+async def until(pilot: Pilot[Any], what: Callable[[], object], seconds: float = 60.0) -> None:
+    """Let the app work until something is so, and what follows from it is drawn."""
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it never came:\n" + screen_text(pilot.app)
+        await pilot.pause(0.05)
+    if not pilot.app._exit:
+        await pilot.pause()
+
+
+async def gathered(pilot: Pilot[Any]) -> OptionList:
+    """Wait until the open palette lists all that it found for what is typed, and return the list."""
+
+    def there() -> bool:
+        of_it = [each for each in pilot.app.workers if each.group == CommandPalette._GATHER_COMMANDS_GROUP]
+        return isinstance(pilot.app.screen, CommandPalette) and all(each.is_finished for each in of_it)
+
+    await until(pilot, lambda: there() and pilot.app.screen.query_one(OptionList).option_count)
+    return pilot.app.screen.query_one(OptionList)
 
 
 def offered(app: App[Any]) -> bool:

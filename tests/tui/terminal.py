@@ -172,7 +172,7 @@ class Terminal:
                 os.close(fd)
             self._master = -1
 
-    def wait(self, seconds: float = 30.0) -> int:
+    def wait(self, seconds: float = 60.0) -> int:
         """Wait for the program's end; return its exit code, negative for a signal."""
         end = time.monotonic() + seconds
         while self.status is None:

@@ -37,9 +37,8 @@ def look(run: RunDir, size: tuple[int, int], check: Callable[[Pilot[Leave], TuiT
             await until(pilot, lambda: app.control.view is not None)
             if size[0] < 100:  # the curve comes to the front there
                 await until(pilot, lambda: isinstance(app.focused, LossPane))
-                await pilot.pause(0.5)
             app.tick()
-            await pilot.pause()
+            await until(pilot, lambda: "ep 0." in screen_text(app) or "epoch" in screen_text(app))
             await check(pilot, app)
 
     asyncio.run(work())

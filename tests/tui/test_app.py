@@ -14,13 +14,15 @@ from textual.widgets import Input
 
 from tests.cli.given import plant, story
 from tests.engine.given import data_folder, model_folder, recipe_text
-from tests.tui.given import offered, screen_text, typed
+from tests.tui.given import offered, screen_text, typed, until
 from tuitune.chat.conversation import Conversation
+from tuitune.fit.target import choose_target
 from tuitune.run import RunDir, State, events, index
 from tuitune.run.process import detach
 from tuitune.tui.app import TuiTune
 from tuitune.tui.asking import Ask, TextAsk
 from tuitune.tui.draft import Draft
+from tuitune.tui.fitting import Fitting
 from tuitune.tui.leave import Leave
 from tuitune.tui.panes.chat import ChatPane
 from tuitune.tui.panes.loss import LossPane
@@ -73,13 +75,6 @@ async def opened(app: TuiTune, size: tuple[int, int] = MIDDLE) -> AsyncIterator[
 
                 host.ask(StopNow())
                 await until(pilot, lambda: host.wait(0))
-
-
-async def until(pilot: Pilot[Leave], what: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, screen_text(pilot.app)
-        await pilot.pause(0.05)
 
 
 def go(work: Callable[[], Awaitable[None]]) -> None:
@@ -186,8 +181,7 @@ def test_train_pause_go_on_save_ask_live_stop_and_resume(recipe: Path) -> None:
             assert (view.run.path / f"checkpoint-{stopped}").is_dir()
             await until(pilot, lambda: not app.control.working)
             await typed(pilot, "ctrl+r")
-            await until(pilot, lambda: asked(app))
-            assert "Resume it" in screen_text(app)
+            await until(pilot, lambda: asked(app) and "Resume it" in screen_text(app))
             await typed(pilot, "enter")
             await until(pilot, lambda: app.control.working)
             again = app.control.view
@@ -207,8 +201,8 @@ def test_a_recipe_with_mistakes_is_explained_and_not_started() -> None:
             await pilot.press("ctrl+r")
             await until(pilot, lambda: "lora_rank" in said(app))
             assert app.control.view is None
-            assert app.screen.query_one(RecipePane).cursor_key == "lora_rank"
-            assert "problem" in screen_text(app)
+            await until(pilot, lambda: app.screen.query_one(RecipePane).cursor_key == "lora_rank")
+            await until(pilot, lambda: "problem" in screen_text(app))
             assert not index.all_runs()
 
     go(work)
@@ -222,7 +216,7 @@ def test_what_is_not_there_is_said_before_a_run_is_made(recipe: Path) -> None:
             await pilot.press("ctrl+r")
             await until(pilot, lambda: "nothing_such" in said(app))
             assert not index.all_runs()
-            assert not app.beginning
+            await until(pilot, lambda: not app.beginning)
 
     go(work)
 
@@ -259,14 +253,12 @@ def test_a_paused_run_is_said_to_stay_paused_when_the_app_is_left(recipe: Path) 
             await typed(pilot, "ctrl+r")
             await until(pilot, lambda: app.control.view is not None and app.control.view.picture.paused)
             await typed(pilot, "f9")
-            await until(pilot, lambda: asked(app))
-            assert "Leave it paused" in screen_text(app)
+            await until(pilot, lambda: asked(app) and "Leave it paused" in screen_text(app))
             assert "what it has learnt is lost" in screen_text(app)
             await typed(pilot, "escape")
             await until(pilot, lambda: isinstance(app.screen, Workbench))
             await typed(pilot, "ctrl+q")
-            await until(pilot, lambda: asked(app))
-            assert "Quit while it is paused?" in screen_text(app)
+            await until(pilot, lambda: asked(app) and "Quit while it is paused?" in screen_text(app))
             await typed(pilot, "enter")
             await until(pilot, lambda: app.return_value is not None)
             leave = app.return_value
@@ -320,14 +312,14 @@ def test_a_crashed_run_is_offered_and_declined_only_once() -> None:
         app = made()
         async with opened(app) as pilot:
             if offered:
-                await until(pilot, lambda: isinstance(app.screen, Ask) and "crashed at step 2" in screen_text(app))
+                await until(pilot, lambda: asked(app) and "crashed at step 2" in screen_text(app))
                 await pilot.press("escape")
             else:
                 await until(pilot, lambda: not app.workers)
                 await pilot.pause()
                 assert isinstance(app.screen, Workbench)
                 app.offer(again=True)
-                await until(pilot, lambda: isinstance(app.screen, Ask))
+                await until(pilot, lambda: asked(app))
                 await pilot.press("l")
                 await until(pilot, lambda: app.control.run is not None)
                 assert app.control.run.path == crashed.path  # type: ignore[union-attr]
@@ -349,9 +341,9 @@ def test_attach_shows_a_run_of_another_process_and_steers_it(recipe: Path, tmp_p
             await until(pilot, lambda: app.control.view is not None and app.control.view.picture.step > 2)
             assert app.control.live
             assert not app.control.working
-            assert "loss" in screen_text(app)
+            await until(pilot, lambda: "loss" in screen_text(app))
             await pilot.press("f9")
-            await until(pilot, lambda: isinstance(app.screen, Ask))
+            await until(pilot, lambda: asked(app))
             await pilot.press("enter")
             await until(pilot, lambda: app.control.view.status == "stopped")  # type: ignore[union-attr]
 
@@ -366,10 +358,9 @@ def test_form_and_text_are_in_step() -> None:
             await until(pilot, lambda: isinstance(app.screen, YamlScreen) and "lora_rank" in screen_text(app))
             app.draft.set("lora_rank", 64)
             await until(pilot, lambda: screen_text(app).count("64") >= 2)
-            assert "lora_rank=64" in screen_text(app)
+            await until(pilot, lambda: "lora_rank=64" in screen_text(app))
             await pilot.press("ctrl+t")
-            await until(pilot, lambda: isinstance(app.screen, Workbench))
-            assert "64" in screen_text(app)
+            await until(pilot, lambda: isinstance(app.screen, Workbench) and "64" in screen_text(app))
 
     go(work)
 
@@ -386,8 +377,7 @@ def test_presets_and_runs_can_be_picked() -> None:
             await pilot.press(*"quick", "enter")
             await until(pilot, lambda: app.draft.values["lora_rank"] == 8)
             await pilot.press("f4")
-            await until(pilot, lambda: "past" in screen_text(app))
-            assert isinstance(app.screen, RunsScreen)
+            await until(pilot, lambda: isinstance(app.screen, RunsScreen) and "past" in screen_text(app))
             await pilot.press("enter")
             await until(pilot, lambda: isinstance(app.screen, Workbench))
             await until(pilot, lambda: app.control.run is not None)
@@ -413,12 +403,16 @@ def test_how_much_learns_follows_every_key(size: tuple[int, int]) -> None:
                 app.draft.set(key, value)
                 await pilot.pause()
                 await until(pilot, lambda told=told: told in screen_text(app))  # type: ignore[misc]
-            assert "100 %" in screen_text(app)
+            await until(pilot, lambda: "100 %" in screen_text(app))
 
     go(work)
 
 
-def test_fill_sets_the_largest_batch_as_one_step() -> None:
+def test_fill_sets_the_largest_batch_as_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What is free on this machine changes from one moment to the next.
+    target = choose_target("cpu", ram_free=8 << 30, ram_total=16 << 30, cards=[], visible="", cuda=False)
+    monkeypatch.setattr(Fitting, "_target", lambda self, recipe, devices: target)
+
     async def work() -> None:
         app = made()
         async with opened(app) as pilot:
@@ -520,7 +514,7 @@ def test_a_recipe_opened_with_mistakes_shows_them_at_once() -> None:
         app = TuiTune(draft, Settings.load())
         async with opened(app) as pilot:
             await until(pilot, lambda: "did you mean" in said(app))
-            assert app.screen.query_one(RecipePane).cursor_key == "lora_rnk"
+            await until(pilot, lambda: app.screen.query_one(RecipePane).cursor_key == "lora_rnk")
 
     go(work)
 
@@ -565,6 +559,6 @@ def test_after_the_end_the_log_of_the_app_is_its_own_again(recipe: Path) -> None
             await until(pilot, lambda: len(logs) == 2)
             assert logs[0] is not None
             assert logs[1] is None
-            assert app.control.host is None
+            await until(pilot, lambda: app.control.host is None)
 
     go(work)

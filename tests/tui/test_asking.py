@@ -14,7 +14,7 @@ from textual.widgets import Input
 from tests.cli.given import EVIL
 from tests.tui.given import Bench, bench, screen_text
 from tuitune.tui.asking import Ask, Choice, Notice, Picker, PickItem, TextAsk
-from tuitune.tui.picker import Found, matching
+from tuitune.tui.found import Found, matching
 
 FACTS = ["Step 412 of 900, 3 m 12 s left. Last checkpoint: 400.", "Detached, the run goes on and loses nothing."]
 

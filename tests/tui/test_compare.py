@@ -24,6 +24,7 @@ from tuitune.chat.compare import Comparison, earlier
 from tuitune.chat.partial import Partial
 from tuitune.errors import ModelError, TuiTuneError
 from tuitune.run import RunDir
+from tuitune.tui import sides as sides_module
 from tuitune.tui import subjects
 from tuitune.tui.app import TuiTune
 from tuitune.tui.asking import Picker, PickItem, TextAsk
@@ -34,9 +35,9 @@ from tuitune.tui.panes.chatforms import EditAsk
 from tuitune.tui.panes.column import Column
 from tuitune.tui.panes.job import Job, Loading, Question
 from tuitune.tui.screens import compare as compare_screen
-from tuitune.tui.screens import compare_actions, compare_files
+from tuitune.tui.screens import compare_files
 from tuitune.tui.screens.compare import CompareScreen
-from tuitune.tui.sides import Sides
+from tuitune.tui.sides import SERVER, Sides, at_first
 
 EVIL = "a\x1b]0;PWN\x07[@click=app.quit]b\u202e"
 
@@ -394,7 +395,7 @@ def test_base_is_found_by_its_name_and_a_server_is_asked_for_its_address() -> No
             await pilot.press("enter")
             assert words == ["tuned", "base"]
             for address, says in (("ftp://x", "is no address of a server"), ("http://h:9/v1#nova", "2 nova at h:9")):
-                screen._choose(1, compare_actions._SERVER)
+                screen._choose(1, SERVER)
                 await say(pilot, address)
                 await until(pilot, lambda says=says: says in screen_text(pilot.app))  # type: ignore[misc]
             assert words == ["tuned", "http://h:9/v1#nova"]
@@ -438,7 +439,7 @@ def test_a_run_in_training_is_named_once_and_its_steps_below_the_answers() -> No
 
 
 class Shown:
-    """What `_sides` looks at: the run that is open, and whether it trains."""
+    """What `at_first` looks at: the run that is open, and whether it trains."""
 
     def __init__(self, run: RunDir | None = None, *, live: bool = False) -> None:
         self.control, self.draft = self, self
@@ -454,7 +455,7 @@ def test_the_open_run_comes_before_newer_ones_and_one_in_training_before_all(mon
     monkeypatch.setattr(subjects, "is_live", lambda run: run.name == "trains")
 
     def first(shown: Shown, named: str | None = None, picked: str | None = None) -> str:
-        return Path(compare_screen._sides(cast(TuiTune, shown), named, picked).words[0]).name
+        return Path(at_first(cast(TuiTune, shown), named, picked).words[0]).name
 
     assert first(Shown(old)) == "old"
     assert first(Shown(trains, live=True)) == "trains"
@@ -462,7 +463,7 @@ def test_the_open_run_comes_before_newer_ones_and_one_in_training_before_all(mon
     assert first(Shown(new), None, str(old.path)) == "old"  # as in the chat
     assert first(Shown()) == "trains"
     assert first(Shown(old, live=True), str(new.path)) == "new"
-    assert compare_screen._sides(cast(TuiTune, Shown(old)), None).words[1] == "base"
+    assert at_first(cast(TuiTune, Shown(old)), None).words[1] == "base"
 
 
 def test_whom_the_chat_asks_is_compared_and_the_help_explains_the_screen_from_the_prompt_too() -> None:
@@ -495,13 +496,13 @@ def test_keys_that_would_be_typed_are_not_offered_at_the_prompt() -> None:
 
 def test_a_key_pressed_at_once_does_not_cost_the_look_at_who_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     held = threading.Event()
-    look = compare_screen._sides
+    look = at_first
 
     def slow(*given: Any) -> Sides:
-        held.wait(20)
+        held.wait(60)
         return look(*given)
 
-    monkeypatch.setattr(compare_screen, "_sides", slow)
+    monkeypatch.setattr(compare_screen, "at_first", slow)
 
     async def work() -> None:
         async with opened(made()) as pilot:
@@ -516,14 +517,14 @@ def test_a_key_pressed_at_once_does_not_cost_the_look_at_who_there_is(monkeypatc
     go(work)
 
 
-@pytest.mark.parametrize(("key", "where", "what"), [("w", compare_actions, "subjects"), ("o", compare_files, "_kept")])
+@pytest.mark.parametrize(("key", "where", "what"), [("w", sides_module, "subjects"), ("o", compare_files, "_kept")])
 def test_a_list_that_comes_when_the_screen_was_left_is_not_shown(
     monkeypatch: pytest.MonkeyPatch, key: str, where: Any, what: str
 ) -> None:
     held, done = threading.Event(), threading.Event()
 
     def slow(**more: bool) -> list[PickItem]:
-        held.wait(20)
+        held.wait(60)
         done.set()
         return [PickItem("x", "x", "x")]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import stat
 from pathlib import Path
 
@@ -91,11 +92,12 @@ def test_tmux_gets_it_without_a_shell(tmp_path: Path, monkeypatch: pytest.Monkey
     tmux.parent.mkdir()
     # As before 3.2: -w is unknown, and the text must arrive all the same.
     tmux.write_text(
-        f'#!/bin/sh\n[ "$2" = "-w" ] && exit 1\ncat > {tmp_path}/part && mv {tmp_path}/part {tmp_path}/buffer\n'
+        f'#!/bin/sh\ncd {shlex.quote(str(tmp_path))}\n[ "$2" = "-w" ] && exit 1\ncat > part && mv part buffer\n'
     )
     tmux.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmux.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("TMUX", "/tmp/tmux-0/default,1,0")
+    monkeypatch.setattr("tuitune.tui.copying._TMUX_SECONDS", 60.0)
     words, _ = copied("$(touch pwned) `id`")
     assert "tmux" in words
     until(lambda: (tmp_path / "buffer").exists())

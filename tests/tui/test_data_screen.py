@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,11 @@ from textual.binding import Binding
 from textual.pilot import Pilot
 
 from tests.data.looking import asked, encoded, examples, look, turn
-from tests.tui.given import screen_text
+from tests.tui.given import gathered, screen_text
 from tests.tui.test_app import MIDDLE, SMALL, WIDE, go, home, made, opened, recipe, said, until  # noqa: F401
 from tuitune.data import DataReport, Examples
-from tuitune.data.look import Look
+from tuitune.data.look import Look, View
+from tuitune.data.look_side import Side
 from tuitune.data.rows import TokenRows
 from tuitune.tui.app import TuiTune
 from tuitune.tui.help import HelpScreen
@@ -104,8 +104,9 @@ def test_the_recipe_is_prepared_as_it_is_edited_and_kept_until_it_changes(recipe
             assert found.setting.cutoff_len == 40
             assert found.train.longest <= 40
             await pilot.press("escape")
-            assert isinstance(app.screen, Workbench)
+            await until(pilot, lambda: isinstance(app.screen, Workbench))
             await pilot.press("f3")
+            await until(pilot, lambda: isinstance(app.screen, DataScreen) and "<|im_start|>" in screen_text(app))
             await pilot.pause(0.4)
             assert app.datalook.look is found
             app.draft.set("learning_rate", 1e-3)  # nothing to do with the data
@@ -131,8 +132,7 @@ def test_preparing_can_be_called_off(recipe: Path, tmp_path: Path) -> None:  # n
         app = made(recipe)
         async with opened(app) as pilot:
             await pilot.press("f3")
-            await until(pilot, lambda: "preparing: tokenising" in screen_text(app))
-            assert "x call off" in screen_text(app)
+            await until(pilot, lambda: "preparing: tokenising" in screen_text(app) and "x call off" in screen_text(app))
             await pilot.press("x")
             await until(pilot, lambda: "r prepares the data of the recipe" in screen_text(app))
             assert not app.datalook.busy
@@ -151,7 +151,7 @@ def test_what_is_wrong_with_the_data_is_said(recipe: Path, tmp_path: Path) -> No
             await until(pilot, lambda: "there is no data set 'nowhere'" in screen_text(app))
             app.draft.set_text("cutoff_len", "many")
             await pilot.press("r")
-            assert "the recipe has problems" in said(app)
+            await until(pilot, lambda: "the recipe has problems" in said(app))
 
     go(work)
 
@@ -230,10 +230,12 @@ def test_two_answers_stand_beside_each_other_or_below() -> None:
             assert "prompt, computed once" in screen_text(app)
             await pilot.resize_terminal(80, 24)
             await pilot.press("2")
-            await pilot.pause(0.3)
-            line = next(line for line in screen_text(app).splitlines() if "chosen" in line)
-            assert "rejected" not in line
-            assert "rejected" in screen_text(app)
+
+            def below() -> bool:
+                [line, *_] = [line for line in screen_text(app).splitlines() if "chosen" in line] or ["rejected"]
+                return "rejected" not in line and "rejected" in screen_text(app)
+
+            await until(pilot, below)
 
     go(work)
 
@@ -359,11 +361,9 @@ def test_filters_show_what_they_say() -> None:
         async with on_data(hand_made()) as (app, pilot, screen):
             rows = screen.query_one(RowsPane)
             await pilot.press("f")
-            await pilot.pause()
-            assert isinstance(app.screen, Picker)
+            await until(pilot, lambda: isinstance(app.screen, Picker))
             await pilot.press(*"left out", "enter")
-            await pilot.pause()
-            assert rows.filtered == "bad"
+            await until(pilot, lambda: rows.filtered == "bad" and app.screen is screen)
             text = screen_text(app)
             assert "rows.json, row 44" in text
             assert "is left out: the answer is empty" in text
@@ -372,8 +372,7 @@ def test_filters_show_what_they_say() -> None:
                 assert rows.list.places is not None
                 assert rows.list.places.tolist() == expected
             rows.filter("untrained")
-            await pilot.pause()
-            assert "no example is so" in screen_text(app)
+            await until(pilot, lambda: "no example is so" in screen_text(app))
 
     go(work)
 
@@ -461,15 +460,16 @@ def test_every_key_has_an_id_and_stands_in_the_help() -> None:
                 own = (*type(screen).BINDINGS, *type(focused).BINDINGS)
                 assert all(isinstance(binding, Binding) and binding.id and binding.tooltip for binding in own)
                 await pilot.press("f1")
-                await pilot.pause()
-                assert isinstance(app.screen, HelpScreen)
+                await until(pilot, lambda: isinstance(app.screen, HelpScreen))
                 await pilot.press("escape")
-                await pilot.pause()
+                await until(pilot, lambda: app.screen is screen)
             await pilot.press("2", "ctrl+p")
-            await pilot.pause()
-            await pilot.press(*"next trained", "enter")
-            await pilot.pause(0.3)
-            assert "token 1  " not in screen_text(app)
+            await gathered(pilot)
+            await pilot.press(*"next trained")
+            await gathered(pilot)
+            await pilot.press("enter")
+            await until(pilot, lambda: app.screen is screen and "token 1  " not in screen_text(app))
+            assert "token " in screen_text(app)
 
     go(work)
 
@@ -479,8 +479,7 @@ def test_opening_a_recipe_has_moved_and_is_still_there() -> None:
         app = made()
         async with opened(app) as pilot:
             await pilot.press("f7")
-            await until(pilot, lambda: not isinstance(app.screen, Workbench))
-            assert "OpenFile" in type(app.screen).__name__
+            await until(pilot, lambda: "OpenFile" in type(app.screen).__name__)
 
     go(work)
 
@@ -489,20 +488,17 @@ def test_from_the_data_to_the_recipe_and_back() -> None:
     async def work() -> None:
         async with on_data(hand_made()) as (app, pilot, _):
             await pilot.press("ctrl+t")
-            await pilot.pause()
-            assert isinstance(app.screen, YamlScreen)
+            await until(pilot, lambda: isinstance(app.screen, YamlScreen))
             await pilot.press("ctrl+t")
-            await pilot.pause()
-            assert isinstance(app.screen, DataScreen)
+            await until(pilot, lambda: isinstance(app.screen, DataScreen))
             app.draft.set_text("cutoff_len", "many")
             await pilot.press("f8")
-            await pilot.pause(0.3)
-            assert isinstance(app.screen, Workbench)
+            await until(pilot, lambda: isinstance(app.screen, Workbench))
 
     go(work)
 
 
-def test_many_rows_do_not_slow_the_keys() -> None:
+def test_many_rows_do_not_slow_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     ids, labelled = encoded(asked("Who are you?", "I am Ada."))
     count = 200_000
     rows = TokenRows(
@@ -511,17 +507,24 @@ def test_many_rows_do_not_slow_the_keys() -> None:
         np.arange(count + 1) * len(ids),
     )
     found = look(Examples.of(rows))
+    looked_at: list[int] = []
+    view = Side.view
+
+    def noted(self: Side, place: int) -> View:
+        looked_at.append(place)
+        return view(self, place)
+
+    monkeypatch.setattr(Side, "view", noted)
 
     async def work() -> None:
         async with on_data(found, WIDE) as (_, _, screen):
             listed: Any = screen.query_one(RowsPane).list
-            begun = time.process_time()
             for by in (1, 5000, -300, 1 << 60, -1):
                 listed.action_move(by)
                 screen.query_one(TokensPane)._build(80, 30)
                 listed._build(40, 40)
-            assert time.process_time() - begun < 2
             assert listed.place == count - 2
+            assert len(looked_at) < 500
             assert len(listed._words) < 500
 
     go(work)

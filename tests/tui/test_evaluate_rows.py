@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.tui.evaluated import BASE, ROWS, TUNED, a_run, data_items, evaluated, metrics
-from tests.tui.given import rows_text, screen_text
+from tests.tui.given import offered, rows_text, screen_text
 from tests.tui.test_app import WIDE, go, home, said, until  # noqa: F401
 from tests.tui.test_evaluate_screen import on_screen
 from tuitune.run import RunDir
@@ -24,7 +24,6 @@ from tuitune.tui.panes.eval_page import page
 from tuitune.tui.panes.eval_setup import SetupPane
 from tuitune.tui.panes.eval_table import columns, metric_row, told
 from tuitune.tui.panes.jobs import JobsPane
-from tuitune.tui.picker import Picker
 from tuitune.tui.screens.evaluate import EvaluateScreen
 from tuitune.tui.workbench import Workbench
 
@@ -61,7 +60,7 @@ def test_rows_are_chosen_from_a_list_and_what_is_not_there_is_refused(
             await pilot.press(*"mine", "enter")
             await until(pilot, lambda: setup.asked.data == "mine")
             await pilot.press("enter")
-            await until(pilot, lambda: isinstance(app.screen, Picker))
+            await until(pilot, lambda: offered(app))
             await pilot.press(*"another", "enter")
             await until(pilot, lambda: isinstance(app.screen, TextAsk))
             await pilot.press("ctrl+u", *"nosuch", "enter")

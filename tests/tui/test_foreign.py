@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.given import plant
+from tests.cli.given import plant, until
 from tests.engine.given import data_folder, model_folder, recipe_text
 from tests.tui.corpus import CLIPBOARD, CORPUS, NAMES
 from tests.tui.terminal import Terminal, python
@@ -94,12 +94,12 @@ def test_the_app_shows_rows_names_replies_and_errors_as_mere_text(root: Path) ->
         terminal.send("\x11")
         terminal.until("Quit while it trains?")
         terminal.send("s")
-        terminal.wait(60)
+        terminal.wait(300)
         assert terminal.status is not None
         output = terminal.output.decode("utf-8", "replace")
         assert strange(output) == []
         assert terminal.title == ""
-        assert restored(terminal)
+        until(lambda: restored(terminal))
 
 
 @pytest.mark.slow

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import pkgutil
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
@@ -12,7 +14,8 @@ from textual.containers import VerticalScroll
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tests.tui.given import Bench, screen_text
+import tuitune.tui
+from tests.tui.given import Bench, screen_text, until
 from tuitune.tui.help import HelpScreen
 from tuitune.tui.kit.pane import DrawnPane, Pane
 
@@ -83,10 +86,7 @@ def test_long_help_scrolls_and_closes_by_its_own_key() -> None:
         assert "Logarithmic" not in screen_text(app)
         await pilot.press("end")
         scroll = app.screen.query_one(VerticalScroll)
-        for _ in range(200):
-            await pilot.pause(0.01)
-            if scroll.scroll_offset.y >= scroll.max_scroll_y:
-                break
+        await until(pilot, lambda: scroll.scroll_offset.y >= scroll.max_scroll_y)
         text = screen_text(app)
         assert "Help" in text
         await pilot.press("f1")
@@ -112,7 +112,8 @@ def test_remapped_keys_are_shown() -> None:
 def test_no_help_lists_in_a_table_what_the_keys_below_it_say() -> None:
     from textual.widget import Widget
 
-    import tuitune.tui.app  # noqa: F401  # brings every pane with it
+    for module in pkgutil.walk_packages(tuitune.tui.__path__, "tuitune.tui."):
+        importlib.import_module(module.name)
 
     def below(kind: type[Any]) -> Iterable[type[Any]]:
         for each in kind.__subclasses__():

@@ -12,8 +12,9 @@ from tests.tui.given import typed
 from tests.tui.test_app import MIDDLE, go, home, made, opened, said, until  # noqa: F401
 from tuitune.tui.app import TuiTune
 from tuitune.tui.exporting import Plan
+from tuitune.tui.found import Found, PickItem
 from tuitune.tui.panes.jobs import JobsPane
-from tuitune.tui.picker import Found, Picker, PickItem
+from tuitune.tui.picker import Picker
 from tuitune.tui.screens.data import DataScreen
 from tuitune.tui.screens.evaluate import EvaluateScreen
 
@@ -26,7 +27,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     late = threading.Event()
 
     def found(*_: object, **__: object) -> list[PickItem]:
-        late.wait(20)
+        late.wait(60)
         return ITEMS
 
     monkeypatch.setattr("tuitune.tui.subjects.subjects", found)
@@ -108,7 +109,7 @@ def test_a_list_that_cannot_be_found_is_left(home: Path, monkeypatch: pytest.Mon
     go(check)
 
 
-PLACES = {"evaluate": "evaluate_state", "export": "export_actions", "serve": "serve_actions"}
+PLACES = {"evaluate": "evaluate_subject", "export": "export_actions", "serve": "serve_actions"}
 
 
 @pytest.fixture
@@ -128,7 +129,7 @@ def test_a_start_waits_until_it_is_known_what_it_is_about(
 ) -> None:  # fmt: skip
     late = threading.Event()
     monkeypatch.setattr(
-        f"tuitune.tui.screens.{PLACES[place]}.default_subject", lambda app: "the-default" if late.wait(30) else None
+        f"tuitune.tui.screens.{PLACES[place]}.default_subject", lambda app: "the-default" if late.wait(60) else None
     )
 
     async def check() -> None:

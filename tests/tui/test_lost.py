@@ -67,18 +67,18 @@ def start(terminal: Terminal) -> None:
 def ask(terminal: Terminal, question: str) -> None:
     """Ask the live weights."""
     terminal.send("c")
-    until(lambda: "› Ask" in terminal.cursor_line(), 20)
+    until(lambda: "› Ask" in terminal.cursor_line())
     terminal.send(f"{question}\r")
 
 
 def the_run(root: Path) -> RunDir:
     runs = root / "home" / "runs"
-    until(lambda: runs.is_dir() and any((each / "events.jsonl").exists() for each in runs.iterdir()), 60)
+    until(lambda: runs.is_dir() and any((each / "events.jsonl").exists() for each in runs.iterdir()), 300)
     return RunDir(next(runs.iterdir()))
 
 
 def reached(run: RunDir, marker: str) -> None:
-    until(lambda: marker in run.events.read_text(), 120)
+    until(lambda: marker in run.events.read_text(), 300)
 
 
 def ended(run: RunDir) -> bool:
@@ -102,12 +102,12 @@ def test_a_terminal_lost_in_any_phase_leaves_a_run_that_finishes(root: Path, pha
         if how == "HUP":
             os.kill(state.pid, signal.SIGHUP)
             assert terminal.wait() == 0
-            assert restored(terminal)
+            until(lambda: restored(terminal))
         terminal.hang_up()
         terminal.wait()
-    until(lambda: ended(run), 180)
+    until(lambda: ended(run), 600)
     assert '"reason":"finished"' in run.events.read_text()
-    until(lambda: not psutil.pid_exists(state.pid), 60)
+    until(lambda: not psutil.pid_exists(state.pid), 300)
     assert "\x1b[" not in run.console.read_text()
     with app(root, "attach", run.name) as terminal:
         terminal.until("finished")
@@ -138,7 +138,7 @@ def test_detach_gives_the_prompt_back_and_attach_finds_the_run_at_work(root: Pat
         assert "Quit while" not in terminal.until("left 0")
         assert psutil.pid_exists(state.pid)
         terminal.send(f"tuitune stop {run.name}; echo sto''pped $?\r")
-        terminal.until("stopped 0", 90)
+        terminal.until("stopped 0", 300)
     assert ended(run)
 
 
@@ -157,6 +157,6 @@ def test_a_killed_app_leaves_a_terminal_a_word_and_a_run_to_go_on_with(root: Pat
         assert f"tuitune resume {run.name}" in shown
         assert restored(terminal)
         terminal.send(f"tuitune resume {run.name} max_steps=40 --json >resumed.txt; echo resu''med $?\r")
-        terminal.until("resumed 0", 120)
+        terminal.until("resumed 0", 300)
     assert '"reason":"finished"' in run.events.read_text()
     assert '"resumed_from"' in run.events.read_text()

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from textual.pilot import Pilot
 
 from tests.cli.given import Engine, plant
-from tests.tui.given import screen_text
+from tests.tui.given import screen_text, until
 from tuitune.run import State
 from tuitune.tui import views
 from tuitune.tui.app import TuiTune
@@ -28,13 +24,6 @@ from tuitune.tui.screens.data import DataScreen
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUITUNE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(views, "_LOOK_EVERY", 0.05)
-
-
-async def until(pilot: Pilot[Any], what: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, screen_text(pilot.app)
-        await pilot.pause(0.05)
 
 
 def said(app: TuiTune) -> str:

@@ -10,10 +10,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
 from textual.pilot import Pilot
-from textual.widgets import Input, OptionList
+from textual.widgets import Input
 
 from tests.cli.given import EVIL
-from tests.tui.given import Bench, screen_text
+from tests.tui.given import Bench, gathered, screen_text, until
 from tuitune.tui.actions import gather, keymap_problems
 from tuitune.tui.kit.pane import DrawnPane, Pane
 from tuitune.tui.palette import Actions
@@ -83,11 +83,7 @@ def on_a_desk(body: Callable[[Desk, Pilot[Any]], Any]) -> None:
 async def opened(pilot: Pilot[Any]) -> list[str]:
     """Open the palette and return its lines."""
     await pilot.press("ctrl+p")
-    for _ in range(200):
-        await pilot.pause(0.01)
-        if isinstance(pilot.app.screen, CommandPalette) and pilot.app.screen.query_one(OptionList).option_count:
-            break
-    options = pilot.app.screen.query_one(OptionList)
+    options = await gathered(pilot)
     return [str(options.get_option_at_index(n).prompt) for n in range(options.option_count)]
 
 
@@ -95,14 +91,10 @@ async def chosen(pilot: Pilot[Any], words: str) -> None:
     """Choose what is found by `words`."""
     await opened(pilot)
     await pilot.press(*words.replace(" ", ""))
-    for _ in range(200):
-        await pilot.pause(0.01)
-        options = pilot.app.screen.query_one(OptionList)
-        if options.option_count and words.lower() in str(options.get_option_at_index(0).prompt).lower():
-            break
+    options = await gathered(pilot)
+    assert words.lower() in str(options.get_option_at_index(0).prompt).lower()
     await pilot.press("enter")
-    await pilot.pause()
-    await pilot.pause()
+    await until(pilot, lambda: not isinstance(pilot.app.screen, CommandPalette))
 
 
 def test_everything_is_listed_once_with_its_keys() -> None:

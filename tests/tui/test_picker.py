@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from tests.tui.given import bench, screen_text
-from tuitune.tui.picker import Picker, PickItem
+from tuitune.tui.found import PickItem
+from tuitune.tui.picker import Picker
 
 NOTE = "what this one is good for, told in a whole sentence that is longer than half of a usual screen is wide"
 ITEMS = [PickItem("a", "short", NOTE), PickItem("b", "rather longer", "brief"), PickItem("c", "open a file …", "")]

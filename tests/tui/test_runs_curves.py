@@ -48,8 +48,9 @@ def test_a_figure_that_no_drawn_run_logs_gives_way_to_the_loss_and_comes_back() 
             await until(pilot, lambda: "m acc" in screen_text(app) and len(pane._lines) == 1)
             assert pane._labels(pane._lines)[0][0] > 0.5
             await pilot.press("a")  # none is marked: the run under the cursor is drawn, which knows its loss only
-            await until(pilot, lambda: [line.name for line in pane._lines] == ["gamma"])
-            assert "m loss" in screen_text(app)
+            await until(
+                pilot, lambda: "m loss" in screen_text(app) and [line.name for line in pane._lines] == ["gamma"]
+            )
             assert "nan" not in screen_text(app)
             assert pane._labels(pane._lines)[0][0] > 1.5  # its loss
             await pilot.press("up")
@@ -87,10 +88,10 @@ def test_a_run_without_evaluations_says_so() -> None:
             pane = app.screen.query_one(OverlayPane)
             await until(pilot, lambda: len(pane._lines) == 1)
             await pilot.press("E", "E")
-            assert pane.look.kinds == "evaluation"
+            await until(pilot, lambda: pane.look.kinds == "evaluation")
             await until(pilot, lambda: "not evaluated (E: the training): a bare" in screen_text(app))
             await pilot.press("E")
-            assert "not evaluated" not in screen_text(app)
+            await until(pilot, lambda: "not evaluated" not in screen_text(app))
 
     go(work)
 

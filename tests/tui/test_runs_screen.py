@@ -15,7 +15,7 @@ from textual.widgets import Input
 
 from tests.cli.given import Engine, finished, plant
 from tests.face.importing import given as others
-from tests.tui.given import offered, screen_text
+from tests.tui.given import offered, screen_text, until
 from tests.tui.runs import online
 from tuitune.run import Journal, RunDir, events, index, trash
 from tuitune.run.remarks import Remarks, edit
@@ -78,13 +78,6 @@ async def opened(
         yield app, pilot
 
 
-async def until(pilot: Pilot[Leave], what: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, screen_text(pilot.app)
-        await pilot.pause(0.05)
-
-
 def go(work: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(work())  # type: ignore[arg-type]
 
@@ -109,7 +102,7 @@ def test_every_run_is_listed_with_what_counts(size: tuple[int, int]) -> None:
 
     async def work() -> None:
         async with opened(size) as (app, pilot):
-            await until(pilot, lambda: "gamma" in screen_text(app))
+            await until(pilot, lambda: "gamma" in screen_text(app) and "crashed" in screen_text(app))
             line = next(line for line in screen_text(app).splitlines() if "beta" in line)
             assert "80/80" in line
             assert "0.238" in line
@@ -117,8 +110,28 @@ def test_every_run_is_listed_with_what_counts(size: tuple[int, int]) -> None:
             assert "finished" in line
             assert ("sft/lora" in line) == (size != SMALL)
             assert ("data1" in line) == (size != SMALL)
-            assert "crashed" in screen_text(app)
             assert listed(app) == ["dead", "gamma", "beta", "alpha"]
+
+    go(work)
+
+
+def test_the_time_of_a_resumed_run_is_that_of_its_attempts() -> None:
+    again = replace(curve(40, 0.5)[0], attempt=2, step=20, t=9000.0)  # type: ignore[call-arg]
+    rest = [events.StepLogged(step, loss=0.4, t=9000.0 + step) for step in range(21, 41)]
+    plant("once", [*curve(40, 0.5), finished(40, t=1060.0)], recipe=RECIPE.format(rank=16, data="d"))
+    plant("twice", [*curve(40, 0.5)[:31], again, *rest, finished(40, t=9060.0)], recipe=RECIPE.format(rank=8, data="d"))
+
+    async def work() -> None:
+        async with opened(WIDE) as (app, pilot):
+            await until(pilot, lambda: "in 2 attempts" in screen_text(app))
+            await pilot.press("a")
+            await until(
+                pilot, lambda: ["attempts", "2", "1"] in [line.split()[-3:] for line in screen_text(app).splitlines()]
+            )
+            line = next(line for line in screen_text(app).splitlines() if "twice" in line)
+            assert "1 m 33 s" in line
+            await pilot.press("x")
+            await until(pilot, lambda: "x training time" in screen_text(app))
 
     go(work)
 
@@ -164,8 +177,7 @@ def test_sorting_turning_and_filtering() -> None:
             await until(pilot, lambda: offered(app))
             await pilot.press(*"#best", "enter")
             await until(pilot, lambda: isinstance(app.screen, RunsScreen))
-            await until(pilot, lambda: listed(app) == ["alpha"])
-            assert "only #best" in screen_text(app)
+            await until(pilot, lambda: listed(app) == ["alpha"] and "only #best" in screen_text(app))
 
     go(work)
 
@@ -307,10 +319,9 @@ def test_note_and_tags_are_written_by_keys() -> None:
             await until(pilot, lambda: isinstance(app.screen, TextAsk))
             app.screen.query_one(Input).value = "best x!"
             await pilot.press("end", "enter")
-            assert "cannot be a tag" in screen_text(app)
+            await until(pilot, lambda: "cannot be a tag" in screen_text(app))
             await pilot.press("backspace", "enter")
-            await until(pilot, lambda: Remarks.of(runs[1]).tags == ("best", "x"))
-            assert Remarks.of(runs[2]).tags == ("best", "x")
+            await until(pilot, lambda: [Remarks.of(run).tags for run in runs[1:]] == [("best", "x")] * 2)
             await until(pilot, lambda: "fine" in screen_text(app) and "best x" in screen_text(app))
             await pilot.press("t")
             await until(pilot, lambda: isinstance(app.screen, TextAsk))
@@ -326,13 +337,12 @@ def test_a_deleted_run_comes_back_with_u() -> None:
     async def work() -> None:
         async with opened() as (app, pilot):
             await pilot.press("d")
-            await until(pilot, lambda: listed(app) == ["beta", "alpha"])
-            assert "u takes it back" in said(app)
+            await until(pilot, lambda: listed(app) == ["beta", "alpha"] and "u takes it back" in said(app))
             assert [each.name for each in trash.trashed()] == ["gamma"]
             await pilot.press("down", "u")
             await until(pilot, lambda: len(listed(app)) == 3)
             assert trash.trashed() == []
-            assert at(app).entry.run.name == "gamma"  # type: ignore[union-attr]
+            await until(pilot, lambda: at(app).entry.run.name == "gamma")  # type: ignore[union-attr]
 
     go(work)
 
@@ -343,7 +353,7 @@ def test_several_are_asked_about_and_the_trash_can_be_emptied() -> None:
     async def work() -> None:
         async with opened() as (app, pilot):
             await pilot.press("a", "d")
-            await until(pilot, lambda: isinstance(app.screen, Ask))
+            await until(pilot, lambda: isinstance(app.screen, Ask) and app.focused is not None)
             await pilot.press("enter")  # the safe answer stands first
             assert len(index.all_runs()) == 3
             await pilot.press("d", "d")
@@ -399,11 +409,10 @@ def test_enter_opens_and_n_takes_the_recipe_for_a_new_run() -> None:
             await pilot.press("f4")
             await until(pilot, lambda: isinstance(app.screen, RunsScreen) and app.screen.entry is not None)
             await pilot.press("down", "n")
-            await until(pilot, lambda: isinstance(app.screen, Workbench))
-            assert app.draft.title == "beta-2.yaml"
+            await until(pilot, lambda: isinstance(app.screen, Workbench) and app.draft.title == "beta-2.yaml")
             assert app.draft.values["lora_rank"] == 16
             assert not app.draft.dirty
-            assert "ctrl+r starts it" in said(app)
+            await until(pilot, lambda: "ctrl+r starts it" in said(app))
 
     go(work)
 
@@ -431,7 +440,7 @@ def test_runs_of_other_trainers_are_imported_and_compared(tmp_path: Path) -> Non
             line = app.screen.query_one(Input)
             line.value = str(tmp_path / "nowhere")
             await pilot.press("enter")
-            assert "no such folder" in screen_text(app)
+            await until(pilot, lambda: "no such folder" in screen_text(app))
             line.value = str(folder)
             await pilot.press("enter")
             await until(pilot, lambda: isinstance(app.screen, RunsScreen) and "train_1" in listed(app))
@@ -450,7 +459,7 @@ def test_facts_name_checkpoints_and_why_a_run_failed() -> None:
     async def work() -> None:
         async with opened() as (app, pilot):
             await until(pilot, lambda: "checkpoint-10" in screen_text(app))
-            assert "CUDA out of memory" in screen_text(app)
+            await until(pilot, lambda: "CUDA out of memory" in screen_text(app))
 
     go(work)
 
@@ -487,7 +496,7 @@ def test_the_screen_comes_back_as_it_was_left() -> None:
             await pilot.press("f4")
             await until(pilot, lambda: any(pane.known for pane in app.screen.query(RunsPane)))
             await until(pilot, lambda: at(app).entry is not None and at(app).entry.path == before[1])  # type: ignore[union-attr]
-            assert at(app).runs_pane.table.marks == before[0]
+            await until(pilot, lambda: at(app).runs_pane.table.marks == before[0])
             assert at(app).overlay.look.across == "time"
 
     go(work)

@@ -17,8 +17,7 @@ def test_every_screen_opens_and_goes_back(place: table.Place) -> None:
             bench = app.screen
             app.show_screen(place.name)
             await until(pilot, lambda: table.kind_of(app.screen) == place.name and bool(app.screen.query(KeysLine)))
-            await pilot.pause()
-            assert app.screen.keys  # type: ignore[attr-defined]
+            await until(pilot, lambda: bool(app.screen.keys))  # type: ignore[attr-defined]
             await app.run_action(f"show('{place.name}')")
             await until(pilot, lambda: app.screen is bench)
 
@@ -48,8 +47,7 @@ def test_a_screen_that_cannot_be_opened_does_not_end_the_app(monkeypatch: pytest
         async with opened(app, MIDDLE) as pilot:
             bench = app.screen
             app.show_screen("serve")
-            await pilot.pause()
+            await until(pilot, lambda: any("cannot be opened" in str(note.message) for note in app._notifications))
             assert app.screen is bench
-            assert any("cannot be opened" in str(note.message) for note in app._notifications)
 
     go(work)

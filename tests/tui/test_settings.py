@@ -134,7 +134,7 @@ def test_a_later_save_needs_nobody_to_wait() -> None:
     settings.save_soon()
     until(lambda: (places.home() / "settings.yaml").exists())
     assert Settings.load().theme == "paper"
-    until(lambda: not [each for each in threading.enumerate() if isinstance(each, threading.Timer)])
+    until(lambda: not [each for each in threading.enumerate() if getattr(each, "function", None) == settings.flush])
 
 
 def test_a_failure_to_write_is_told() -> None:

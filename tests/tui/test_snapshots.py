@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from textual.pilot import Pilot
 
 from tests.tui.evaluated import a_run as evaluated_run
 from tests.tui.evaluated import evaluated
@@ -22,7 +23,10 @@ from tuitune.monitor.sample import DeviceSample, HostSample, Sample
 from tuitune.run import RunDir, events, places
 from tuitune.tui.app import TuiTune
 from tuitune.tui.draft import Draft
+from tuitune.tui.leave import Leave
+from tuitune.tui.panes.data_rows import RowsPane
 from tuitune.tui.panes.loss import LossPane
+from tuitune.tui.screens.data import DataScreen
 from tuitune.tui.screens.evaluate import EvaluateScreen
 from tuitune.tui.settings import Settings
 
@@ -108,7 +112,6 @@ def test_screen(name: str, size: tuple[int, int], keys: list[str], tmp_path: Pat
             await until(pilot, lambda: app.control.view is not None)
             if size[0] < 100:  # the curve comes to the front there
                 await until(pilot, lambda: isinstance(app.focused, LossPane))
-                await pilot.pause(0.5)
             draft.use_preset("quickstart")
             draft.set("lora_rank", 16)
             await pilot.press(*keys)
@@ -116,12 +119,9 @@ def test_screen(name: str, size: tuple[int, int], keys: list[str], tmp_path: Pat
             await until(pilot, lambda: alone or "Fit ≈" in screen_text(app))
             await until(pilot, lambda: "7" not in keys or "Ann has" in screen_text(app))
             app.tick()
-            before = ""
-            while before != (before := screen_text(app)):
-                await pilot.pause(0.3)
-            return before
+            return await drawn(pilot, name)
 
-    compare(name, asyncio.run(work()))
+    assert asyncio.run(work()) == kept(name)
 
 
 @pytest.mark.parametrize(
@@ -141,15 +141,14 @@ def test_data(name: str, size: tuple[int, int], found: Callable[[], Look], keys:
         app.datalook.look = found()
         async with opened(app, size) as pilot:
             await pilot.press("f3")
-            await pilot.pause(0.3)
+            await until(
+                pilot, lambda: isinstance(app.screen, DataScreen) and len(app.screen.query_one(RowsPane).list) > 0
+            )
             await pilot.press(*keys)
             app.tick()
-            before = ""
-            while before != (before := screen_text(app)):
-                await pilot.pause(0.3)
-            return before
+            return await drawn(pilot, name)
 
-    compare(name, asyncio.run(work()))
+    assert asyncio.run(work()) == kept(name)
 
 
 @pytest.mark.parametrize(
@@ -172,18 +171,28 @@ def test_evaluate(name: str, size: tuple[int, int], keys: list[str]) -> None:
             await until(pilot, lambda: isinstance(app.screen, EvaluateScreen) and app.screen.found is not None)
             await pilot.press(*keys)
             app.tick()
-            before = ""
-            while before != (before := screen_text(app)):
-                await pilot.pause(0.3)
-            return before
+            return await drawn(pilot, name)
 
-    compare(name, asyncio.run(work()))
+    assert asyncio.run(work()) == kept(name)
 
 
-def compare(name: str, screen: str) -> None:
-    found = "\n".join(line.rstrip() for line in screen.splitlines()) + "\n"
-    path = FOLDER / f"{name}.txt"
-    if os.environ.get("TUITUNE_SNAPSHOTS") == "update":
+async def drawn(pilot: Pilot[Leave], name: str) -> str:
+    """Return the screen once it is as it was kept; where it never is, or is renewed, once nothing changes any more."""
+    renewed = os.environ.get("TUITUNE_SNAPSHOTS") == "update"
+    wanted, end = "" if renewed else kept(name), time.monotonic() + (0 if renewed else 30)
+    before, found = "", shown(pilot)
+    while found != wanted and (found != before or time.monotonic() < end):
+        await pilot.pause(0.3)
+        before, found = found, shown(pilot)
+    if renewed:
         FOLDER.mkdir(exist_ok=True)
-        path.write_text(found, encoding="utf-8")
-    assert found == path.read_text(encoding="utf-8")
+        (FOLDER / f"{name}.txt").write_text(found, encoding="utf-8")
+    return found
+
+
+def shown(pilot: Pilot[Leave]) -> str:
+    return "\n".join(line.rstrip() for line in screen_text(pilot.app).splitlines()) + "\n"
+
+
+def kept(name: str) -> str:
+    return (FOLDER / f"{name}.txt").read_text(encoding="utf-8")

@@ -16,6 +16,7 @@ from aiohttp import ClientSession, CookieJar, WSMsgType, WSServerHandshakeError
 from aiohttp.test_utils import TestServer
 
 from tests.cli.given import until
+from tests.tui.test_guardian import left_in
 from tuitune.serve.secret import Secret
 from tuitune.tui.env import in_browser
 from tuitune.tui.web import Web, environment
@@ -58,7 +59,7 @@ async def login(client: ClientSession, server: TestServer, token: str = TOKEN) -
 
 
 async def text_of(socket: aiohttp.ClientWebSocketResponse) -> bytes:
-    message = await socket.receive(timeout=30)
+    message = await socket.receive(timeout=60)
     assert message.type == WSMsgType.BINARY
     data: bytes = message.data
     return data
@@ -138,7 +139,7 @@ def test_a_tab_talks_to_an_app_of_its_own_which_ends_with_it(monkeypatch: pytest
                 await socket.send_json(["resize", {"width": 100, "height": 40}])
                 assert b'"width": 100' in await text_of(socket)
                 await socket.send_json(["ping", 7])
-                assert (await socket.receive(timeout=30)).json() == ["pong", 7]
+                assert (await socket.receive(timeout=60)).json() == ["pong", 7]
                 with pytest.raises(WSServerHandshakeError) as refused:
                     await client.ws_connect(url, origin=origin)
                 assert refused.value.status == 503
@@ -166,8 +167,8 @@ def test_the_real_app_draws_in_a_tab_and_ends_when_it_is_closed(
             async with client.ws_connect(at(server, "/ws?width=140&height=40"), origin=at(server, "")) as socket:
                 while b"Models" not in seen and b"Model" not in seen:
                     seen += await text_of(socket)
-                [child] = [each for each in psutil.Process().children() if "tuitune" in each.cmdline()]
-            await asyncio.to_thread(until, lambda: _gone(child.pid))
+                assert left_in(tmp_path / "home")
+            await asyncio.to_thread(until, lambda: not left_in(tmp_path / "home"))
 
     asyncio.run(work())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, Required, TypedDict, Unpack
 
 from tuitune.errors import TuiTuneError, UsageError
 
@@ -93,6 +93,33 @@ def told_apart(answer: Answer, form: ToolFormat | None) -> Answer:
     return replace(answer, thoughts=thoughts, said=said, calls=tuple(calls))
 
 
+class Asking(TypedDict, total=False):
+    """How a partner is asked for an answer, beside the turns; `Question` says what each means and its default."""
+
+    sampling: Required[Options]
+    system: str | None
+    tools: str
+    on_text: Callable[[str], None]
+    stop: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Turns of which the last shall be answered, and how.
+
+    sampling: options by the names of `tuitune.run.inbox.OPTIONS`. system: takes the place of the partner's own system
+    message, None keeps that. tools: a JSON list of functions that may be called (see `tuitune.chat.tools.checked`), ""
+    for none. on_text gets each piece as it comes, raw; `stop` is asked between pieces.
+    """
+
+    turns: Sequence[Turn]
+    sampling: Options
+    system: str | None = None
+    tools: str = ""
+    on_text: Callable[[str], None] = lambda text: None
+    stop: Callable[[], bool] = lambda: False
+
+
 class NotWriting(TuiTuneError):
     """A reward model that was trained as a whole: it judges answers and writes none."""
 
@@ -113,23 +140,8 @@ class Chat(Protocol):
         """Who answers, in a few words; foreign text."""
         ...
 
-    def reply(
-        self,
-        turns: Sequence[Turn],
-        *,
-        system: str | None = None,
-        tools: str = "",
-        sampling: Options,
-        on_text: Callable[[str], None] = lambda text: None,
-        stop: Callable[[], bool] = lambda: False,
-    ) -> Answer:
-        """Answer the last turn, which is the user's or what tools answered.
-
-        system: takes the place of the partner's own system message, None keeps that. tools: a JSON list of functions
-        that may be called (see `tuitune.chat.tools.checked`), "" for none. sampling: options by the names of
-        `tuitune.run.inbox.OPTIONS`. on_text gets each piece as it comes, raw; `stop` is asked between pieces. Raises
-        TuiTuneError.
-        """
+    def reply(self, turns: Sequence[Turn], **asked: Unpack[Asking]) -> Answer:
+        """Answer the last turn, which is the user's or what tools answered. Raises TuiTuneError."""
         ...
 
 

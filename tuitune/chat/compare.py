@@ -10,10 +10,11 @@ from pathlib import Path
 
 from tuitune.chat.base import Options, Turn
 from tuitune.chat.comparefile import NAMES, files_in, told_in_file, told_in_folder
+from tuitune.chat.comparisons import Hold, earlier
 from tuitune.chat.conversation import Conversation, stamp
 from tuitune.chat.kept import Kept
 from tuitune.chat.saved import Saved, written
-from tuitune.errors import TuiTuneError, UsageError
+from tuitune.errors import DataError, UsageError
 from tuitune.run import places
 from tuitune.run.files import private_dir, write_atomic
 
@@ -24,12 +25,15 @@ class Comparison:
     """The conversations of two sides, which share their questions; a folder has a file for each.
 
     A side that is asked something gets it into its own history: after an answer that failed, or where only one of them
-    calls a tool, the histories differ. The folder begins with the first question; without one nothing is kept.
+    calls a tool, the histories differ. The folder begins with the first question; without one nothing is kept. It is
+    held until `close`. is_copy: it was taken from a folder that somebody else has open.
     """
 
     def __init__(self, folder: Path | None = None, sides: tuple[Kept, Kept] | None = None) -> None:
         self._folder = folder
         self.sides = sides or (self._side(0), self._side(1))
+        self._hold: Hold | None = None
+        self.is_copy = False
         self._changed: list[dict[int, int]] = []  # for each change the sides that it concerned, and their count then
 
     @classmethod
@@ -39,10 +43,30 @@ class Comparison:
 
     @classmethod
     def load(cls, folder: Path) -> Comparison:
-        """Go on with one, such as a crash cut off. Raises UsageError where there is none."""
+        """Go on with one, such as a crash cut off, or with a copy of it while somebody else has it open.
+
+        Raises UsageError where there is none, DataError where it cannot be read.
+        """
         files = files_in(folder)
-        left, right = (Kept.load(file) if file.is_file() else Kept(place=file) for file in files)
-        return cls(folder, (left, right))
+        hold = Hold.take(folder)
+        if hold is None:
+            made = cls.read(folder)
+            made.is_copy = True
+            return made
+        try:
+            left, right = (Kept.load(file) if file.is_file() else Kept(place=file) for file in files)
+        except OSError as error:
+            hold.release()
+            raise DataError(f"{folder} cannot be read: {error.strerror or error}") from error
+        made = cls(folder, (left, right))
+        made._hold = hold
+        return made
+
+    def close(self) -> None:
+        """Let others go on with it; nothing more is to be said here."""
+        if self._hold is not None:
+            self._hold.release()
+            self._hold = None
 
     def _side(self, place: int) -> Kept:
         if self._folder is None:
@@ -57,7 +81,7 @@ class Comparison:
 
     @classmethod
     def read(cls, path: Path) -> Comparison:
-        """Return one that `save` wrote, kept in the user's comparisons from now on. Raises DataError."""
+        """Return one that `save` wrote, or a copy of a folder, kept in the user's comparisons. Raises DataError."""
         made = cls.begin()
         made.take(path)
         made._changed.clear()
@@ -97,6 +121,7 @@ class Comparison:
             with contextlib.suppress(OSError):
                 private_dir(self._folder.parent)
                 private_dir(self._folder)
+                self._hold = self._hold or Hold.take(self._folder)
 
     @property
     def folder(self) -> Path | None:
@@ -199,15 +224,6 @@ def _same_question(turns: Sequence[Turn], asked: Turn, near: int) -> int | None:
     """Return where the same was asked on another side, nearest to the same place."""
     found = [n for n, turn in enumerate(turns) if (turn.role, turn.content) == (asked.role, asked.content)]
     return min(found, key=lambda n: abs(n - near), default=None)
-
-
-def earlier(most: int = 100) -> list[Path]:
-    """Return the folders of kept comparisons, newest first."""
-    try:
-        found = [path for path in (places.home() / "comparisons").iterdir() if path.is_dir()]
-    except (OSError, TuiTuneError):
-        return []
-    return sorted(found, key=lambda path: path.name, reverse=True)[:most]
 
 
 # Asking

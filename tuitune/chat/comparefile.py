@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -51,3 +52,26 @@ def told_in_file(path: Path) -> Told:
     told = [read(json.dumps(value), str(path)) if value.get("messages") else Saved(()) for value in sides]
     sampling = found.get("sampling")
     return list(zip(words, told, strict=True)), drawn_so(sampling) if isinstance(sampling, dict) else None
+
+
+def whose(path: Path) -> list[str] | None:
+    """Return the words that name who was asked in a folder or a file, None where it holds no comparison.
+
+    Raises DataError or UsageError, also where it does not tell.
+    """
+    if not path.is_dir() and not _has_sides(path):
+        return None
+    told, _ = told_in_folder(path) if path.is_dir() else told_in_file(path)
+    words = [word for word, _ in told]
+    if not all(words):
+        raise UsageError(
+            f"{path} does not tell who was asked", f"name both: tuitune chat WHO --compare OTHER --load {path}"
+        )
+    return words
+
+
+def _has_sides(path: Path) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(path.read_text("utf-8"))
+        return isinstance(found, dict) and set(NAMES) <= set(found)
+    return False  # what is wrong with it is said by whoever reads it

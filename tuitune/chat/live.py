@@ -6,8 +6,9 @@ import codecs
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from typing import Unpack
 
-from tuitune.chat.base import Answer, Options, Turn, told_apart
+from tuitune.chat.base import Answer, Asking, Question, Turn, told_apart
 from tuitune.errors import RunError
 from tuitune.run import Inbox, JournalReader, RunDir, State, events, liveness
 from tuitune.run.inbox import OPTIONS, CancelReply, Generate
@@ -31,23 +32,16 @@ class LiveChat:
         state = State.read(self.run.state)
         return f"{self.run.name}, live at step {state.step}" if state else self.run.name
 
-    def reply(
-        self,
-        turns: Sequence[Turn],
-        *,
-        system: str | None = None,
-        tools: str = "",
-        sampling: Options,
-        on_text: Callable[[str], None] = lambda text: None,
-        stop: Callable[[], bool] = lambda: False,
-    ) -> Answer:
+    def reply(self, turns: Sequence[Turn], **asked: Unpack[Asking]) -> Answer:
         """Ask the engine and stream its reply file; raises RunError when the run ends or refuses."""
+        question = Question(turns, **asked)
         self._reader.read()
-        options = {name: value for name, value in sampling.items() if name in OPTIONS}
+        options = {name: value for name, value in question.sampling.items() if name in OPTIONS}
         messages = [{"role": turn.role, "content": turn.content} for turn in turns]
-        command = Generate(messages, system, options, self._base, tools, attempt=self._attempt())
+        attempt = self._attempt()
+        command = Generate(messages, question.system, options, self._base, question.tools, attempt=attempt)
         Inbox(self.run.inbox).send(command)
-        return _Reading(self.run, self._reader, command, on_text).until_end(stop)
+        return _Reading(self.run, self._reader, command, question.on_text).until_end(question.stop)
 
     def _attempt(self) -> int:
         state = State.read(self.run.state)

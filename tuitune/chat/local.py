@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from tuitune.chat.base import Answer, NotWriting, Options, Turn, told_apart
+from tuitune.chat.base import Answer, Asking, NotWriting, Options, Question, Turn, told_apart
 from tuitune.chat.loading import Base, Note, Progress, dressed, in_turn, load_base, silent, tokenizer_of, unsaid
 from tuitune.chat.score import LocalJudge
 from tuitune.chat.weights import Weights
@@ -148,30 +148,21 @@ class LocalChat:
 
         return Sampling().updated({**self.options, **options})
 
-    def reply(
-        self,
-        turns: Sequence[Turn],
-        *,
-        system: str | None = None,
-        tools: str = "",
-        sampling: Options,
-        on_text: Callable[[str], None] = lambda text: None,
-        stop: Callable[[], bool] = lambda: False,
-        base: bool = False,
-    ) -> Answer:
+    def reply(self, turns: Sequence[Turn], *, base: bool = False, **asked: Unpack[Asking]) -> Answer:
         """Answer the last turn; with the adapter switched off when `base` is true.
 
         For a reward model the model below its adapter answers. Raises NotWriting where there is none.
         """
-        below = base or self._writes_below()
-        prompt = self.prompt_ids(turns, system=system, tools=tools)
+        question, below = Question(turns, **asked), base or self._writes_below()
+        prompt = self.prompt_ids(turns, system=question.system, tools=question.tools)
         opening = self.opening(prompt)
         if opening:
-            on_text(opening)
+            question.on_text(opening)
         done = self.generate(
-            prompt, self.sampling(sampling), on_text=on_text, stop=stop, base=below, tools=bool(tools)
+            prompt, self.sampling(question.sampling), on_text=question.on_text, stop=question.stop, base=below,
+            tools=bool(question.tools),
         )  # fmt: skip
-        return self.answer(opening + done.text, done, tools=tools)
+        return self.answer(opening + done.text, done, tools=question.tools)
 
     def opening(self, prompt_ids: Sequence[int]) -> str:
         """Return the words with which a prompt has opened the answer's thoughts already; they belong to the answer."""

@@ -51,6 +51,11 @@ class Partial:
         return by, rest
 
     @staticmethod
+    def is_left(conversation: Path) -> bool:
+        """Tell whether there is an answer that is being written, or was cut off."""
+        return _beside(conversation).is_file()
+
+    @staticmethod
     def remove(conversation: Path) -> None:
         """Remove what a crash left."""
         with contextlib.suppress(OSError):

@@ -36,6 +36,8 @@ class Saved:
 
 def read_file(path: Path) -> Saved:
     """Return the conversation in a file. Raises DataError."""
+    if path.is_dir():
+        raise _of_two(str(path))
     try:
         if path.stat().st_size > _MOST:
             raise DataError(f"{path} is too large for a conversation", _FORM)
@@ -81,10 +83,7 @@ def _saved(given: Mapping[str, Any], what: str) -> Saved:
 
     messages = given.get("messages") or given.get("conversations")
     if not messages and {"left", "right"} <= set(given):
-        raise DataError(
-            f"{what} holds a comparison",
-            "go on with both: tuitune chat WHO --compare OTHER --load FILE, or the app's O",
-        )
+        raise _of_two(what)
     if not isinstance(messages, list) or not messages:
         raise DataError(f"{what} has no messages", _FORM)
     try:
@@ -96,6 +95,13 @@ def _saved(given: Mapping[str, Any], what: str) -> Saved:
     tools = given.get("tools") or ""
     text = checked(tools if isinstance(tools, str) else orjson.dumps(tools).decode(), f"`tools` of {what}")
     return Saved(tuple(Turn(m.role, m.content) for m in found.messages if m.role != "system"), system, text)
+
+
+def _of_two(what: str) -> DataError:
+    return DataError(
+        f"{what} holds a comparison, or nothing of a conversation",
+        "go on with both: `tuitune chat --load` with it and nobody named, or the app's Compare screen",
+    )
 
 
 def written(talk: Saved) -> str:

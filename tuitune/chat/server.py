@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from http.client import HTTPException, HTTPResponse
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import urlsplit
 
 import orjson
 
-from tuitune.chat.base import Answer, Options, Turn
+from tuitune.chat.base import Answer, Asking, Options, Question, Turn
 from tuitune.chat.saved import Saved, written
 from tuitune.chat.streamed import Reading, events, message_in
 from tuitune.errors import ModelError, UsageError
@@ -35,14 +35,15 @@ class ServerChat:
         self._url, self.model, self._key = url, model, key
 
     @classmethod
-    def found(cls, url: str, model: str | None = None) -> ServerChat:
+    def found(cls, url: str, model: str | None = None, *, key: str | None = None) -> ServerChat:
         """Return the partner at a server: its first model unless one is named, here or as URL#MODEL.
 
-        Raises UsageError or ModelError.
+        key: what opens it, where that is not in the environment. Raises UsageError or ModelError.
         """
         url, _, named = url.partition("#")
         url, model = _checked(url), model or named or None
-        made = cls(url, model or "", key=next((os.environ[name] for name in _KEYS if os.environ.get(name)), None))
+        key = key or next((os.environ[name] for name in _KEYS if os.environ.get(name)), None)
+        made = cls(url, model or "", key=key)
         names = made.models()
         if model is not None and names and model not in names:
             raise UsageError(f"the server has no model {model!r:.80}", f"it has {clean_line(', '.join(names[:10]))}")
@@ -73,24 +74,16 @@ class ServerChat:
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{self._url} is no OpenAI-style server", "its address ends in /v1") from error
 
-    def reply(
-        self,
-        turns: Sequence[Turn],
-        *,
-        system: str | None = None,
-        tools: str = "",
-        sampling: Options,
-        on_text: Callable[[str], None] = lambda text: None,
-        stop: Callable[[], bool] = lambda: False,
-    ) -> Answer:
+    def reply(self, turns: Sequence[Turn], **asked: Unpack[Asking]) -> Answer:
         """Answer the last turn. Raises ModelError where the server does not."""
-        asked = _request(self.model, turns, system, tools, sampling)
-        reading = Reading(on_text)
+        question = Question(turns, **asked)
+        body = _request(self.model, turns, question.system, question.tools, question.sampling)
+        reading = Reading(question.on_text)
         try:
-            with self._open("chat/completions", asked) as found:
+            with self._open("chat/completions", body) as found:
                 for event in events(found):
                     reading.take(event)
-                    if stop():
+                    if question.stop():
                         reading.reason = "stopped"
                         break
         except (OSError, HTTPException) as error:

@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from tuitune.cli.options import Json
+
 Dtype = Literal["float32", "bfloat16", "float16"]
 GgufType = Literal["F16", "BF16", "Q8_0", "Q4_0"]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line and nothing else.")]
 
 
 def export(
@@ -111,16 +112,23 @@ def evaluate(
         bool, typer.Option("--sample", help="Draw answers as the recipe samples, instead of the likeliest.")
     ] = False,
     no_answers: Annotated[bool, typer.Option("--no-answers", help="Measure the loss only.")] = False,
-    name: Annotated[str, typer.Option("--name", metavar="NAME", help="What the results are called.")] = "",
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name", metavar="NAME", help="What the results are called; with --resume, which of them to go on with."
+        ),
+    ] = "",
     model: Annotated[
         str | None, typer.Option("--model", metavar="M", help="The model of an adapter, if not the one it names.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the one that was interrupted last.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the one that was interrupted last, or that --name says.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """Measure a tuned model and its base side by side: loss, answers, benchmarks, with 95 % intervals."""
     from tuitune.cli.evaluate import evaluate as work
-    from tuitune.face.evaluating import Words
+    from tuitune.face.subject import Words
 
     words = Words(
         what, tuple(settings or ()), tuple(others or ()), not no_base, data, rows, tuple(map(str, metrics or ())),

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tuitune.cli import after
+from tuitune.cli import after, during
 from tuitune.cli.group import Commands
+from tuitune.cli.options import Detach, Json, NoMouse, Plain, RecipePath, RunName, Settings
 from tuitune.cli.runs_app import runs_app
 
 app = typer.Typer(
@@ -25,16 +26,6 @@ app = typer.Typer(
 models_app = typer.Typer(help="List the models on this machine, or fetch one.", rich_markup_mode=None)
 app.add_typer(runs_app, name="runs")
 app.add_typer(models_app, name="models")
-
-RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file; LLaMA-Factory's run as they are.")]
-Settings = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Values that take the place of the recipe's.")
-]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, the beginning of it, or its path.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line and nothing else.")]
-Detach = Annotated[bool, typer.Option("--detach", help="Train in the background; the run outlives this terminal.")]
-NoMouse = Annotated[bool, typer.Option("--no-mouse", help="Leave the mouse to the terminal, to select text with.")]
-Plain = Annotated[bool, typer.Option("--plain", help="Without the app, in plain lines.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -89,63 +80,8 @@ def resume(run: RunName, settings: Settings = None, detach: Detach = False, json
     return work(run, settings or [], detached=detach, as_json=json)
 
 
-@app.command()
-def attach(
-    context: typer.Context,
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="The newest live run unless given.")] = None,
-    plain: Plain = False,
-    no_mouse: NoMouse = False,
-) -> int:
-    """Open the app on a run, or follow it in plain lines; leaving ends the watching, not the run."""
-    from tuitune.cli.open import attach as work
-
-    return work(run, plain=plain, mouse=bool(context.obj) and not no_mouse)
-
-
-@app.command()
-def pause(run: RunName) -> int:
-    """Let a run wait."""
-    from tuitune.cli.steer import pause as work
-
-    return work(run)
-
-
-@app.command("continue")
-def continue_(run: RunName) -> int:
-    """Let a paused run go on."""
-    from tuitune.cli.steer import go_on as work
-
-    return work(run)
-
-
-@app.command()
-def save(run: RunName) -> int:
-    """Write a checkpoint at the end of the step."""
-    from tuitune.cli.steer import save as work
-
-    return work(run)
-
-
-@app.command()
-def stop(
-    run: RunName,
-    now: Annotated[
-        bool, typer.Option("--now", help="Without a checkpoint: lose what came after the last one.")
-    ] = False,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the run has ended.")] = True,
-) -> int:
-    """Write a checkpoint of the last whole step and end a run."""
-    from tuitune.cli.steer import stop as work
-
-    return work(run, now=now, wait=wait)
-
-
-@app.command()
-def lr(run: RunName, value: Annotated[float, typer.Argument(metavar="VALUE", help="Such as 2e-5.")]) -> int:
-    """Set the peak of the learning rate's schedule while a run is training."""
-    from tuitune.cli.steer import learning_rate as work
-
-    return work(run, value)
+for name, command in during.COMMANDS.items():
+    app.command(name)(command)
 
 
 @app.command()
@@ -166,7 +102,7 @@ def chat(
     ] = None,
     server: Annotated[
         str | None,
-        typer.Option("--server", metavar="URL", help="An OpenAI-style server; its token is in TUITUNE_API_KEY."),
+        typer.Option("--server", metavar="URL", help="An OpenAI-style server; TUITUNE_API_KEY if it is not yours."),
     ] = None,
     compare: Annotated[
         str | None,
@@ -181,7 +117,7 @@ def chat(
         Path | None, typer.Option("--tools", metavar="FILE", help="Functions it may call: a JSON list of them.")
     ] = None,
     load: Annotated[
-        Path | None, typer.Option("--load", metavar="FILE", help="Go on with what was said: a file, kept or saved.")
+        Path | None, typer.Option("--load", metavar="FILE", help="Go on with a file, kept or saved, or a comparison.")
     ] = None,
     once: Annotated[
         str | None, typer.Option("--once", metavar="TEXT", help="Print one reply, keep nothing; `-`: standard input.")

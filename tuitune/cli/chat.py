@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import TextIO
 from tuitune.chat import weights
 from tuitune.chat.base import Chat, Options, judge_of
 from tuitune.chat.compare import Comparison
+from tuitune.chat.comparefile import whose
 from tuitune.chat.conversation import Conversation
 from tuitune.chat.dialogues import dialogues
 from tuitune.chat.kept import Kept
@@ -20,15 +22,16 @@ from tuitune.chat.server import ServerChat
 from tuitune.chat.tools import read_file as read_tools
 from tuitune.chat.weights import Weights
 from tuitune.cli.bars import bars
-from tuitune.cli.comparing import Comparing
+from tuitune.cli.comparing import Comparing, lasting
 from tuitune.cli.console import say, screen
 from tuitune.cli.replies import answer, printed, tell
 from tuitune.cli.talk import Talk
 from tuitune.engine.asked import asked
 from tuitune.errors import UsageError
-from tuitune.face import whom
+from tuitune.face import served, whom
 from tuitune.face.find import find, is_live
 from tuitune.face.meant import of_names
+from tuitune.fit import embedded
 from tuitune.recipe import load as load_recipe
 from tuitune.run import RunDir, places
 from tuitune.run.inbox import check_option
@@ -54,6 +57,10 @@ class Wish:
     options: Options = field(default_factory=dict)
 
 
+Two = tuple[tuple[whom.Meant, whom.Meant], tuple[str, str]]
+"""Both who are compared, and the words that name them."""
+
+
 def chat(wish: Wish) -> int:
     """Talk to a model or a run; return the exit code."""
     for name, value in wish.options.items():
@@ -65,8 +72,8 @@ def chat(wish: Wish) -> int:
     text = sys.stdin.read() if wish.once == "-" else wish.once
     if text is not None and not text.strip():
         raise UsageError("--once has nothing to say", "give a text, or `-` and a text on standard input")
-    if wish.compare is not None:
-        return _compared(wish, text, tools)
+    if (two := _two(wish)) is not None:
+        return _compared(wish, two, text, tools)
     talk = Kept(Conversation(system=wish.system, tools=tools), on_disk=text is None)
     if wish.load is not None:
         found = read_file(wish.load)
@@ -109,7 +116,7 @@ def _partner(wish: Wish) -> Chat:
 
 def _meant(wish: Wish) -> whom.Meant:
     if wish.server is not None:
-        return ServerChat.found(wish.server, wish.model)
+        return served.found(wish.server, wish.model)
     if wish.run is not None:
         run = find(wish.run)
         return LiveChat(run) if is_live(run) else weights_of(run)
@@ -123,12 +130,15 @@ def _meant(wish: Wish) -> whom.Meant:
 
 
 def _word(wish: Wish, who: whom.Meant) -> str:
-    """Return what names the one who is asked, so that it can be found again; nothing for a recipe."""
+    """Return what names the one who is asked, so that it can be found again; nothing for what one word cannot name."""
     if isinstance(who, ServerChat):
         return who.word
     if wish.words:
-        return "" if _is_recipe(wish.words) else wish.words[0]
-    return wish.run or wish.adapter or wish.model or ""
+        return "" if _is_recipe(wish.words) else lasting(wish.words[0])
+    if wish.adapter is not None:
+        word = str(Path(wish.adapter).expanduser().absolute())
+        return word if wish.model is None or whom.whom(word) == who else ""
+    return lasting(wish.run or wish.model or embedded.NAME)
 
 
 def _is_recipe(words: Sequence[str]) -> bool:
@@ -164,19 +174,40 @@ def _once(partner: Chat, talk: Kept, text: str, options: Options) -> int:
     return 0
 
 
-def _compared(wish: Wish, text: str | None, tools: str) -> int:
-    first = _meant(wish)
-    other = whom.whom(wish.compare or "", first)
-    words = [_word(wish, first), other.word if isinstance(other, ServerChat) else wish.compare or ""]
-    talk = Comparison.begin() if text is None else Comparison()
-    if wish.load is not None:
-        talk.take(wish.load)
-    if wish.load is None or wish.system is not None:
-        talk.instruct(wish.system)
-    if tools:
-        talk.offer(tools)
-    both = Comparing(_loaded([first, other], sys.stderr), words, talk, wish.options)
-    if text is None:
-        return both.run()
-    both.said(text)
+def _two(wish: Wish) -> Two | None:
+    """Return whom to compare; where nobody is named, those of the comparison that is loaded. None for no comparison."""
+    if wish.compare is not None:
+        first = _meant(wish)
+        other = whom.whom(wish.compare, first)
+        if isinstance(other, ServerChat):
+            return (first, other), (_word(wish, first), other.word)
+        return (first, other), (_word(wish, first), whom.BASE if wish.compare == whom.BASE else lasting(wish.compare))
+    if wish.load is None or wish.words or wish.run or wish.server or wish.model or wish.adapter:
+        return None
+    words = whose(wish.load)
+    return None if words is None else (whom.both(*words), (words[0], words[1]))
+
+
+def _compared(wish: Wish, two: Two, text: str | None, tools: str) -> int:
+    people, words = two
+    with contextlib.closing(_comparison(wish.load, kept=text is None)) as talk:
+        if wish.load is None or wish.system is not None:
+            talk.instruct(wish.system)
+        if tools:
+            talk.offer(tools)
+        both = Comparing(_loaded(people, sys.stderr), words, talk, {**(talk.sampling or {}), **wish.options})
+        if text is None:
+            both.went_on(wish.load)
+            return both.run()
+        both.said(text)
     return 0
+
+
+def _comparison(loaded: Path | None, *, kept: bool) -> Comparison:
+    """Return a new one, or what is loaded: a folder where it is, a file in a folder of its own."""
+    if kept and loaded is not None and loaded.is_dir():
+        return Comparison.load(loaded)
+    talk = Comparison.begin() if kept else Comparison()
+    if loaded is not None:
+        talk.take(loaded)
+    return talk

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,10 +12,10 @@ from tuitune.chat.compare import NAMES, Comparison, common_words, seeded
 from tuitune.chat.thinking import split
 from tuitune.cli import report
 from tuitune.cli.console import say, screen
-from tuitune.cli.prompting import Prompting, listed, number_of
+from tuitune.cli.prompting import Prompting, listed, number_of, told
 from tuitune.cli.replies import answer, folded, printed, tell
 from tuitune.errors import TuiTuneError, UsageError
-from tuitune.run import places
+from tuitune.run import RunDir, index, places
 from tuitune.run.streams import guard
 
 
@@ -45,6 +45,18 @@ class Comparing(Prompting):
         for side, word in zip(self._talk.sides, self._words, strict=True):
             side.ask_of(word)
 
+    def went_on(self, path: Path | None) -> None:
+        """Say how it goes on after something was loaded: as it was drawn before, and what nobody answered."""
+        if path is None:
+            return
+        if self._talk.is_copy:
+            self.note(f"{path} is open elsewhere, so this goes on with a copy")
+        if self._talk.sampling:
+            self.note(f"answers are drawn with {told(self.options)}")
+        for name, side in zip(NAMES, self._talk.sides, strict=True):
+            if side.turns and not side.turns[-1].is_answer:
+                self.note(f"{name}: the last question was not answered, /again asks it again")
+
     @property
     def title(self) -> str:
         """Who is talked to."""
@@ -62,6 +74,7 @@ class Comparing(Prompting):
 
     def said(self, line: str) -> None:
         """Ask, and print both answers."""
+        self._keep_drawn()
         self.answers(self._talk.ask(line))
 
     def answers(self, which: Sequence[int]) -> list[Answer]:
@@ -88,7 +101,7 @@ class Comparing(Prompting):
         with (
             guard(places.home() / "chat.log") as real,
             printed(real.out, real.err) as out,
-            folded(out) if self.asks else nullcontext(out) as pieces,
+            folded(out) if self.asks else contextlib.nullcontext(out) as pieces,
         ):
             done = answer(self._partners[place], side, sampling, pieces)
         tell(done, counts=True)
@@ -96,6 +109,10 @@ class Comparing(Prompting):
             report.failure(side.warning)
             side.warning = None
         return done
+
+    def _keep_drawn(self) -> None:
+        if self.options or self._talk.sampling is not None:  # else nobody has said how
+            self._talk.draw(self.options)
 
     # -- commands ------------------------------------------------------------------------------------------------
 
@@ -137,6 +154,11 @@ class Comparing(Prompting):
         """Set the tools."""
         self._talk.offer(self.tools_of(rest))
 
+    def do_set(self, rest: str) -> None:
+        """Set how both draw, or show it; the comparison keeps it."""
+        super().do_set(rest)
+        self._keep_drawn()
+
     def do_clear(self, rest: str) -> None:
         """Forget the turns."""
         self._talk.clear()
@@ -153,9 +175,23 @@ class Comparing(Prompting):
         """Go on with a comparison from a file or a folder."""
         if not rest:
             raise UsageError("/load takes the name of a file", "such as compared.json")
-        self._talk.take(Path(rest).expanduser())
+        path = Path(rest).expanduser()
+        self._talk.take(path)
         self._name()
+        if self._talk.sampling is not None:
+            self.options = dict(self._talk.sampling)
         self.do_turns("")
+        self.went_on(path)
+
+
+def lasting(word: str) -> str:
+    """Return a word that means the same from any folder: runs, folders and files by their whole path."""
+    path = Path(word).expanduser()
+    if path.exists() and not RunDir(path).is_run():
+        return str(path.absolute())
+    with contextlib.suppress(TuiTuneError, OSError, ValueError):
+        return str(index.find(word).path)
+    return word
 
 
 def _difference(left: Answer, right: Answer) -> str:

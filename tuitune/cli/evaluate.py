@@ -18,7 +18,7 @@ from tuitune.run.evaluations import REPORT, as_records
 from tuitune.run.packing import record
 
 if TYPE_CHECKING:
-    from tuitune.face.evaluating import Words
+    from tuitune.face.subject import Words
 
 _GAP = 2
 
@@ -30,6 +30,9 @@ def evaluate(words: Words, *, resume: bool, as_json: bool) -> int:
         from tuitune.face.evaluating import request_of
 
         request = request_of(words, tell.note, resume=resume)
+        if request.resume is not None and not as_json:
+            with tell.aside():
+                say(screen(tell.err), f"goes on with {request.resume.name}")
         prepare_for(request.recipe.device, request.recipe.threads)
         from tuitune.evaluate.core import evaluate as work
 

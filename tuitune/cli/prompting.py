@@ -142,7 +142,7 @@ class Prompting:
         """Set how replies are drawn, or show it."""
         name, _, text = rest.partition(" ")
         if not name:
-            print("  ".join(f"{key}={value}" for key, value in self.options.items()) or "as the model was trained")
+            print(told(self.options))
             return
         if name not in OPTIONS:
             raise UsageError(f"there is no {name!r:.40} to set", f"there are {', '.join(OPTIONS)}")
@@ -159,6 +159,11 @@ class Prompting:
         tools = "" if rest in ("", "none") else read_file(Path(rest).expanduser())
         say(screen(), f"tools: {', '.join(names(tools)) or 'none'}", "dim")
         return tools
+
+
+def told(options: Options) -> str:
+    """Return how replies are drawn, in a line."""
+    return "  ".join(f"{key}={value}" for key, value in options.items()) or "as the model was trained"
 
 
 def number_of(rest: str, talk: Kept) -> tuple[int | None, str]:

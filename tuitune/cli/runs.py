@@ -20,7 +20,7 @@ from tuitune.run.remarks import plain_tag
 from tuitune.run.shelf import Entry, Shelf
 
 _STYLES = {"running": "green", "starting": "green", "paused": "yellow", "failed": "red", "crashed": "red"}
-_WHOLE = ("eval", "tokens")  # orders by what only whole journals tell
+_WHOLE = ("eval", "tokens", "time")  # orders by what only whole journals tell
 
 
 def runs(
@@ -31,7 +31,9 @@ def runs(
     order = _order(sort.removeprefix("-"))
     shelf = Shelf()
     found = shelf.entries()
-    if order in _WHOLE and any(not entry.facts.whole for entry in found):
+    if (order in _WHOLE and any(not entry.facts.whole for entry in found)) or (
+        as_json and any(entry.lasted is None for entry in found)
+    ):
         while shelf.deepen():
             pass
         found = shelf.entries()

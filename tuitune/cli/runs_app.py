@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tuitune.cli.options import Json, RunName
+
 runs_app = typer.Typer(
     help="List the runs, the one last active first; note, tag, compare, delete, restore or import them.",
     rich_markup_mode=None,
@@ -15,8 +17,6 @@ runs_app = typer.Typer(
 # Those of `tuitune.face.runs`, which `tuitune --help` has no time to import.
 _ORDERS = ("newest", "name", "loss", "eval", "steps", "tokens", "time", "speed", "method", "model", "data", "state")
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line and nothing else.")]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, the beginning of it, or its path.")]
 RunNames = Annotated[list[str], typer.Argument(metavar="RUN...", help="Names, beginnings of names, or paths.")]
 Trashed = Annotated[list[str], typer.Argument(metavar="RUN...", help="Names, or ids as `tuitune runs trash` lists.")]
 Tags = Annotated[list[str], typer.Argument(metavar="TAG...", help="Words; a # before one is left out.")]
@@ -156,7 +156,9 @@ def plot(
     figure: Annotated[
         str | None, typer.Option("--figure", metavar="NAME", help="Another figure than the loss.")
     ] = None,
-    by: Annotated[str, typer.Option("--by", metavar="AXIS", help="steps, time or tokens along the foot.")] = "steps",
+    by: Annotated[
+        str, typer.Option("--by", metavar="AXIS", help="steps, time (of training) or tokens along the foot.")
+    ] = "steps",
     smooth: Annotated[
         float, typer.Option("--smooth", metavar="PART", min=0, max=0.99, help="How much the past counts; 0: as logged.")
     ] = 0.9,

@@ -34,11 +34,11 @@ def show(name: str, *, as_json: bool) -> int:
 
 def _record(found: About) -> dict[str, object]:
     entry = found.entry
-    facts = {key: value for key, value in record(entry.facts).items() if key not in ("step", "total_steps")}
+    facts = {key: value for key, value in record(entry.facts).items() if key not in ("step", "total_steps", "until")}
     return {
         "kind": "Run", "name": entry.run.name, "path": entry.run.path, "status": entry.status, "step": entry.step,
         "total_steps": entry.total_steps, "data": entry.data, "note": entry.remarks.note, "tags": entry.remarks.tags,
-        "imported": entry.imported, **facts, "lasted": entry.facts.lasted, "size": found.size,
+        "imported": entry.imported, **facts, "lasted": entry.lasted, "size": found.size,
         "checkpoints": [record(each) for each in found.checkpoints],
         "evaluations": [record(each) for each in found.evaluations],
     }  # fmt: skip

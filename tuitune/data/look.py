@@ -14,7 +14,7 @@ from tuitune.data.look_view import Block, Strand, View
 from tuitune.data.options import Check
 
 if TYPE_CHECKING:
-    from tuitune.data.build import Prepared
+    from tuitune.data.prepared import Prepared
 
 __all__ = ["FILTERS", "Block", "Filter", "Look", "Pieces", "Setting", "Side", "Strand", "Token", "View"]
 

@@ -11,31 +11,26 @@ from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
 from tuitune.data import build as build_data
 from tuitune.data.templates import Style
 from tuitune.data.templates import choose as choose_template
-from tuitune.engine import checkpoint
+from tuitune.engine import checkpoint, weights
 from tuitune.engine.arguments import training_arguments
 from tuitune.engine.control import Controls
-from tuitune.engine.plan import Plan, choose_device, other_versions, resume_plan, settle, slow_precision, unpaged
-from tuitune.engine.readme import replace_template
-from tuitune.engine.reference import Trained, reference_of
-from tuitune.engine.room import result_folder, warn_of_little
+from tuitune.engine.forward import settle_forward
+from tuitune.engine.plan import Plan, choose_device, other_versions, resume_plan, slow_precision, unpaged
+from tuitune.engine.room import result_folder
 from tuitune.engine.session import Halt, Session
-from tuitune.engine.step import Stepper
 from tuitune.engine.trainer import StepTrainer
 from tuitune.fit.machine import cpu, usable_cores
 from tuitune.fit.models import resolve
 from tuitune.methods import method
 from tuitune.methods.base import Attempt
 from tuitune.methods.counting import count_of
-from tuitune.models import paths, valued
 from tuitune.models.generate import Sampling
 from tuitune.models.load import load_tokenizer
 from tuitune.models.prepare import prepare
 from tuitune.models.quantise import check as check_quantised
 from tuitune.models.shaping import Shaping, load_any_attention
-from tuitune.recipe import Recipe, resolved
-from tuitune.recipe.fields.structure import group_size
+from tuitune.recipe import Recipe
 from tuitune.run import manifest
-from tuitune.run.files import write_atomic
 from tuitune.stages import stage
 
 if TYPE_CHECKING:
@@ -110,7 +105,7 @@ class Build:
         trainer.controls = Controls(
             session, tokenizer, template, system=recipe.default_system, sampling=sampling_of(recipe)
         )
-        self._settle(trainer, model, folder, tokenizer.pad_token_id or 0, data)
+        settle_forward(trainer, model, folder, data)
         self._begin(trainer, template, data)
         return trainer
 
@@ -180,48 +175,6 @@ class Build:
             self.session.warn(f"not bit-equal: {'; '.join(reasons)}", "it goes on from the same weights and optimizer")
         return plan
 
-    def _settle(self, trainer: StepTrainer, model: Any, folder: Path, pad: int, data: Prepared) -> None:
-        session, plan = self.session, trainer.plan
-        base = model.get_base_model() if hasattr(model, "get_base_model") else model
-        longest = max(rows.longest for rows in (data.train, data.evaluation) if rows is not None)
-        longest += self.stage.longer_by
-        # What kto looks at beside an answer goes through the model by itself, without a gradient.
-        largest = (
-            longest
-            if self.recipe.stage == "kto"
-            else self.stage.longer_by + max(rows.largest for rows in (data.train, data.evaluation) if rows is not None)
-        )
-        with trainer.precision():
-            path, why = self.method.path(model, self.recipe, pad) or paths.choose(
-                base, longest=longest, pad=pad, dropout=self.method.noise(self.recipe), autocast=plan.autocast_dtype,
-                kernel=self.recipe.flash_attn == "auto", group=group_size(self.recipe),
-                neftune=self.recipe.neftune_noise_alpha or 0.0,
-            )  # fmt: skip
-            if self.stage.needs_reference:
-                self.stage.reference = reference_of(
-                    Trained(
-                        model, folder, self.recipe, plan, trainer.processing_class, longest, trainer.precision, session
-                    )
-                )
-        if why:
-            session.warn(f"rows are padded for this model: {why}", "same gradient, more work")
-        if not plan.tokens_per_batch:
-            plan, tight = settle(plan, self.recipe, model, folder, longest=largest, path=path.name)
-            if tight:
-                session.warn(tight, "lower cutoff_len, choose a smaller model, or free memory on the device")
-        warn_of_little(session, self.recipe, model, folder)
-        trainer.plan, trainer.model_path = plan, path
-        may_recompute = not plan.recompute and self.recipe.recompute is not False
-        trainer.stepper = Stepper(
-            self.stage, path, trainer.accelerator, tokens_per_batch=plan.tokens_per_batch,
-            before_part=lambda: trainer.controls.attend(trainer), warn=session.warn, penalty=self.method.penalty,
-            recompute=(lambda: turn_on_recomputation(model)) if may_recompute else None,
-        )  # fmt: skip
-        if plan.recompute:
-            turn_on_recomputation(model)
-        text = resolved(self.recipe) + "\n# plan\n" + "".join(f"#   {k}: {v}\n" for k, v in plan.to_dict().items())
-        write_atomic(session.run.resolved, text.encode())
-
     def _callbacks(self) -> list[TrainerCallback]:
         patience = self.recipe.early_stopping_steps
         return [EarlyStoppingCallback(early_stopping_patience=patience)] if patience else []
@@ -244,20 +197,8 @@ class Build:
         run, step, attempt = self.session.run, trainer.state.global_step, self.session.attempt
         meta = {"kind": "final", "model": self.recipe.model_name_or_path}
         with result_folder(trainer) as folder:
-            with valued.apart(trainer.model):
-                self.method.save(trainer.model, str(folder))
-            replace_template(folder, self.recipe)
-            self.stage.save(trainer.model, folder, exact=False)
-            Shaping.of(self.recipe).save_beside(self.recipe, folder)
-            trainer.processing_class.save_pretrained(str(folder))
+            weights.write(trainer, folder, exact=False)
             return manifest.seal(folder, run.final, meta, step=step, attempt=attempt).path
-
-
-def turn_on_recomputation(model: Any) -> None:
-    """Compute activations again in the backward pass instead of keeping them."""
-    model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
-    # Without it no gradient reaches adapters below a frozen embedding.
-    model.enable_input_require_grads()
 
 
 def sampling_of(recipe: Recipe) -> Sampling:

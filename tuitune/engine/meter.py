@@ -1,8 +1,9 @@
-"""Figures of the steps since the last log line: tokens, speed, memory."""
+"""Figures of the steps since the last log line: tokens, speed, memory; and a look at whether they are numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -76,6 +77,23 @@ class Meter:
         )
         self._clear()
         return event
+
+
+class Watch:
+    """Warns of figures that are not finite numbers: once, until they are again."""
+
+    def __init__(self, warn: Callable[[str, str], None]) -> None:
+        self._warn, self._warned = warn, False
+
+    def look(self, step: int, logs: Mapping[str, float]) -> None:
+        """Look at what is logged of a step."""
+        bad = [name for name in ("loss", "grad_norm") if name in logs and not math.isfinite(logs[name])]
+        if bad and not self._warned:
+            self._warn(
+                f"{' and '.join(bad)} is not a finite number since step {step}",
+                "stop, and resume from the checkpoint before it with a lower learning_rate, or look at the data there",
+            )
+        self._warned = bool(bad)
 
 
 def memory(device: torch.device) -> dict[str, int]:

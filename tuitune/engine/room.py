@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 
+from tuitune.amounts import size
 from tuitune.engine import checkpoint
 from tuitune.errors import TrainingError
 from tuitune.fit.shapes import ModelShape
@@ -34,10 +35,10 @@ def warn_of_little(session: Session, recipe: Recipe, model: nn.Module, folder: P
     kept = 0 if recipe.save_strategy == "no" else result + _states(recipe, model, folder)
     if manifest.room_for(session.run.path, result + kept):
         return
-    parts = f"the result takes about {_size(result)}" + (f" and a checkpoint about {_size(kept)}" if kept else "")
+    parts = f"the result takes about {size(result)}" + (f" and a checkpoint about {size(kept)}" if kept else "")
     session.warn(
-        f"the disk may be full before the end: {parts}; {_size(manifest.free_space(session.run.path))} are free "
-        f"for {session.run.path}, and {_size(manifest.SPARE_BYTES)} must stay free beside them",
+        f"the disk may be full before the end: {parts}; {size(manifest.free_space(session.run.path))} are free "
+        f"for {session.run.path}, and {size(manifest.SPARE_BYTES)} must stay free beside them",
         "free some space while it trains, or train with output_dir on another disk",
     )
 
@@ -45,8 +46,8 @@ def warn_of_little(session: Session, recipe: Recipe, model: nn.Module, folder: P
 def _states(recipe: Recipe, model: nn.Module, folder: Path) -> int:
     if recipe.save_only_model:
         return 0
-    size = max((p.element_size() for p in model.parameters() if p.requires_grad), default=4)
-    return held(recipe, blocks_of(model), size, ModelShape.read(folder).head_dim or 0).states
+    width = max((p.element_size() for p in model.parameters() if p.requires_grad), default=4)
+    return held(recipe, blocks_of(model), width, ModelShape.read(folder).head_dim or 0).states
 
 
 @contextmanager
@@ -72,13 +73,9 @@ def _lost(trainer: StepTrainer) -> TrainingError:
     name = shlex.quote(run.name if run.path.parent == places.runs() else str(run.path))
     begin = f"it goes on from checkpoint-{kept.step}" if kept else "it begins anew, for no checkpoint was kept"
     weights = f"in checkpoint-{step}" if kept and kept.step == step else "not written"
-    free = _size(manifest.free_space(run.path))
+    free = size(manifest.free_space(run.path))
     return TrainingError(
-        f"the disk is full: the result takes about {_size(needed)}, and {free} are free for {run.path}; "
+        f"the disk is full: the result takes about {size(needed)}, and {free} are free for {run.path}; "
         f"the weights of step {step} are {weights}",
         f"free some space, then `tuitune resume {name}`: {begin}",
     )
-
-
-def _size(value: int) -> str:
-    return f"{value / 1e9:.2f} GB" if value >= 10**9 else f"{value / 1e6:.1f} MB"

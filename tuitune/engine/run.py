@@ -75,7 +75,8 @@ def _guarded(session: Session, reporting: Reporting) -> Outcome:
         raise
     finally:
         _refuse_the_rest(session)
-    session.emit(events.RunFinished(session.step, time.monotonic() - begun, "finished", final, metrics))
+    seconds = time.monotonic() - begun
+    session.emit(events.RunFinished(session.step, seconds, "finished", final, metrics, session.attempt))
     session.status("finished")
     return Outcome("finished", 0)
 
@@ -111,7 +112,7 @@ def _train(session: Session, recipe: Recipe, notes: list[str], reporting: Report
 
 def _halted(session: Session, halt: Halt, seconds: float) -> Outcome:
     reason: Literal["stopped", "stopped_now"] = "stopped_now" if halt.now else "stopped"
-    session.emit(events.RunFinished(session.step, seconds, reason))
+    session.emit(events.RunFinished(session.step, seconds, reason, attempt=session.attempt))
     session.status("stopped")
     return Outcome("stopped", Stopped.exit_code)
 
@@ -123,7 +124,7 @@ def _failed(session: Session, error: Exception) -> Outcome:
         session.run.console.chmod(0o600)
     message, hint = words(error)
     code = getattr(error, "exit_code", 1)
-    session.emit(events.RunFailed(message, hint, session.step, code))
+    session.emit(events.RunFailed(message, hint, session.step, code, session.attempt))
     session.status("failed", message)
     return Outcome("failed", code, message, hint)
 

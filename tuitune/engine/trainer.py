@@ -14,24 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from transformers import PrinterCallback, ProgressCallback, TrainerCallback
+from transformers import PrinterCallback, ProgressCallback
 
-from tuitune.engine import checkpoint, evaluation
-from tuitune.engine.meter import Meter
+from tuitune.engine import checkpoint, evaluation, weights
+from tuitune.engine.meter import Meter, Watch
+from tuitune.engine.moments import Moments
 from tuitune.engine.order import Endless, Repeated
-from tuitune.engine.readme import replace_template
 from tuitune.engine.resuming import Resuming
 from tuitune.engine.rng import RngState
 from tuitune.engine.step import Stepper
 from tuitune.methods.base import StepAware
-from tuitune.models import valued
-from tuitune.models.shaping import Shaping
 from tuitune.run import events
 from tuitune.stages.base import Surroundings
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedTokenizerBase, TrainingArguments
+    from transformers import PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
 
     from tuitune.data import Example, Examples, Stream
     from tuitune.data.templates import Template
@@ -83,12 +81,12 @@ class StepTrainer(Resuming):
         self.model_path: ModelPath | None = None
         self.step_aware: StepAware | None = None
         self.meter = Meter()
-        self._nan_since: int | None = None
+        self._watch = Watch(session.warn)
         self.evaluation_due = False
         self.data_digest = data_digest
         super().__init__(
             model=model, args=args, data_collator=collate, train_dataset=Endless.of(train_rows), eval_dataset=eval_rows,
-            processing_class=tokenizer, callbacks=[*callbacks, _Steps(self)],
+            processing_class=tokenizer, callbacks=[*callbacks, Moments(self)],
         )  # fmt: skip
         for unwanted in (PrinterCallback, ProgressCallback):
             self.remove_callback(unwanted)
@@ -161,21 +159,10 @@ class StepTrainer(Resuming):
         """Write the figures to the journal; the Trainer's own history would make every checkpoint longer."""
         if "loss" in logs:
             self.session.emit(self.meter.logged(self.state, logs, self.args.device))
-            self._watch(logs)
+            self._watch.look(self.state.global_step, logs)
             if not torch.isfinite(self._tr_loss):  # Trainer empties it by subtraction: one infinite loss would stay
                 self._tr_loss = torch.zeros_like(self._tr_loss)
         self.control = self.callback_handler.on_log(self.args, self.state, self.control, logs)
-
-    def _watch(self, logs: dict[str, float]) -> None:
-        bad = [name for name in ("loss", "grad_norm") if name in logs and not _finite(logs[name])]
-        if bad and self._nan_since is None:
-            self._nan_since = self.state.global_step
-            self.session.warn(
-                f"{' and '.join(bad)} is not a finite number since step {self.state.global_step}",
-                "stop, and resume from the checkpoint before it with a lower learning_rate, or look at the data there",
-            )
-        elif not bad:
-            self._nan_since = None
 
     # Evaluation
 
@@ -228,12 +215,7 @@ class StepTrainer(Resuming):
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         # Without training_args.bin: a pickle that nobody should have to load.
         assert output_dir is not None
-        with valued.apart(self.model):
-            self.method.save(self.model, output_dir, exact=True)
-        replace_template(Path(output_dir), self.recipe)
-        self.stage.save(self.model, Path(output_dir), exact=True)
-        Shaping.of(self.recipe).save_beside(self.recipe, Path(output_dir))
-        self.processing_class.save_pretrained(output_dir)
+        weights.write(self, Path(output_dir), exact=True)
 
     def surroundings(self, template: Template, sampling: Sampling) -> Surroundings:
         """Return what the stage may use of this run."""
@@ -262,36 +244,3 @@ class StepTrainer(Resuming):
         """Clean up after a reply that raised."""
         if self.args.device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-class _Steps(TrainerCallback):
-    """The moments between steps."""
-
-    def __init__(self, trainer: StepTrainer) -> None:
-        self._trainer = trainer
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        checkpoint.after_restore(self._trainer)
-        self._trainer.session.stepped(state.global_step, state.max_steps)
-        self._trainer.session.status("running")
-        self._trainer.session.phase("train", f"{state.max_steps} steps")
-        self._trainer.method.begin(
-            self._trainer.model, self._trainer.recipe, state.max_steps, self._trainer.session.note
-        )
-        self._trainer.at_boundary()
-
-    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._trainer.method.after_step(self._trainer.model, state.global_step + 1)
-        self._trainer.stage.after_step(state.global_step + 1)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if isinstance(self._trainer.train_dataset, Endless):
-            state.epoch = self._trainer.train_dataset.epochs(state.global_step * args.per_device_train_batch_size)
-        self._trainer.session.stepped(state.global_step, state.max_steps)
-        self._trainer.at_boundary()
-        if self._trainer.controls.save_wanted:
-            control.should_save = True
-
-
-def _finite(value: float) -> bool:
-    return value == value and abs(value) != float("inf")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from tuitune.errors import DataError
 from tuitune.models.generate import Sampling
 from tuitune.stages.base import Surroundings
-from tuitune.stages.online.rollout import drawn, likeliest
+from tuitune.stages.online.draws import drawn
+from tuitune.stages.online.rollout import likeliest
 from tuitune.stages.predict import last_answer
 
 if TYPE_CHECKING:
@@ -99,29 +100,30 @@ def fitting(sampling: Sampling, questions: Sequence[Question], partner: Partner,
 def ask(
     partner: Partner,
     questions: Sequence[Question],
-    numbers: Sequence[int],
+    left: Collection[int],
     sampling: Sampling,
     around: Around,
     told: Callable[[Question, Said], None],
 ) -> None:
-    """Tell each answer as soon as it is there; memory that runs out halves how many are made at once.
+    """Tell each answer soon after it has ended; memory that runs out halves how many are made at once.
 
-    numbers: the places of the questions among all, so that a sampled answer does not depend on who else is asked.
+    left: the places of the questions without an answer. They go through in the batches of all of them, so that one of
+    which a part is there is made whole again: in another batch an answer may be rounded to other words.
     """
-    if not questions:
+    if not left:
         return
     stage, most, tokenizer = f"answers, {partner.key}", sampling.max_new_tokens, partner.tokenizer
     stop = set(partner.template.stop_ids(tokenizer))
-    draws = drawn(sampling.seed or 0, max(numbers) + 1, most)[list(numbers)] if sampling.do_sample else None
+    draws = drawn(sampling.seed or 0, len(questions), most) if sampling.do_sample else None
 
     def each(place: int, ids: list[int]) -> None:
         told(questions[place], Said(text_of(ids, tokenizer), len(ids), ids[-1] in stop))
 
-    around.progress(stage, 0, len(questions))
+    around.progress(stage, 0, len(left))
     surroundings = surroundings_of(partner, around, sampling=sampling)
     surroundings.progress = lambda _, done, total: around.progress(stage, done, total)
     surroundings.token = lambda number: around.within(f"token {number:,} of up to {most:,}")
-    likeliest(surroundings, [question.prompt for question in questions], draws=draws, each=each)
+    likeliest(surroundings, [question.prompt for question in questions], draws=draws, each=each, wanted=left)
 
 
 def surroundings_of(

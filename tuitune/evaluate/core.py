@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 
 from tuitune.engine.reference import digest_of
 from tuitune.errors import DataError, RunError, Stopped, UsageError
-from tuitune.evaluate import figures, heldout, own_metrics, preferences, report
+from tuitune.evaluate import figures, heldout, own_metrics, report
 from tuitune.evaluate.benchmarks import benchmarks
-from tuitune.evaluate.figures import Figure
+from tuitune.evaluate.collected import Collected
 from tuitune.evaluate.folder import Folder
 from tuitune.evaluate.keeping import Unwritten
 from tuitune.evaluate.measure import HeldOut
 from tuitune.evaluate.partners import in_order, opened
-from tuitune.evaluate.scores import Around, Progress, Series
+from tuitune.evaluate.scores import Around, Progress
 from tuitune.evaluate.sheet import Sheet
-from tuitune.run.evaluation import DATA, Evaluation, Item, Metric, Model
+from tuitune.evaluate.telling import Telling
+from tuitune.run.evaluation import Evaluation, Metric
+from tuitune.run.evaluations import evaluations_in
 from tuitune.run.packing import record
 
 if TYPE_CHECKING:
@@ -45,20 +47,24 @@ def evaluate(
     `metric`). check: raises to cancel. Raises TuiTuneError;
     Stopped with a word on how to go on where KeyboardInterrupt came. Call `tuitune.face.host.prepare_for` before.
     """
-    around = Around(request.recipe, progress=progress, within=within, check=check)
-    return _Evaluation(request, around, note, line).run()
+    telling = Telling(progress, within)
+    around = Around(request.recipe, progress=telling.progress, within=telling.within, check=check)
+    return _Evaluation(request, around, telling, note, line).run()
 
 
 class _Evaluation:
-    def __init__(self, request: Request, around: Around, note: Callable[[str], None], line: Line) -> None:
+    def __init__(
+        self, request: Request, around: Around, telling: Telling, note: Callable[[str], None], line: Line
+    ) -> None:
         self.request, self.line = request, line
         self.notes: dict[str, None] = {}
         self._say = note
-        self.around = around
+        self.around, self.telling = around, telling
         around.note = self.note
         self.tests: Sequence[Benchmark] = ()
-        self.series: dict[str, dict[str, list[Series]]] = {}
         self.data: HeldOut | None = None
+        self.done: list[str] = []  # the keys of the models that are measured
+        self.metrics: tuple[Metric, ...] = ()
 
     def note(self, text: str) -> None:
         """Say it, and keep it for the report."""
@@ -75,8 +81,10 @@ class _Evaluation:
         self._refuse_names(own)
         self.folder = Folder(request, _settings(request), heldout.name_of(choice) if choice is not None else "")
         self.sheet = Sheet(self.folder.path)
+        self.telling.into(self.folder.path)
         if choice is not None:
             self.data = HeldOut(request, choice, own, self.around, self.sheet, self._row)
+        self.collected = Collected(request, self.sheet, self.note, self.data)
         try:
             self._measure()
             return self._finish()
@@ -97,11 +105,11 @@ class _Evaluation:
 
     def _measure(self) -> None:
         request = self.request
+        if self.data is None:
+            self._begun(None)
         for partner in opened(in_order(request.models), self.around):
             if self.data is not None and self.data.held is None:
                 self._begin_data(partner)
-            elif self.data is None and not self.series:
-                self._begun(None)
             if self.data is not None:
                 self.data.measure(partner)
                 self.data.judge_answers(partner)
@@ -121,7 +129,6 @@ class _Evaluation:
     def _begun(self, rows: int | None) -> None:
         models = [{"key": each.key, "title": each.model.title, "role": each.role} for each in self.request.models]
         self.line("begun", {"path": self.folder.path, "models": models, "rows": rows})
-        self.series.setdefault("", {})
 
     def _row(self, task: str, name: str, model: str) -> None:
         self.line("row", {"task": task, "id": name, "model": model})
@@ -135,76 +142,31 @@ class _Evaluation:
                 self._row(item.task, item.id, partner.key)
             found = list(scores.series)
             self.folder.keep(test.name, partner.key, found)
-        self.series.setdefault(test.name, {})[partner.key] = found
-
-    # Figures
-
-    @property
-    def models(self) -> list[Model]:
-        """The models, the subject first."""
-        return [named.model for named in self.request.models]
-
-    def _figures(self) -> list[Figure]:
-        found: list[Figure] = []
-        if self.data is not None:
-            found += self._data_figures(self.sheet.items(DATA))
-        for task, by_model in self.series.items():
-            found += figures.of_series(task, by_model)
-        return found
-
-    def _data_figures(self, items: Sequence[Item]) -> list[Figure]:
-        assert self.data is not None
-        if self.data.kind in ("pair", "label"):
-            return self._preferences(items)
-        found = [] if self.data.kind == "prompt" else figures.of_likelihood(items, self.models)
-        return found + figures.of_answers(items, self.models, self.data.further)
-
-    def _preferences(self, items: Sequence[Item]) -> list[Figure]:
-        assert self.data is not None
-        assert self.data.held is not None
-        recipe, held = self.request.recipe, self.data.held
-        labels = {name: bool(example.desirable) for name, example in zip(held.ids, held.examples, strict=True)}
-        rows = {model.key: _rows(items, model.key) for model in self.models}
-        base = next((model.key for model in self.models if model.role == "base"), None)
-        by_model: dict[str, list[Series]] = {}
-        for key, own in rows.items():
-            if own and recipe.stage == "rm":
-                by_model[key] = preferences.scored(own)
-            elif own:
-                before = rows[base] if base is not None and key != base and rows[base] else None
-                by_model[key] = preferences.alone(own, recipe, labels)
-                by_model[key] += preferences.measured(own, before, recipe, labels, self.note)
-        return figures.of_series(DATA, by_model)
-
-    def _metrics(self) -> tuple[Metric, ...]:
-        seed = self.request.recipe.seed
-        languages = set(self.data.languages.values()) if self.data is not None else set()
-        if len(languages) > 1:
-            self.note("the models read different tokens: their losses per token cannot be compared")
-        return tuple(
-            each.metric(self.models, seed, comparable=len(languages) < 2 or each.key not in figures.TOKENWISE)
-            for each in self._figures()
-        )
+        self.collected.series.setdefault(test.name, {})[partner.key] = found
 
     def _tell_figures(self, key: str) -> None:
-        for each in self._figures():
-            found = each.estimate(key, self.request.recipe.seed)
-            if found is not None:
+        """Tell the figures of a model that is done; the file has all of them so far, for those who look there."""
+        self.around.progress("intervals", 0, None)
+        self.done.append(key)
+        self.metrics = self.collected.metrics(self.done)
+        for each in self.metrics:
+            if key in each.values:
                 about = {"group": each.group, "key": each.key, "title": each.title, "unit": each.unit}
-                self.line("metric", {**about, "model": key, **record(found)})
+                self.line("metric", {**about, "model": key, **record(each.values[key])})
+        self.folder.know(metrics=self.metrics)
 
     # The end
 
     def _finish(self) -> Evaluation:
-        self.around.progress("intervals", 0, None)
-        metrics = self._metrics()
         self.sheet.finish()
-        self.folder.know(metrics=metrics, notes=tuple(self.notes))
+        self.folder.know(metrics=self.metrics, notes=tuple(self.notes))
+        self.telling.end()
         return self.folder.finish(report.sentences(self.folder.now))
 
     def _interrupted(self) -> None:
         self.sheet.close()
-        if not self.sheet.answered and not any(self.series.values()):
+        self.telling.end()
+        if not self.collected.anything:
             self.folder.discard()  # there is nothing in it that would be worth keeping
             return
         with contextlib.suppress(Unwritten):  # a process that is gone counts as interrupted too
@@ -217,14 +179,11 @@ class _Evaluation:
         return Stopped(f"cancelled; what was measured is kept in {self.folder.path}", self._go_on())
 
     def _go_on(self, first: str = "") -> str:
-        recipe = self.request.recipe
-        there = [f"save_dir={recipe.save_dir}"] if "save_dir" in recipe.asked else []
-        return f"{first}go on with: {shlex.join(['tuitune', 'evaluate', self.request.subject, *there, '--resume'])}"
-
-
-def _rows(items: Sequence[Item], model: str) -> dict[str, dict[str, float]]:
-    found = {item.id: item.answers[model].scores for item in items if model in item.answers}
-    return {name: row for name, row in found.items() if "logp_chosen" in row or "score_chosen" in row}
+        recipe, path = self.request.recipe, self.folder.path
+        words = [f"save_dir={recipe.save_dir}"] if "save_dir" in recipe.asked else []
+        named = [] if evaluations_in(path.parent)[:1] == [path] else ["--name", path.name]
+        command = ["tuitune", "evaluate", self.request.subject, *words, "--resume", *named]
+        return f"{first}go on with: {shlex.join(command)}"
 
 
 def _settings(request: Request) -> dict[str, object]:

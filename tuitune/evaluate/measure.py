@@ -168,12 +168,12 @@ class HeldOut:
         asked, _ = _questions(partner, held)
         if not asked:
             return
-        numbers = [place for place, question in enumerate(asked)
-                   if self.sheet.reply(DATA, question.id, partner.key).text is None]  # fmt: skip
+        left = [place for place, question in enumerate(asked)
+                if self.sheet.reply(DATA, question.id, partner.key).text is None]  # fmt: skip
         sampling = answers.sampling_of(self.request.recipe, self._longest, sample=self.request.sample)
         sampling = answers.fitting(sampling, asked, partner, self.around)
         answers.ask(
-            partner, [asked[place] for place in numbers], numbers, sampling, self.around,
+            partner, asked, left, sampling, self.around,
             lambda question, said: self._answered(partner, question, said),
         )  # fmt: skip
 

@@ -65,7 +65,8 @@ def evaluated(run: RunDir | None, weights: Weights) -> tuple[Path, ...]:
             made = read(folder)
         except TuiTuneError:
             continue
-        if any(_same(model.model, model.adapters, weights) for model in made.models if model.role == "tuned"):
+        own = (_same(model.model, model.adapters, weights) for model in made.models if model.role == "tuned")
+        if made.status == "done" and any(own):  # what is at work has figures of some models only
             found.append(folder / "results.json")
     return tuple(found)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from tuitune import amounts
 from tuitune.errors import ModelError, UsageError
 from tuitune.fit.machine import disk_free
 from tuitune.run import places
@@ -35,7 +36,7 @@ def refuse_full(out: Path, size: int, hint: str = MORE_ROOM) -> None:
     free, need = disk_free(out.parent), size + _SLACK
     if free is not None and free < need:
         raise ModelError(
-            f"{out.name} needs {need / 1e9:.2f} GB, and {out.parent} has {free / 1e9:.2f} GB free",
+            f"{out.name} needs {amounts.size(need)}, and {out.parent} has {amounts.size(free)} free",
             hint,
         )
 

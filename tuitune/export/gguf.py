@@ -30,8 +30,6 @@ Progress = Callable[[str, int, int | None], None]
 Note = Callable[[str], None]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-# Bits of a weight: Q8_0 and Q4_0 have 32 weights and a scale of 16 bits in a block.
-_BITS = {"F16": 16.0, "BF16": 16.0, "Q8_0": 8.5, "Q4_0": 4.5}
 # How far rounding alone may move the answers. Measured on SmolLM2-135M: 0.0011, 0.0068, 0.027 and 0.37, on random
 # models up to 0.38; larger models lose less. With all queries in the wrong order it is 1.1. What is smaller than this,
 # a wrong tensor among many, does not get here: `read` compares every tensor bit for bit.
@@ -41,7 +39,6 @@ BOUNDS: Mapping[Kind, Bound] = {
     "Q8_0": Bound(relative=0.1),
     "Q4_0": Bound(relative=0.6),
 }
-_HEAD = 16 << 20  # the vocabulary and what the file says of itself
 
 
 def refuse_family(config: Mapping[str, Any], note: Note = lambda text: None, kind: str | None = None) -> None:
@@ -58,11 +55,6 @@ def refuse_family(config: Mapping[str, Any], note: Note = lambda text: None, kin
     else:
         for sentence in lost(config):
             note(sentence)
-
-
-def size(parameters: int, kind: Kind) -> int:
-    """Return about how many bytes the file of a model with so many parameters takes."""
-    return int(parameters * _BITS[kind] / 8) + _HEAD
 
 
 def file_name(title: str, kind: str) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import psutil
 
+from tuitune import amounts
 from tuitune.errors import ModelError
 from tuitune.export.folder import MORE_ROOM
 from tuitune.export.order import BYTES, Order
@@ -19,16 +20,21 @@ from tuitune.fit.sizes import shape_of
 
 _REST = 600 << 20  # Python, torch, and the logits of the check
 SCALES = 0.4  # bits of a weight that scales take
-GGUF_BITS = {"F16": 16, "BF16": 16, "Q8_0": 8.5, "Q4_0": 4.5}
+GGUF_BITS = {"F16": 16, "BF16": 16, "Q8_0": 8.5, "Q4_0": 4.5}  # with the scale of 16 bits that 32 weights share
+_TOKEN = 36  # bytes of a token in a GGUF file: its text, its kind, and its merge or score. SmolLM2: 36.4
 _SHARE = 1.1  # what lies beside the weights: adapters, buffers, what one layer's merging takes
 Note = Callable[[str], None]
 
 
 class Ends(NamedTuple):
-    """Weights that few bits treat otherwise. both: of embedding and head, left as they are; head: makes the logits."""
+    """Weights that few bits treat otherwise. both: of embedding and head, left as they are; head: makes the logits.
+
+    tokens: how many there are, which a GGUF file names one by one.
+    """
 
     both: int = 0
     head: int = 0
+    tokens: int = 0
 
 
 _NONE = Ends()
@@ -53,7 +59,7 @@ def ends_of(shape: ModelShape | None) -> Ends:
     if shape is None or not (shape.vocab_size and shape.hidden_size):
         return _NONE
     head = shape.vocab_size * shape.hidden_size
-    return Ends(head if shape.tied else 2 * head, head)
+    return Ends(head if shape.tied else 2 * head, head, shape.vocab_size)
 
 
 def needed(order: Order, parameters: int) -> int:
@@ -77,22 +83,23 @@ def more_room(order: Order, parameters: int) -> str:
     least = on_disk(replace(order, form="safetensors", dtype="bfloat16", quantised=None), parameters)
     if least >= on_disk(order, parameters):
         return MORE_ROOM
-    return f"free some space, name a folder on another disk, or write bfloat16, which takes {least / 1e9:.2f} GB"
+    return f"free some space, name a folder on another disk, or write bfloat16, which takes {amounts.size(least)}"
 
 
 def result_size(order: Order, parameters: int, ends: Ends = _NONE) -> int:
     """Return about how large the result is, in bytes."""
     if order.form == "gguf":
-        return gguf_size(order.gguf_type, parameters, ends.head)
+        return gguf_size(order.gguf_type, parameters, ends.head, ends.tokens)
     if order.quantised is None:
         return BYTES[order.dtype] * parameters
     return size_in(order.quantised.bits + SCALES, parameters, ends.both, BYTES[order.dtype])
 
 
-def gguf_size(kind: str, parameters: int, head: int) -> int:
+def gguf_size(kind: str, parameters: int, head: int, tokens: int) -> int:
     """Return about the bytes of a GGUF file; in a Q4_0 file the head, which makes the logits, is Q8_0."""
     finer = head if kind == "Q4_0" else 0
-    return int(((parameters - finer) * GGUF_BITS[kind] + finer * GGUF_BITS["Q8_0"]) / 8)
+    weights = (parameters - finer) * GGUF_BITS[kind] + finer * GGUF_BITS["Q8_0"]
+    return int(weights / 8) + _TOKEN * tokens
 
 
 def size_in(bits: float, parameters: int, embedded: int, each: int = 2) -> int:
@@ -108,7 +115,7 @@ def refuse_large(order: Order, folder: Path) -> None:
     need, free = needed(order, parameters), machine.memory().available + psutil.swap_memory().free
     if need > free:
         raise ModelError(
-            f"merging {order.weights.title} needs {need / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free",
+            f"merging {order.weights.title} needs {amounts.size(need)} of memory, {amounts.size(free)} are free",
             "end what takes memory, or merge on a machine with more"
             + ("; without export_adapter_weights it takes a third" if order.shared else ""),
         )
@@ -126,6 +133,6 @@ def device_for(order: Order, folder: Path, note: Note) -> str:
             need, free = needed(order, parameters_of(order, folder) or 0), torch.cuda.mem_get_info()[0]
             if need <= free:
                 return "cuda:0"
-            note(f"merged in main memory: it needs {need / 1e9:.1f} GB, and the GPU has {free / 1e9:.1f} GB free")
+            note(f"merged in main memory: it needs {amounts.size(need)}, and the GPU has {amounts.size(free)} free")
     refuse_large(order, folder)
     return "cpu"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from tuitune import amounts
 from tuitune.export.ahead import refusals
 from tuitune.export.memory import ends_of, needed, on_disk, result_size, shape_of_source
 from tuitune.export.order import Order
@@ -18,9 +19,9 @@ from tuitune.fit import machine
 class Outline:
     """Bytes; None where the model has to be fetched first, or the system does not tell.
 
-    embedded: weights of embedding and head; head: of the head alone. size: of the result. disk: at the most while it is
-    made. memory: at the most. files: names with about their sizes, 0 for small ones. refusals: in words, of the place
-    and of the source.
+    embedded: weights of embedding and head; head: of the head alone; tokens: those of the vocabulary. size: of the
+    result. disk: at the most while it is made. memory: at the most. files: names with about their sizes, 0 for small
+    ones. refusals: in words, of the place and of the source.
     """
 
     path: Path
@@ -28,6 +29,7 @@ class Outline:
     parameters: int | None
     embedded: int
     head: int
+    tokens: int
     size: int | None
     disk: int | None
     disk_free: int | None
@@ -43,9 +45,9 @@ class Outline:
         found = [f"{self.path} exists already"] if self.exists else []
         found += self.refusals
         if self.disk is not None and self.disk_free is not None and self.disk > self.disk_free:
-            found.append(f"the disk has {self.disk_free / 1e9:.1f} GB free, {self.disk / 1e9:.1f} GB are needed")
+            found.append(f"the disk has {amounts.size(self.disk_free)} free, {amounts.size(self.disk)} are needed")
         if self.memory is not None and self.memory > self.memory_free:
-            found.append(f"{self.memory_free / 1e9:.1f} GB of memory are free, {self.memory / 1e9:.1f} GB are needed")
+            found.append(f"{amounts.size(self.memory_free)} of memory are free, {amounts.size(self.memory)} are needed")
         return found
 
 
@@ -55,7 +57,7 @@ def outline(order: Order) -> Outline:
     parameters, ends = shape.parameters if shape is not None else None, ends_of(shape)
     size = None if parameters is None else result_size(order, parameters, ends)
     return Outline(
-        order.out, order.form_words, parameters, ends.both, ends.head, size,
+        order.out, order.form_words, parameters, ends.both, ends.head, ends.tokens, size,
         None if parameters is None else on_disk(order, parameters, ends), machine.disk_free(order.out.parent),
         None if parameters is None else needed(order, parameters),
         machine.memory().available + psutil.swap_memory().free, tuple(_files(order, size or 0)),

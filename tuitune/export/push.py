@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from tuitune.amounts import size
 from tuitune.errors import ModelError, TuiTuneError, UsageError
 from tuitune.export.hubs import Held, Hub, State, chosen, ready, state
 from tuitune.export.usage import plain
@@ -201,11 +202,6 @@ def _files(folder: Path) -> Iterable[tuple[str, Path]]:
         name = path.relative_to(folder)
         if path.is_file() and not path.is_symlink() and not any(part.startswith(".") for part in name.parts):
             yield name.as_posix(), path
-
-
-def size(count: int) -> str:
-    """Return bytes for people."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count:,} bytes"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -11,7 +11,6 @@ from tuitune.face import figures, words
 from tuitune.face.runs import best_evaluation, key_figure, last_evaluation
 from tuitune.run import RunDir, evaluations, manifest
 from tuitune.run.evaluations import Evaluation, Metric
-from tuitune.run.facts import Facts
 from tuitune.run.imported import Imported, has_weights
 from tuitune.run.shelf import Entry, Shelf
 from tuitune.run.trash import size_of
@@ -69,7 +68,7 @@ class About:
             ("steps", f"{entry.step:,} of {entry.total_steps:,}" if entry.total_steps else f"{entry.step:,}"),
             *trained(entry),
             ("started", time.strftime("%Y-%m-%d %H:%M", time.localtime(facts.first)) if facts.first else ""),
-            ("lasted", lasted(facts, words.duration)),
+            ("lasted", lasted(entry, words.duration)),
             *(("checkpoint", _said(each)) for each in self.checkpoints),
             *(("evaluation", f"{each.name}: {each.headline}") for each in self.evaluations),
             ("imported", source),
@@ -114,13 +113,13 @@ def trained(entry: Entry) -> list[tuple[str, str]]:
     return found
 
 
-def lasted(facts: Facts, form: Callable[[float], str]) -> str:
-    """Return how long a run took from its first start to its last sign of life, and how much of that its steps."""
-    if not facts.first:
+def lasted(entry: Entry, form: Callable[[float], str]) -> str:
+    """Return how long the attempts of a run took, and how much of that was training; nothing until all is read."""
+    facts = entry.facts
+    if not facts.first or entry.lasted is None:
         return ""
-    parts = [form(facts.lasted)]
-    parts += [f"in {facts.attempt} attempts"] if facts.attempt > 1 else []
-    parts += [f"{form(facts.seconds)} of it training steps"] if facts.seconds else []
+    parts = [form(entry.lasted) + (f" in {facts.attempts} attempts" if facts.attempts > 1 else "")]
+    parts += [f"{form(facts.seconds)} of it training"] if facts.seconds else []
     return ", ".join(parts)
 
 
@@ -177,8 +176,10 @@ def evaluated(run: RunDir) -> list[Evaluated]:
 def headline(found: Evaluation) -> str:
     """Return the first figures of an evaluation: of its subject, and of what it is compared with."""
     said = [text for metric in found.metrics if (text := _figure(found, metric))][:_HEADLINES]
-    learnt = found.data is not None and found.data.kind == "trained_on"
-    return (", ".join(said) or found.status) + ("; on rows that it was trained on" if learnt and said else "")
+    learnt = bool(said) and found.data is not None and found.data.kind == "trained_on"
+    if found.status != "done" or not said:
+        said.append(found.status)
+    return ", ".join(said) + ("; on rows that it was trained on" if learnt else "")
 
 
 def _figure(found: Evaluation, metric: Metric) -> str:

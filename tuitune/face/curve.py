@@ -14,6 +14,8 @@ from tuitune.run.ledger import EvalPlace, Ledger
 Across = Literal["steps", "time", "tokens"]
 Kinds = Literal["training and evaluation", "training", "evaluation"]
 ACROSS: tuple[Across, ...] = ("steps", "time", "tokens")
+# As titles say it: the time is that of training. Loading, pauses and the hours between attempts take none of it.
+TITLES: Mapping[Across, str] = {"steps": "steps", "time": "training time", "tokens": "tokens"}
 KINDS: tuple[Kinds, ...] = ("training and evaluation", "training", "evaluation")
 LETTERS = "abcdefgh"  # each curve has one, so that nobody depends on colours; more than these cannot be told apart
 SMOOTHING = 0.9

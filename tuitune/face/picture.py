@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tuitune.run import State, events
+from tuitune.run.attempts import Attempts
 
 _KEPT = 0.9  # of the former pace after one step
 _AT_WORK = ("train", "evaluate", "rollout")  # rollout: the model answers, to learn from that
@@ -34,6 +35,7 @@ class Picture:
     saved: events.CheckpointSaved | None = None
     paused: bool = False
     end: events.RunFinished | events.RunFailed | None = None
+    attempts: Attempts = field(default_factory=Attempts)
 
     def take_all(self, found: Iterable[events.Event]) -> None:
         """Take in several events."""
@@ -42,6 +44,7 @@ class Picture:
 
     def take(self, event: events.Event) -> None:
         """Take in an event."""
+        self.attempts.take(event)
         match event:
             case events.RunStarted():
                 self._begin(event)

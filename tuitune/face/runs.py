@@ -114,7 +114,7 @@ ORDERS: Mapping[str, Order] = {
     "eval": Order("best evaluation", _best),
     "steps": Order("steps", lambda entry: float(entry.step), falling=True),
     "tokens": Order("tokens", lambda entry: entry.facts.tokens, falling=True),
-    "time": Order("duration", lambda entry: entry.facts.lasted, falling=True),
+    "time": Order("duration", lambda entry: entry.lasted, falling=True),
     "speed": Order("speed", lambda entry: entry.facts.speed, falling=True),
     "method": Order("method", lambda entry: f"{entry.facts.stage}/{entry.facts.method}"),
     "model": Order("model", lambda entry: entry.facts.model.casefold()),

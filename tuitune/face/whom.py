@@ -13,7 +13,7 @@ from tuitune.chat.several import Several
 from tuitune.chat.weights import Weights
 from tuitune.engine.asked import asked
 from tuitune.errors import RunError, UsageError
-from tuitune.face import meant
+from tuitune.face import meant, served
 from tuitune.face.find import is_live
 from tuitune.face.host import prepare_for
 from tuitune.run import RunDir, index
@@ -28,14 +28,23 @@ def whom(word: str, beside: Meant | None = None) -> Meant:
     "base" is what `beside` was before it was trained; of a server another of its models is meant by its name. Raises
     UsageError, ModelError or RunError.
     """
-    if isinstance(beside, ServerChat) and (served := beside.beside(word)) is not None:
-        return served
+    if isinstance(beside, ServerChat) and (there := beside.beside(word)) is not None:
+        return there
     if word == BASE and beside is not None:
         return base_of(beside)
     if is_address(word):
-        return ServerChat.found(word)
+        return served.found(word)
     run = _live(word)
     return LiveChat(run) if run is not None else meant.of_name(word)
+
+
+def both(left: str, right: str) -> tuple[Meant, Meant]:
+    """Return who is meant left and right, one of whom may be the "base" of the other; raises as `whom` does."""
+    if left == BASE:
+        other = whom(right)
+        return whom(left, other), other
+    one = whom(left)
+    return one, whom(right, one) if right == BASE else whom(right)
 
 
 def _live(word: str) -> RunDir | None:

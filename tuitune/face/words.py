@@ -6,6 +6,7 @@ import math
 import shlex
 from typing import TYPE_CHECKING
 
+from tuitune.amounts import size as size
 from tuitune.face import figures as own
 from tuitune.face.picture import Picture
 from tuitune.run import events
@@ -37,15 +38,6 @@ def duration(seconds: float) -> str:
     if hours >= 24:
         return f"{hours // 24}d {hours % 24:02}:{minutes_left:02}"
     return f"{hours}:{minutes_left:02}:{seconds_left:02}" if hours else f"{minutes}:{seconds_left:02}"
-
-
-def size(value: float) -> str:
-    """Return bytes in the unit that fits."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
 
 
 def steps(picture: Picture) -> str:
@@ -123,7 +115,7 @@ def ending(run: RunDir, picture: Picture) -> list[str]:
     end = picture.end
     if not isinstance(end, events.RunFinished):
         return []
-    took = duration(end.seconds)
+    took = _took(run, end)
     if end.reason == "finished":
         loss = f", mean loss {number(end.metrics['train_loss'])}" if "train_loss" in end.metrics else ""
         where = [f"the result is in {end.final}"] if end.final else []
@@ -131,6 +123,17 @@ def ending(run: RunDir, picture: Picture) -> list[str]:
     kept = newest_checkpoint(run)
     what = f"checkpoint {kept} holds it" if kept is not None else "there is no checkpoint"
     return [f"stopped at step {end.step} after {took}; {what}", f"go on: tuitune resume {called(run)}"]
+
+
+def _took(run: RunDir, end: events.RunFinished) -> str:
+    """Return the time of all attempts: what a face has seen may be the last one alone."""
+    from tuitune.run.ledger import Ledger
+
+    ledger = Ledger(run.events)
+    ledger.read()
+    attempts = ledger.attempts
+    several = f" in {attempts.count} attempts" if attempts.count > 1 else ""
+    return duration(attempts.seconds if attempts.count else end.seconds) + several
 
 
 def newest_checkpoint(run: RunDir) -> int | None:

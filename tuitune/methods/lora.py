@@ -50,12 +50,12 @@ class Lora(Adapter):
 
     def prepare(self, model: PreTrainedModel, recipe: Recipe) -> nn.Module:
         """Put the adapter on the model; with PiSSA and LoftQ it begins with a part of the weights."""
-        from tuitune.methods import original, startpoint
+        from tuitune.methods import decompose, original
 
         made = super().prepare(model, recipe)
         learn_once(made)
         if recipe.pissa_init or recipe.loftq_init:
-            startpoint.begin(made, recipe, self.attempt)
+            decompose.begin(made, recipe, self.attempt)
         self._plain = original.only_plain(made, recipe, self.attempt.say)
         return made
 

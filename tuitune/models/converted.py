@@ -8,6 +8,7 @@ import re
 import shutil
 from pathlib import Path
 
+from tuitune import amounts
 from tuitune.errors import ModelError
 from tuitune.fit.embedded import CONVERSION, MARKER, converted_dir
 from tuitune.fit.files import read_object, regular_size
@@ -80,6 +81,6 @@ def _need_space(path: Path, folder: Path) -> None:
     needed, free = 4 * parameters + (64 << 20), shutil.disk_usage(folder).free
     if free < needed:
         raise ModelError(
-            f"{path.name} needs {needed / 1e9:.1f} GB when converted, and {folder} has {free / 1e9:.1f} GB free",
+            f"{path.name} needs {amounts.size(needed)} when converted, and {folder} has {amounts.size(free)} free",
             "Free some space, or point TUITUNE_CACHE at a larger disk.",
         )

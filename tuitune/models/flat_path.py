@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from tuitune.models import probe
 from tuitune.models.flat import FlatBuilder, common_beginning, needed
-from tuitune.models.losses import PLAIN, Objective
 from tuitune.models.neftune import Noise, flat_lengths
-from tuitune.models.path import Ids, Reading, Score
+from tuitune.models.path import Ids
+from tuitune.models.way import Laid, Way
 
 if TYPE_CHECKING:
     import torch
@@ -19,16 +19,15 @@ if TYPE_CHECKING:
     from tuitune.data.rows import Row
     from tuitune.models.flat import FlatBatch
     from tuitune.models.head import Head
-    from tuitune.models.reference import Reference
 
 _WORTH_SHARING = 0.05  # of the tokens; below it the mask of a branch costs more than the trunk saves
 
 
-class FlatPath:
+class FlatPath(Way):
     """All rows behind one another in one flat row; common beginnings once if `share`.
 
     group: tokens of a group of shifted sparse attention while training, 0 for full attention. noise: NEFTune's. Both
-    forbid `share`.
+    forbid `share`. `read` and `score` raise ValueError where nothing is labelled.
     """
 
     name = "flat"
@@ -43,8 +42,8 @@ class FlatPath:
         group: int = 0,
         noise: Noise | None = None,
     ) -> None:
-        self.head, self._device, self._share, self._kernel = head, device, share, kernel
-        self._group, self._noise = group, noise
+        super().__init__(head, device, noise)
+        self._share, self._kernel, self._group = share, kernel, group
 
     def size(self, rows: Ids, labels: Ids) -> int:
         """Return the tokens of the flat row."""
@@ -64,22 +63,6 @@ class FlatPath:
         trunk = self._trunk([row["input_ids"] for row in group], lengths)
         return [self.combined([n for n in lengths if n], trunk)] if trunk else lengths
 
-    def read(self, model: nn.Module, groups: Sequence[Sequence[Row]]) -> Reading:
-        """Run the model over groups of sequences; raises ValueError if nothing is labelled."""
-        builder = FlatBuilder()
-        for group in groups:
-            ids, labels = [row["input_ids"] for row in group], [row["labels"] for row in group]
-            builder.add(ids, labels, share=bool(self.shared(ids, labels)))
-        batch = builder.build(self._device, kernel=self._kernel)
-        rows = [row for group in groups for row in group]
-        with probe.flat_call():
-            batch.layout.group = self._group if model.training else 0
-            with self._noisy(model, [row["input_ids"] for row in rows], [needed(row["labels"]) for row in rows]):
-                out, hidden = self.head.rows_and_hidden(model, flat_inputs(batch))
-        picked = _labelled_rows(out[0], batch)
-        states = picked if hidden is out else _labelled_rows(hidden[0], batch)
-        return Reading(picked, states, batch.targets, batch.owner, batch.sequences, batch.tokens, self.head)
-
     def on(self, head: Head) -> FlatPath:
         """Return this way for a model with another head; it draws no noise."""
         return FlatPath(head, self._device, share=self._share, kernel=self._kernel, group=self._group)
@@ -91,36 +74,25 @@ class FlatPath:
         trunk = common_beginning(bodies)
         return trunk if (len(bodies) - 1) * trunk > _WORTH_SHARING * sum(lengths) else 0
 
-    def score(
-        self,
-        model: nn.Module,
-        rows: Ids,
-        labels: Ids,
-        objective: Objective = PLAIN,
-        reference: Reference | None = None,
-    ) -> Score:
-        """Return the summed loss; raises ValueError if nothing is labelled."""
+    def _laid(self, groups: Sequence[tuple[Ids, Ids]]) -> Laid:
         builder = FlatBuilder()
-        computed = [needed(mask) for mask in labels]
-        if self._trunk(rows, computed):
-            builder.add(rows, labels)
-        else:
-            for row, mask in zip(rows, labels, strict=True):
-                builder.add([row], [mask])
+        for rows, labels in groups:
+            builder.add(rows, labels, share=bool(self.shared(rows, labels)))
         batch = builder.build(self._device, kernel=self._kernel)
-        inputs = flat_inputs(batch)
-        with probe.flat_call():
-            anchor = self.head.anchor(reference, model, inputs, lambda x: _labelled_rows(x[0], batch))
-            batch.layout.group = self._group if model.training else 0
-            with self._noisy(model, rows, computed):
-                hidden = self.head.rows(model, inputs)[0]
-        scored = self.head.loss(_labelled_rows(hidden, batch), batch.targets, objective, anchor)
-        return Score(scored.loss, batch.tokens, len(batch.targets), scored.correct)
+        return Laid(
+            flat_inputs(batch), lambda said: _labelled_rows(said[0], batch), batch.targets, batch.owner,
+            batch.sequences, batch.tokens,
+        )  # fmt: skip
 
-    def _noisy(self, model: nn.Module, rows: Ids, computed: Sequence[int]) -> AbstractContextManager[None]:
-        if self._noise is None or not model.training:
-            return nullcontext()
-        return self._noise.over(flat_lengths([len(row) for row in rows], computed, self._device))
+    def _call(self) -> AbstractContextManager[object]:
+        return probe.flat_call()
+
+    def _training(self, model: nn.Module, laid: Laid, rows: Ids, labels: Ids) -> AbstractContextManager[object]:
+        laid.inputs["layout"].group = self._group if model.training else 0
+        return super()._training(model, laid, rows, labels)
+
+    def _spread(self, rows: Ids, labels: Ids) -> Tensor:
+        return flat_lengths([len(row) for row in rows], [needed(mask) for mask in labels], self._device)
 
 
 def _labelled_rows(hidden: Tensor, batch: FlatBatch) -> Tensor:

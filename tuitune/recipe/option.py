@@ -89,7 +89,8 @@ class Options(BaseModel):
     command reads them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A group is validated as a part of the recipe, never by itself, so it needs no validator of its own.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     GROUP: ClassVar[str]
     WHEN: ClassVar[tuple[When, ...]] = ()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Self
 
-from pydantic import PrivateAttr
+from pydantic import ConfigDict, PrivateAttr
 
 from tuitune.recipe.fields.apollo import ApolloOptions
 from tuitune.recipe.fields.badam import BadamOptions
@@ -77,6 +77,8 @@ class Recipe(
     `load`, `Document.recipe` and `Recipe.of` check everything and complain in words; the constructor checks types and
     ranges only and raises pydantic's error.
     """
+
+    model_config = ConfigDict(defer_build=False)
 
     GROUP: ClassVar[str] = ""
     PURPOSE: ClassVar[Purpose] = "train"

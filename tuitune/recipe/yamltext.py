@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ruamel.yaml import YAML
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import (
     Event,
     MappingEndEvent,
@@ -28,33 +27,9 @@ from ruamel.yaml.events import (
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import SafeRepresenter
 
-from tuitune.errors import RecipeError
-from tuitune.recipe.problems import Problem, named
+from tuitune.recipe.unreadable import failure, said
 
 _LARGEST = 1 << 20
-_COLON_HINT = "put a text with a colon in quotes; write one `key: value` per line, all starting in the first column"
-# What ruamel says -> what we say, and what to do.
-_SAYINGS = (
-    (r"character '\\t'", "a tab is used for indentation or spacing", "use spaces"),
-    (r"mapping values are not allowed", "a second ': ' on one line, or a line that is indented", _COLON_HINT),
-    (
-        r"cannot start any token",
-        "a value starts with a character that YAML keeps for itself",
-        "put the value in quotes",
-    ),
-    (r"unexpected end of stream", "a quote is opened and never closed", "close it, or double a quote that is meant"),
-    (r"expected ',' or '[\]}]'", "a list or mapping is opened and never closed", "close the bracket"),
-    (r"but found another document", "a second document starts with ---", "keep one recipe per file"),
-    (r"undefined alias", "a value starts with * and is taken for a reference", "put the value in quotes"),
-    (
-        r"could not find expected ':'",
-        "a line is neither `key: value` nor a comment",
-        "put a colon and a space after the key",
-    ),
-    (r"must be in|out of range|integer string conversion", "a date or number that cannot be one", "put it in quotes"),
-    (r"could not determine a constructor", "a value has a tag (!...), which recipes do not use", "remove the tag"),
-    (r"expected <block end>", "a line is indented differently from the others", "start every key in the first column"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +73,6 @@ def read_text(path: Path) -> str:
         raise failure("is not UTF-8 text", "save it as UTF-8", path, line) from None
 
 
-def failure(reason: str, hint: str = "", source: Path | None = None, line: int | None = None) -> RecipeError:
-    """Return the error for a text that cannot be read as a recipe at all."""
-    return RecipeError([Problem("", None, reason, hint, line)], named(source))
-
-
 def _reader() -> YAML:
     return YAML(typ="safe", pure=True)
 
@@ -112,7 +82,7 @@ def load(text: str, source: Path | None = None) -> object:
     try:
         return _guarded(lambda: _reader().load(text))
     except YAMLError as error:
-        raise _said(error, source) from None
+        raise said(error, source) from None
 
 
 def _guarded(read: Callable[[], object]) -> object:
@@ -126,21 +96,6 @@ def _guarded(read: Callable[[], object]) -> object:
         OverflowError,
     ) as error:  # ruamel on dates that do not exist, keys that cannot be one
         raise YAMLError(str(error)) from None
-
-
-def _said(error: YAMLError, source: Path | None) -> RecipeError:
-    mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-    line = mark.line + 1 if mark else None
-    said = str(error.problem or "") if isinstance(error, MarkedYAMLError) else str(error)
-    if isinstance(error, DuplicateKeyError):
-        name = re.search(r'duplicate key "?(.*?)"? with', said)
-        return failure(f"'{name[1] if name else ''}' is given twice", "keep one of them", source, line)
-    for pattern, reason, hint in _SAYINGS:
-        if re.search(pattern, said):
-            return failure(f"not valid YAML: {reason}", hint, source, line)
-    if "special characters" in said:
-        return failure("not valid YAML: it holds a control character", "remove it", source, line)
-    return failure(f"not valid YAML: {' '.join(said.split())[:100]}", _COLON_HINT, source, line)
 
 
 def entries(text: str, source: Path | None = None) -> tuple[list[Entry], bool]:

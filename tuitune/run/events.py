@@ -184,23 +184,28 @@ class CommandDone(Event):
 
 @dataclass(frozen=True, slots=True)
 class RunFinished(Event):
-    """The attempt ended as it should; `final` is where the result lies."""
+    """The attempt ended as it should; `final` is where the result lies.
+
+    attempt: its number, also of one that ended before it began; 0 in journals of former versions.
+    """
 
     step: int
     seconds: float = 0.0
     reason: Literal["finished", "stopped", "stopped_now"] = "finished"
     final: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RunFailed(Event):
-    """The attempt broke off; the traceback is in `console.log`."""
+    """The attempt broke off; the traceback is in `console.log`. attempt: as that of RunFinished."""
 
     message: str
     hint: str = ""
     step: int = 0
     exit_code: int = 1
+    attempt: int = 0
 
 
 _ALL: tuple[type[Event], ...] = (

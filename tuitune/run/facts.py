@@ -10,6 +10,7 @@ from typing import Literal
 from tuitune.run.directory import RunDir
 from tuitune.run.events import EvalLogged, RunFailed, RunFinished
 from tuitune.run.ledger import Ledger
+from tuitune.run.state import State
 
 _MOST_FIGURES = 24  # of an evaluation, for which the best is remembered
 Ending = Literal["", "finished", "stopped", "failed"]
@@ -20,7 +21,8 @@ class Facts:
     """Times are unix seconds, `seconds` are of training alone; `whole` tells whether the whole journal was read.
 
     metrics: of the last logged step. best: for the loss and each figure of the evaluations the lowest value, its step,
-    the highest value, its step.
+    the highest value, its step. lasted: the seconds of all `attempts`, each from its start to `until`, its last sign of
+    life in the journal; None where attempts lie between the ends of a skimmed journal.
     """
 
     model: str = ""
@@ -37,6 +39,9 @@ class Facts:
     first: float | None = None
     last: float = 0.0
     seconds: float | None = None
+    attempts: int = 0
+    lasted: float | None = 0.0
+    until: float = 0.0
     evals: int = 0
     eval_step: int | None = None
     eval_loss: float | None = None
@@ -45,11 +50,6 @@ class Facts:
     ending: Ending = ""
     message: str = ""
     whole: bool = False
-
-    @property
-    def lasted(self) -> float:
-        """The seconds from the first start to the last sign of life."""
-        return max(0.0, self.last - self.first) if self.first is not None else 0.0
 
 
 def whole(ledger: Ledger) -> Facts:
@@ -65,11 +65,12 @@ def whole(ledger: Ledger) -> Facts:
     )
 
 
-def skimmed(run: RunDir) -> Facts:
+def skimmed(run: RunDir, state: State | None) -> Facts:
     """Return what both ends of a journal tell: neither how many tokens there were nor which evaluation was the best."""
     ledger = Ledger(run.events)
     ledger.skim()
-    return _facts(ledger)
+    only = state is not None and state.attempt == ledger.attempts.count == 1
+    return _facts(ledger) if only else replace(_facts(ledger), attempts=0, lasted=None)
 
 
 def _facts(ledger: Ledger) -> Facts:
@@ -87,7 +88,10 @@ def _facts(ledger: Ledger) -> Facts:
         speed=step.tokens_per_second if step else None,
         memory=max(step.memory.values(), default=None) if step else None,
         first=ledger.first.t if ledger.first else None,
-        last=ledger.seen,
+        last=max(ledger.seen, ledger.attempts.until),
+        attempts=ledger.attempts.count,
+        lasted=ledger.attempts.seconds,
+        until=ledger.attempts.until,
         eval_step=tested.step if tested else None,
         eval_loss=tested.loss if tested else None,
         eval_metrics=dict(tested.metrics) if tested else {},

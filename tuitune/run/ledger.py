@@ -1,8 +1,4 @@
-"""The figures of a whole journal as columns, read in bulk: what an overlay draws and a list sums up.
-
-Building an event of every line takes two thirds of a second for 20,000 steps; a pattern over the lines that our own
-journals consist of takes a hundredth of that. Lines written otherwise are read one by one, so nothing depends on it.
-"""
+"""The figures of a whole journal as columns: what an overlay draws and a list sums up."""
 
 from __future__ import annotations
 
@@ -10,15 +6,13 @@ import os
 import re
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
-import orjson
-
+from tuitune.run.attempts import Attempts
 from tuitune.run.events import (
     EvalLogged,
     Event,
@@ -32,17 +26,10 @@ from tuitune.run.events import (
     decode,
 )
 from tuitune.run.journal import JournalReader
-from tuitune.run.packing import NOT_NUMBERS
+from tuitune.run.steplines import MARK, Steps, steps_in
 
 _HEAD, _TAIL, _MOST_TAIL = 16 << 10, 64 << 10, 1 << 20  # bytes of a journal that is only skimmed
-_STEP = b'{"kind":"StepLogged"'
-# The order of the fields is that of the dataclass, which `encode` keeps; a test holds the two together.
-_LINE = (
-    rb'\{"kind":"StepLogged","t":([^,]+),"step":(\d+),"epoch":[^,]+,"loss":([^,]+),"learning_rate":[^,]+,'
-    rb'"grad_norm":[^,]+,"tokens":(\d+),'
-)
 _OTHERS = re.compile(rb'\{"kind":"(?:RunStarted|PhaseStarted|EvalLogged|Paused|Resumed|RunFinished|RunFailed)"[^\n]*')
-_NOT_NUMBERS = {f'"{name}"'.encode(): value for name, value in NOT_NUMBERS.items()}
 
 
 def _numbers() -> array[float]:
@@ -102,9 +89,9 @@ class Ledger:
         self.last: StepLogged | None = None  # whole, with its own figures
         self.end: RunFinished | RunFailed | None = None
         self.seen = 0.0  # the time of the last of these events
+        self.attempts = Attempts()
         # On the clock of the training, loading and pauses take no time: `_base` seconds at the unix time `_origin`.
         self._base, self._origin, self._paused = 0.0, 0.0, 0.0
-        self._pattern = _pattern("loss")
 
     @property
     def figure(self) -> str:
@@ -129,7 +116,7 @@ class Ledger:
                 size = stream.seek(0, os.SEEK_END)
                 self._take_in(_whole_lines(stream, 0, min(size, _HEAD)))
                 length = _TAIL
-                while _STEP not in (tail := _whole_lines(stream, max(_HEAD, size - length), size)):
+                while MARK not in (tail := _whole_lines(stream, max(_HEAD, size - length), size)):
                     if length >= min(size, _MOST_TAIL):
                         break
                     length *= 4
@@ -143,15 +130,24 @@ class Ledger:
             self._steps(data, at, match.start())
             at = match.end()
             if (event := decode(match[0])) is not None:
+                if isinstance(event, RunStarted | RunFinished | RunFailed):
+                    self._last_word(data, match.start())
                 self._event(event)
         self._steps(data, at, len(data))
-        if (last := data.rfind(_STEP)) >= 0:
+        self._last_word(data, len(data))
+        if (last := data.rfind(MARK)) >= 0:
             found = decode(data[last : data.find(b"\n", last)])
             if isinstance(found, StepLogged) and len(self.columns) and found.step == self.columns.step[-1]:
                 self.last = found
 
+    def _last_word(self, data: bytes, stop: int) -> None:
+        """Take in that an attempt lived when it wrote the line before a place, whatever that line says."""
+        if (event := decode(data[data.rfind(b"\n", 0, max(0, stop - 1)) + 1 : stop])) is not None:
+            self.attempts.alive(event.t)
+
     def _event(self, event: Event) -> None:
         self.seen = max(self.seen, event.t)
+        self.attempts.take(event)
         match event:
             case RunStarted():
                 self._begin(event)
@@ -176,50 +172,28 @@ class Ledger:
         self.first, self.start = self.first or event, event
         if self.last is not None and self.last.step > event.step:
             self.last = None
-        self._pattern = _pattern(self.figure)
 
     def _seconds(self, now: float) -> float:
         last = self.columns.seconds[-1] if len(self.columns) else 0.0
         return max(last, self._base + now - self._origin)
 
     def _steps(self, data: bytes, start: int, stop: int) -> None:
-        count = data.count(_STEP, start, stop)
-        if not count:
-            return
-        found: Sequence[tuple[bytes, ...]] = self._pattern.findall(data, start, stop)
-        if len(found) == count:
-            times, steps, values, tokens = (_floats(found, n) for n in range(4))
-            if self.figure != "loss":  # it stands behind the tokens
-                values, tokens = tokens, values
-        else:
-            times, steps, values, tokens = self._one_by_one(data[start:stop])
-        self._append(times, steps, values, tokens)
+        if (found := steps_in(data, start, stop, self.figure)) is not None and found.times:
+            self._append(found)
 
-    def _one_by_one(self, data: bytes) -> tuple[array[float], ...]:
-        lines = [line for line in data.split(b"\n") if _STEP in line]
-        found = [event for line in lines if isinstance(event := decode(line), StepLogged)]
-        name = self.figure
-        values = [event.loss if name == "loss" else event.metrics.get(name, float("nan")) for event in found]
-        columns = ([each.t for each in found], [each.step for each in found], values, [each.tokens for each in found])
-        return tuple(array("d", column) for column in columns)
-
-    def _append(
-        self, times: Sequence[float], steps: Iterable[float], values: Iterable[float], tokens: Iterable[float]
-    ) -> None:
-        if not times:
-            return
+    def _append(self, found: Steps) -> None:
         columns = self.columns
         if self.start is None and not len(columns):
-            self._origin = times[0]  # a journal without its beginning
-        last = self._seconds(times[0])
+            self._origin = found.times[0]  # a journal without its beginning
+        last = self._seconds(found.times[0])
         # A clock that was set back must not turn the curve back.
         shift = self._base - self._origin
-        columns.seconds.extend(list(accumulate((shift + t for t in times), max, initial=last))[1:])
+        columns.seconds.extend(list(accumulate((shift + t for t in found.times), max, initial=last))[1:])
         before = columns.tokens[-1] if columns.tokens else 0.0
-        columns.tokens.extend(list(accumulate(tokens, initial=before))[1:])
-        columns.step.extend(steps)
-        columns.values.extend(values)
-        self.seen = max(self.seen, times[-1])
+        columns.tokens.extend(list(accumulate(found.tokens, initial=before))[1:])
+        columns.step.extend(found.steps)
+        columns.values.extend(found.values)
+        self.seen = max(self.seen, found.times[-1])
 
 
 def _whole_lines(stream: BinaryIO, start: int, stop: int) -> bytes:
@@ -228,26 +202,3 @@ def _whole_lines(stream: BinaryIO, start: int, stop: int) -> bytes:
     data = stream.read(max(0, stop - start))
     first = data.find(b"\n") + 1 if start else 0
     return data[first : data.rfind(b"\n") + 1]
-
-
-@lru_cache(maxsize=32)
-def _pattern(figure: str) -> re.Pattern[bytes]:
-    if figure == "loss":
-        return re.compile(_LINE)
-    name = re.escape(orjson.dumps(figure))
-    line = _LINE.replace(b'"loss":([^,]+)', b'"loss":[^,]+')
-    # The stage's own figures come last in the line; a name of another one may hold any sign, quotes behind a backslash.
-    return re.compile(line + rb'(?:[^\n]*"metrics":\{(?:[^\n]*?(?<!\\)' + name + rb":([^,}\n]+))?)?")
-
-
-def _floats(found: Sequence[tuple[bytes, ...]], column: int) -> array[float]:
-    try:
-        return array("d", [float(row[column]) for row in found])
-    except ValueError:
-        return array("d", [_float(row[column]) for row in found])
-
-
-def _float(text: bytes) -> float:
-    if not text:
-        return float("nan")
-    return _NOT_NUMBERS[text] if text in _NOT_NUMBERS else float(text)

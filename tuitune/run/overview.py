@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
 
 from tuitune.run import manifest
+from tuitune.run.attempts import Attempts, beyond
 from tuitune.run.directory import RunDir
 from tuitune.run.events import Event, RunFailed, RunFinished, RunStarted, StepLogged, decode
 from tuitune.run.journal import supersede
@@ -24,7 +25,11 @@ E = TypeVar("E", bound=Event)
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What a list of runs shows; `duration` is seconds from the first start to the last sign of life."""
+    """What a list of runs shows; `started` and `active`, its last sign of life, are unix seconds.
+
+    duration: the seconds of all its `attempts`, without what lies between them; both None where a long journal may hold
+    attempts that were not read.
+    """
 
     name: str
     path: Path
@@ -37,7 +42,9 @@ class RunSummary:
     loss: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     started: float | None = None
-    duration: float = 0.0
+    duration: float | None = None
+    attempts: int | None = None
+    active: float = 0.0
     checkpoint: Path | None = None
 
     @property
@@ -49,10 +56,10 @@ class RunSummary:
 def summary(run: RunDir) -> RunSummary:
     """Describe a run; the checkpoint is looked at by names and sizes only, not by its content."""
     state = State.read(run.state)
-    events = supersede(ends(run.events))
+    told = ends(run.events)
+    events, attempts = supersede(told), _attempts(run.events, told, state)
     last_start, step = _last(events, RunStarted), _last(events, StepLogged)
     first = next((event for event in events if isinstance(event, RunStarted)), None)
-    seen = max([event.t for event in events] + [state.heartbeat if state else 0.0])
     checkpoint, _ = manifest.newest_valid(run.path, deep=False)
     return RunSummary(
         name=run.name,
@@ -61,14 +68,36 @@ def summary(run: RunDir) -> RunSummary:
         stage=last_start.stage if last_start else "",
         method=last_start.method if last_start else "",
         status=_status(state, events),
-        step=state.step if state else (step.step if step else 0),
+        step=step_of(state, last_start.attempt if last_start else 0, step.step if step else 0),
         total_steps=state.total_steps if state else (last_start.total_steps if last_start else None),
         loss=step.loss if step else None,
         metrics=step.metrics if step else {},
         started=first.t if first else None,
-        duration=max(0.0, seen - first.t) if first else 0.0,
+        duration=_lasted(attempts, state) if attempts is not None else None,
+        attempts=attempts.count if attempts is not None else None,
+        active=max([event.t for event in told] + [state.heartbeat if state else 0.0]),
         checkpoint=checkpoint,
     )
+
+
+def _attempts(path: Path, found: Sequence[Event], state: State | None) -> Attempts | None:
+    """Return the attempts of a journal of which these are the ends; None where more may lie between them."""
+    attempts = Attempts()
+    for event in found:
+        attempts.take(event)
+    only = state is not None and state.attempt == attempts.count == 1
+    return attempts if only or _size(path) <= _HEAD_BYTES + _TAIL_BYTES else None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _lasted(attempts: Attempts, state: State | None) -> float:
+    return attempts.seconds + beyond(state, attempts.number, attempts.until, ended=attempts.ended)
 
 
 def _status(state: State | None, events: Sequence[Event]) -> Status | Literal["created", "crashed"]:
@@ -90,6 +119,13 @@ def status_of(
     if state is None:
         return told
     return "crashed" if liveness(state, time.time()) == "crashed" else state.status
+
+
+def step_of(state: State | None, attempt: int, step: int) -> int:
+    """Return how far a run is: by its state, unless that is of a later attempt which has not begun, else as told."""
+    if state is None:
+        return step
+    return state.step or step if state.attempt > attempt else state.step
 
 
 def ends(path: Path) -> list[Event]:

@@ -13,12 +13,13 @@ import orjson
 
 from tuitune.errors import RunError
 from tuitune.run import index, manifest, places
+from tuitune.run.attempts import beyond
 from tuitune.run.directory import RunDir
 from tuitune.run.facts import Facts, skimmed, whole
 from tuitune.run.files import write_atomic
 from tuitune.run.imported import Imported
 from tuitune.run.ledger import Ledger
-from tuitune.run.overview import RunSummary, status_of
+from tuitune.run.overview import RunSummary, status_of, step_of
 from tuitune.run.packing import pack, record, restore
 from tuitune.run.remarks import NAME as REMARKS
 from tuitune.run.remarks import Remarks
@@ -26,7 +27,7 @@ from tuitune.run.state import State, Status, liveness
 
 EntryStatus = Status | Literal["created", "crashed"]
 LIVE = ("starting", "running", "paused", "stopping")
-_FILE, _FORMAT = "runs.json", 1
+_FILE, _FORMAT = "runs.json", 2
 _AT_ONCE = 128 << 10  # bytes of a journal that is read whole while somebody waits
 _DATA = re.compile(r"""^[{ \t]*["']?dataset["']?[ \t]*:[ \t]*(.*)$((?:\n[ \t]*-[ \t].*)*)""", re.MULTILINE)
 _MOST_RECIPE = 1 << 20
@@ -35,7 +36,10 @@ Sign = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A run as a list shows it; `data` names its data sets, `active` is when it last gave a sign of life (unix)."""
+    """A run as a list shows it; `data` names its data sets, `active` is when it last gave a sign of life (unix).
+
+    lasted: the seconds of all its attempts, without what lies between them; None until a long journal is read whole.
+    """
 
     run: RunDir
     status: EntryStatus
@@ -46,6 +50,7 @@ class Entry:
     remarks: Remarks = field(default_factory=Remarks)
     imported: str = ""  # the trainer that made it, if not this one
     active: float = 0.0
+    lasted: float | None = None
 
     @property
     def live(self) -> bool:
@@ -62,8 +67,8 @@ class Entry:
         facts, checkpoint = self.facts, manifest.newest_valid(self.run.path, deep=False)[0]
         return RunSummary(
             self.run.name, self.run.path, facts.model, facts.stage, facts.method, self.status, self.step,
-            self.total_steps, facts.loss, facts.metrics, facts.first,
-            max(0.0, self.active - facts.first) if facts.first is not None else 0.0, checkpoint,
+            self.total_steps, facts.loss, facts.metrics, facts.first, self.lasted,
+            facts.attempts if facts.lasted is not None else None, self.active, checkpoint,
         )  # fmt: skip
 
 
@@ -130,7 +135,7 @@ class Shelf:
         if (sign := _sign(run.events)) != known.events:
             known.events, self._changed = sign, True
             skim = bool(sign) and sign[0] > _AT_ONCE and not known.facts.whole
-            known.facts = skimmed(run) if skim else self._read(run, state)
+            known.facts = skimmed(run, state) if skim else self._read(run, state)
         if (sign := _sign(run.recipe)) != known.recipe:
             known.recipe, known.data, self._changed = sign, data_of(run), True
             known.imported = found.trainer if (found := Imported.of(run)) is not None else ""
@@ -165,11 +170,17 @@ def _made(run: RunDir, known: _Known, state: State | None) -> Entry:
     told_by_journal: EntryStatus = facts.ending or ("crashed" if facts.attempt else "created")
     return Entry(
         run, status_of(state, told_by_journal), facts,
-        state.step if state is not None else facts.step,
+        step_of(state, facts.attempt, facts.step),
         state.total_steps if state is not None and state.total_steps else facts.total_steps,
         known.data, known.remarks, known.imported,
-        max(facts.last, state.heartbeat if state is not None else 0.0),
+        max(facts.last, state.heartbeat if state is not None else 0.0), _lasted(facts, state),
     )  # fmt: skip
+
+
+def _lasted(facts: Facts, state: State | None) -> float | None:
+    if facts.lasted is None:
+        return None
+    return facts.lasted + beyond(state, facts.attempt, facts.until, ended=bool(facts.ending))
 
 
 def data_of(run: RunDir) -> str:

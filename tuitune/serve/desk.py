@@ -54,7 +54,7 @@ class Desk:
     @property
     def rows(self) -> int:
         """How many answers are written or have their prompt read."""
-        return len(self._batch.rows) + len(self._read)
+        return len({*self._read, *(row.ticket for row in self._batch.rows)})  # one that begins is in both
 
     @property
     def on_gpu(self) -> bool:
@@ -106,8 +106,8 @@ class Desk:
             if not reading.done:
                 room -= max(_LEAST, reading.read(self._forward, model, _AT_ONCE))
             if reading.done:
-                self._read.pop(0)
                 self._begin(ticket)
+                self._read.pop(0)  # only now: whoever asks meanwhile shall not find a place free, nor a fault lose it
 
     def _reading(self, ticket: Ticket) -> Reading:
         order = ticket.order

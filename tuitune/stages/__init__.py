@@ -19,7 +19,7 @@ _STAGES = {
     "kto": ("tuitune.stages.kto", "Kto"),
     "ppo": ("tuitune.stages.ppo", "Ppo"),
     "grpo": ("tuitune.stages.grpo", "Grpo"),
-    "rloo": ("tuitune.stages.grpo", "Rloo"),
+    "rloo": ("tuitune.stages.rloo", "Rloo"),
 }
 
 

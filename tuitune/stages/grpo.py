@@ -1,9 +1,8 @@
-"""GRPO and RLOO: several answers to each prompt, each judged against its sisters.
+"""GRPO: several answers to each prompt, each judged against its sisters.
 
-GRPO: Shao et al., "DeepSeekMath" (arXiv 2402.03300); what the loss is averaged over: Liu et al. (arXiv 2503.20783,
-dr_grpo), Yu et al. (arXiv 2503.14476, dapo). RLOO: Ahmadian et al., "Back to Basics" (arXiv 2402.14740). The numbers
-are those of trl's trainers, with averages over the whole optimizer step: the gradient does not depend on how a step,
-or the answers to one prompt, were cut.
+Shao et al., "DeepSeekMath" (arXiv 2402.03300); what the loss is averaged over: Liu et al. (arXiv 2503.20783, dr_grpo),
+Yu et al. (arXiv 2503.14476, dapo). The numbers are those of trl's trainer, with averages over the whole optimizer step:
+the gradient does not depend on how a step, or the answers to one prompt, were cut.
 """
 
 from __future__ import annotations
@@ -17,12 +16,13 @@ from tuitune.models.flat import labelled
 from tuitune.stages.base import Part, Stage
 from tuitune.stages.online import groups, samples
 from tuitune.stages.online.clipping import surrogate
+from tuitune.stages.online.draws import step_seed
 from tuitune.stages.online.figures import clip_ratios, of_answers, spread
 from tuitune.stages.online.groups import Group
-from tuitune.stages.online.groupwise import leave_one_out, relative
+from tuitune.stages.online.groupwise import relative
 from tuitune.stages.online.reading import told
 from tuitune.stages.online.rewards import has_answers, rewards_of
-from tuitune.stages.online.rollout import answers, sampling_of, say_sampling, step_seed
+from tuitune.stages.online.rollout import answers, sampling_of, say_sampling
 
 if TYPE_CHECKING:
     from pathlib import Path as Folder
@@ -229,41 +229,6 @@ class Grpo(Stage):
         if not best and (found := groups.load(folder)) is not None:
             self._held, self._loaded = found
             self._first = self._loaded["first"]
-
-
-class Rloo(Grpo):
-    """An answer is one action: one ratio for all its tokens, the KL a part of its reward, its sisters the baseline."""
-
-    name: ClassVar[str] = "rloo"
-    _in_loss: ClassVar[bool] = False
-
-    def items(self, examples: Sequence[Example]) -> int:
-        """Return the number of answers."""
-        return sum(len(example.sequences) for example in examples)
-
-    def _policy(
-        self, reading: Reading, new: Tensor, old: Tensor, advantages: Tensor, *, moved: bool
-    ) -> tuple[Tensor, dict[str, Figure]]:
-        wide = advantages.double()
-        loss, clipped = surrogate(reading.sums(new), reading.sums(old), wide, *self._bounds())
-        return loss.sum(), clip_ratios(clipped, wide) if moved else {}
-
-    @property
-    def _needs_old(self) -> bool:
-        return self.steps_per_batch > 1 or self.needs_reference
-
-    def _judged(
-        self, rewards: Tensor, old: Sequence[Sequence[Tensor]], reference: Sequence[Sequence[Tensor]]
-    ) -> tuple[Tensor, dict[str, tuple[float, float]]]:
-        if not self.needs_reference:
-            return leave_one_out(rewards), {}
-        kl = torch.stack([
-            (mine.double() - other.double()).sum()
-            for own, others in zip(old, reference, strict=True) for mine, other in zip(own, others, strict=True)
-        ])  # fmt: skip
-        tokens = sum(len(logps) for group in old for logps in group)
-        penalised = rewards - self.recipe.grpo_beta * kl.view_as(rewards)
-        return leave_one_out(penalised), {"kl": (float(kl.sum()), float(tokens))}
 
 
 def _stored(parts: Sequence[Sequence[Tensor]], like: Tensor) -> Tensor | None:

@@ -19,6 +19,7 @@ from tuitune.stages.base import Figure, Part, Stage
 from tuitune.stages.online import rollout, samples, store
 from tuitune.stages.online.advantages import Controller
 from tuitune.stages.online.clipping import surrogate, value_loss
+from tuitune.stages.online.draws import step_seed
 from tuitune.stages.online.experience import Lesson, Tried, figures_of, judged_of, numbers_of, tried_of
 from tuitune.stages.online.groups import row_of
 from tuitune.stages.online.reading import Told, told
@@ -97,7 +98,7 @@ class Ppo(Stage):
         return [lessons[i] for i in order[place * rows : (place + 1) * rows].tolist()]
 
     def _seed(self, step: int, turn: int = 0) -> int:
-        return rollout.step_seed(rollout.step_seed(self.recipe.seed, step), turn)
+        return step_seed(step_seed(self.recipe.seed, step), turn)
 
     def _answered(self, prompts: Sequence[Example], first: int) -> store.Kept:
         """Return a new buffer; nothing of the stage changes on the way, which a stop may end anywhere."""

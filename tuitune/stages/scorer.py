@@ -16,7 +16,8 @@ from tuitune.errors import DataError, ModelError
 from tuitune.fit.files import read_object
 from tuitune.fit.models import resolve
 from tuitune.methods.adapters import CONFIG, load_adapter, merge
-from tuitune.methods.prompts import lays_before, padded
+from tuitune.methods.prompt_path import padded
+from tuitune.methods.prompts import lays_before
 from tuitune.models import paths, valued
 from tuitune.models.attention import register
 from tuitune.models.generate import in_evaluation

@@ -13,10 +13,11 @@ from textual.widgets import Input
 
 from tuitune.text import clean, clean_line
 from tuitune.tui.box import Boxed, Lines, Says, asked, choice_row
+from tuitune.tui.found import PickItem
 from tuitune.tui.kit.rows import R, Row, cells
 from tuitune.tui.kit.wrapping import wrapped
 from tuitune.tui.notice import Notice
-from tuitune.tui.picker import Picker, PickItem
+from tuitune.tui.picker import Picker
 
 __all__ = ["Ask", "Choice", "Notice", "PickItem", "Picker", "TextAsk"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from tuitune.run import evaluations
 from tuitune.run.directory import CHECKPOINT
 from tuitune.run.evaluation import DATA, Difference, Estimate, Evaluation, Item, Metric, Model
 from tuitune.run.job import Job
+from tuitune.run.reached import Reached, reached_in
 from tuitune.tui.subjects import run_of
 
 _SEED = 0
@@ -24,11 +25,15 @@ _KEPT = 60  # evaluations of a run that can be looked at again
 
 @dataclass(frozen=True)
 class Found:
-    """An evaluation with its rows. subjects: for each benchmark that has several its figures by subject."""
+    """An evaluation with its rows. subjects: for each benchmark that has several its figures by subject.
+
+    reached: how far it is where it is at work.
+    """
 
     evaluation: Evaluation
     items: Sequence[Item] = ()
     subjects: Mapping[str, Sequence[Metric]] = field(default_factory=dict)
+    reached: Reached | None = None
 
     def main(self, group: str) -> list[Metric]:
         """Return the figures of a group that are not those of single subjects."""
@@ -64,7 +69,7 @@ def _checkpoint(found: Evaluation) -> str:
 def load(folder: Path) -> Found:
     """Read an evaluation. For a thread: thousands of rows take a while. Raises RunError."""
     found, items = evaluations.read(folder), evaluations.predictions(folder)
-    return Found(found, items, by_subject(items, found))
+    return Found(found, items, by_subject(items, found), reached_in(folder) if found.status == "running" else None)
 
 
 def history(subject: str) -> list[Path]:
@@ -72,21 +77,36 @@ def history(subject: str) -> list[Path]:
     run = run_of(subject)
     if run is not None:
         folders, name = evaluations.evaluations_of(run), Path(subject).name
-        return [path for path in folders if not CHECKPOINT.fullmatch(name) or _is_of(path, name)][:_KEPT]
+        return [
+            path
+            for path in folders
+            if not CHECKPOINT.fullmatch(name) or _is(path, lambda found: _checkpoint(found) == name)
+        ][:_KEPT]
     folders = evaluations.evaluations_in(evaluations.root_of(None))
-    return [path for path in folders if _is_about(path, subject)][:_KEPT]
+    return [path for path in folders if _is(path, lambda found: found.subject == subject)][:_KEPT]
 
 
-def _is_about(path: Path, subject: str) -> bool:
+def begun_elsewhere(subject: str, seen: set[Path]) -> list[Path]:
+    """Return the evaluations of a subject that are at work and were not `seen`; they are from now on."""
+    run, name = run_of(subject), Path(subject).name
+    fresh = [path for path in evaluations.evaluations_in(evaluations.root_of(run)) if path not in seen]
+    seen.update(fresh)
+
+    def ours(found: Evaluation) -> bool:
+        own = found.subject == subject if run is None else not CHECKPOINT.fullmatch(name) or _checkpoint(found) == name
+        return own and found.status == "running"
+
+    return [path for path in fresh if _is(path, ours)]
+
+
+def interrupted(folders: Iterable[Path]) -> list[Path]:
+    """Return those evaluations that can be gone on with. Looks at the disk."""
+    return [path for path in folders if _is(path, lambda found: found.status == "interrupted")]
+
+
+def _is(path: Path, so: Callable[[Evaluation], bool]) -> bool:
     try:
-        return evaluations.read(path).subject == subject
-    except RunError:
-        return False
-
-
-def _is_of(path: Path, checkpoint: str) -> bool:
-    try:
-        return _checkpoint(evaluations.read(path)) == checkpoint
+        return so(evaluations.read(path))
     except RunError:
         return False
 

@@ -37,7 +37,7 @@ class Preset:
         if made.parameters is None:
             return None
         if (kind := self.values.get("export_gguf_type")) is not None:
-            return gguf_size(str(kind), made.parameters, made.head)
+            return gguf_size(str(kind), made.parameters, made.head, made.tokens)
         whole = "export_quantization_bit" in self.values
         return size_in(self.bits, made.parameters, made.embedded if whole else 0)
 

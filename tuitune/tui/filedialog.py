@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.events import Click
 from textual.geometry import Size
 from textual.widget import Widget
 from textual.widgets import Input
@@ -16,8 +15,8 @@ from tuitune.text import clean_line
 from tuitune.tui.areatext import held
 from tuitune.tui.box import Boxed, Lines, Says, room
 from tuitune.tui.folders import Entry, as_typed, completed, fitting, listing, where
+from tuitune.tui.found import Found, PickItem
 from tuitune.tui.kit.rows import R, Row
-from tuitune.tui.picker import Found, PickItem
 
 _AROUND, _MOST = 8, 14
 
@@ -31,14 +30,6 @@ class Entries(Found):
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Return always the same: the box must not jump from folder to folder."""
         return max(1, min(room(viewport) - _AROUND, _MOST))
-
-    def on_click(self, event: Click) -> None:
-        """Choose what is under the mouse."""
-        n = self.line_at(event.y)
-        if n is not None and isinstance(self.screen, FileDialog):
-            event.stop()
-            self.at = n
-            self.screen.action_take()
 
 
 class Said(Lines):
@@ -163,6 +154,11 @@ class FileDialog(Boxed[Path]):
     def enter(self, folder: Path) -> None:
         """Go into a folder."""
         self.value = as_typed(folder).rstrip("/") + "/"
+
+    def on_found_clicked(self, event: Found.Clicked) -> None:
+        """Take what is under the mouse."""
+        event.stop()
+        self.action_take()
 
     def action_move(self, by: int) -> None:
         """Go up or down in the list."""

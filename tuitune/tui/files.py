@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from tuitune.tui.filedialog import Entries, FileDialog, Said
 from tuitune.tui.folders import Preset, as_typed, fitting, meant, presets, where
+from tuitune.tui.found import PickItem
 from tuitune.tui.kit.rows import R, Row
-from tuitune.tui.picker import PickItem
 
 __all__ = ["OpenFile", "Preset", "SaveFile", "presets"]
 

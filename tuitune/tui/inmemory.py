@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, Unpack
 
-from tuitune.chat.base import Answer, Judge, Options, Turn
+from tuitune.chat.base import Answer, Asking, Judge, Turn
 from tuitune.chat.local import LocalChat, Note, Progress
 from tuitune.chat.weights import Weights
 from tuitune.errors import ModelError, Stopped, TuiTuneError
@@ -68,20 +68,9 @@ class Asked:
         """Who scores the answers, where the model is a reward model and not switched back to what it was."""
         return None if self._base else self._chat.judge
 
-    def reply(
-        self,
-        turns: Sequence[Turn],
-        *,
-        system: str | None = None,
-        tools: str = "",
-        sampling: Options,
-        on_text: Callable[[str], None] = lambda text: None,
-        stop: Callable[[], bool] = lambda: False,
-    ) -> Answer:
+    def reply(self, turns: Sequence[Turn], **asked: Unpack[Asking]) -> Answer:
         try:
-            return self._chat.reply(
-                turns, system=system, tools=tools, sampling=sampling, on_text=on_text, stop=stop, base=self._base
-            )  # fmt: skip
+            return self._chat.reply(turns, base=self._base, **asked)
         except (MemoryError, RuntimeError) as error:
             raise worded(error, training=False) from error
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from tuitune.face.host import ThreadHost
+    from tuitune.face.host import ProcessHost, ThreadHost
     from tuitune.run import RunDir
 
 Kind = Literal["quit", "detach", "restart", "lost"]
@@ -41,12 +41,12 @@ class Start:
 class Leave:
     """How the app ends.
 
-    quit: nothing trains here. detach: the terminal goes back to its user, the engine in `host` goes on. lost: the same
+    quit: nothing trains here. detach: the terminal goes back to its user, the engine of `host` goes on. lost: the same
     without a terminal to say it on. restart: a fresh process opens `run`, because this one cannot be trusted any more.
     """
 
     kind: Kind
     run: RunDir | None = None
-    host: ThreadHost | None = None
+    host: ThreadHost | ProcessHost | None = None
     code: int = 0
     words: tuple[str, ...] = ()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tuitune.tui.picker import Picker, PickItem
+from tuitune.tui.found import PickItem
+from tuitune.tui.picker import Picker
 
 if TYPE_CHECKING:
     from tuitune.tui.app import TuiTune

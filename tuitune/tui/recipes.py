@@ -12,12 +12,11 @@ from tuitune.run import RunDir
 from tuitune.run.places import home
 from tuitune.text import clean_line
 from tuitune.tui.asking import Ask, Choice, PickItem
-from tuitune.tui.files import OpenFile, SaveFile, presets
+from tuitune.tui.folders import presets
 from tuitune.tui.panes.recipe import RecipePane
 from tuitune.tui.picking import pick
 from tuitune.tui.recipefile import SaveRefused
-from tuitune.tui.screens.data import DataScreen
-from tuitune.tui.screens.yaml import YamlScreen
+from tuitune.tui.screens.table import kind_of
 from tuitune.tui.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -56,6 +55,8 @@ class RecipeActions:
 
     def action_recipe_open(self) -> None:
         """Open a recipe from a file."""
+        from tuitune.tui.files import OpenFile
+
         self._app.push_screen(OpenFile(self._app.draft.recent()), self._opened)
 
     def _opened(self, path: Path | None) -> None:
@@ -78,6 +79,8 @@ class RecipeActions:
 
     def action_recipe_save_as(self) -> None:
         """Save the recipe to another file."""
+        from tuitune.tui.files import SaveFile
+
         app = self._app
         app.push_screen(SaveFile(app.draft.path or Path.cwd() / app.draft.title), self._save_to)
 
@@ -119,10 +122,12 @@ class RecipeActions:
 
     def action_recipe_text(self) -> None:
         """Change between the form and the YAML view."""
+        from tuitune.tui.screens.yaml import YamlScreen
+
         app = self._app
         if isinstance(app.screen, YamlScreen):
             app.pop_screen()
-        elif isinstance(app.screen, Workbench | DataScreen):
+        elif isinstance(app.screen, Workbench) or kind_of(app.screen) == "data":
             app.push_screen(YamlScreen())
 
     def action_recipe_problem(self) -> None:

@@ -1,4 +1,4 @@
-"""What the Serve screen asks for, kept from one session to the next, and the servers that run."""
+"""What the Serve screen asks for, kept from one session to the next, and what is told of a server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from tuitune.errors import RunError
 from tuitune.run import places
 from tuitune.run.files import private_dir, write_atomic
 from tuitune.run.job import Job
-from tuitune.serve import live
 from tuitune.serve.address import Address
 from tuitune.serve.live import Seen
 from tuitune.tui.kit.units import whole_seconds
@@ -104,14 +103,6 @@ def still_there(models: Sequence[Named]) -> tuple[Named, ...]:
 
 
 # Servers
-
-
-def servers() -> list[Seen]:
-    """Return the servers that run, the newest first. Reads the disk."""
-    try:
-        return live.seen()
-    except (OSError, RunError):
-        return []
 
 
 def stop(pid: int) -> None:

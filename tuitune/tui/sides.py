@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tuitune.chat.base import Chat
 from tuitune.chat.live import LiveChat
@@ -13,13 +14,18 @@ from tuitune.chat.server import called, check_address, is_address
 from tuitune.chat.several import Several
 from tuitune.chat.weights import Weights
 from tuitune.errors import TuiTuneError, UsageError
-from tuitune.face import whom
+from tuitune.face import served, whom
 from tuitune.face.whom import Meant
 from tuitune.text import clean_line
+from tuitune.tui.asking import PickItem
 from tuitune.tui.inmemory import Asked, Bringing, free
-from tuitune.tui.subjects import named
+from tuitune.tui.subjects import default_subject, named, run_of, subjects, training_runs
+
+if TYPE_CHECKING:
+    from tuitune.tui.app import TuiTune
 
 BASE = whom.BASE
+SERVER = "server:"  # in place of a word, until its address is known
 
 
 @dataclass
@@ -123,3 +129,33 @@ class Sides:
 
 def _called(word: str) -> str:
     return clean_line(called(word)) if is_address(word) else named(word)
+
+
+def offered(sides: Sides, place: int) -> list[PickItem]:
+    """Return who could answer on a side. Looks at the disk."""
+    base = PickItem(BASE, BASE, f"{sides.label(1 - place)} before training", "This comparison")
+    # The token of a server of ours is found when it is asked; it stands in no word.
+    ours = [
+        PickItem(each.word, clean_line(each.name), f"at {clean_line(each.place)}", "Servers")
+        for each in served.models()
+    ]  # fmt: skip
+    server = PickItem(SERVER, "a server", "OpenAI-style, by its address", "Elsewhere")
+    return [*([base] if sides.words[1 - place] != BASE else []), *subjects(live=True), *ours, server]
+
+
+def at_first(app: TuiTune, subject: str | None, picked: str | None = None) -> Sides:
+    """Return who is compared at first: somebody with the base, else a model with itself. Looks at the disk.
+
+    In this order: who is named, the open run while it trains, who was picked in the chat, the open run, another one in
+    training, the newest run with weights, the recipe's model.
+    """
+    control = app.control
+    training = control.run if control.live else None  # it answers before it has saved anything
+    word = subject or (str(training.path) if training is not None else picked)
+    if word is None and control.run is None:
+        word = next((str(run.path) for run in training_runs()), None)
+    word = word or default_subject(app)
+    if word is None:
+        recipe = app.draft.recipe()
+        word = recipe.model_name_or_path if recipe is not None else "smollm2-135m"
+    return Sides(word, "base" if run_of(word) is not None else word)

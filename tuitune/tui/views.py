@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import orjson
@@ -12,6 +13,7 @@ from textual.dom import DOMNode
 
 from tuitune.errors import TuiTuneError
 from tuitune.face import words
+from tuitune.face.curve import ACROSS
 from tuitune.face.find import is_live
 from tuitune.run import RunDir, RunSummary, index, summary
 from tuitune.run.files import write_atomic
@@ -20,8 +22,7 @@ from tuitune.run.shelf import LIVE
 from tuitune.tui.asking import Ask, Choice
 from tuitune.tui.panes.chat import ChatPane
 from tuitune.tui.panes.loss import LossPane
-from tuitune.tui.panes.loss_look import ACROSS
-from tuitune.tui.picture import keep, picture
+from tuitune.tui.screens.table import WITH_KEYS
 from tuitune.tui.theme import load_themes
 from tuitune.tui.workbench import Workbench
 
@@ -59,6 +60,8 @@ class ViewActions:
 
     def action_shoot(self) -> None:
         """Save a picture of the screen."""
+        from tuitune.tui.picture import keep, picture
+
         try:
             path = keep(picture(self._app))
         except (OSError, TuiTuneError) as error:
@@ -159,7 +162,9 @@ class ViewActions:
 
 
 def with_keys() -> list[type[DOMNode]]:
-    """Return every kind of app, screen and widget of ours, for whoever looks for keys."""
+    """Return every kind of app, screen and widget of ours, for whoever looks for keys. Imports all that have some."""
+    for module in WITH_KEYS:
+        import_module(module)
     found: list[type[DOMNode]] = []
     waiting: list[type[DOMNode]] = [DOMNode]
     while waiting:
@@ -171,7 +176,7 @@ def with_keys() -> list[type[DOMNode]]:
 
 
 def _question(found: RunSummary) -> tuple[str, list[str], list[Choice[str]]]:
-    ago = words.duration(max(0.0, time.time() - (found.started or 0.0) - found.duration))
+    ago = words.duration(max(0.0, time.time() - found.active))
     of = f" of {found.total_steps}" if found.total_steps else ""
     if found.status != "crashed":
         facts = [f"It is at step {found.step}{of}."]
@@ -207,7 +212,7 @@ def _offers(declined: set[str]) -> list[RunSummary]:
             each = summary(run)
         except (OSError, TuiTuneError):
             continue
-        recent = time.time() - (each.started or 0.0) - each.duration < _OLD
+        recent = time.time() - each.active < _OLD
         if each.status in LIVE or (each.status == "crashed" and recent and _mark(each) not in declined):
             found.append(each)
     return sorted(found, key=lambda each: each.status == "crashed")

@@ -31,10 +31,19 @@ class Working:
     # -- work that takes time ----------------------------------------------------------------------------------
 
     def in_thread(self, group: str, work: Callable[[], T], then: Callable[[T], None]) -> None:
-        """Do `work` in a thread and give its result to `then`; what goes wrong is said."""
+        """Do `work` in a thread and give its result to `then`; what goes wrong is said.
+
+        A later work of the group takes the place of one before it, whose result is then given to nobody.
+        """
 
         def body() -> None:
             worker = get_current_worker()
+
+            def take(result: T) -> None:
+                # Asked here, where nothing else runs: another work may have begun since the thread was done.
+                if not worker.is_cancelled:
+                    then(result)
+
             try:
                 result = work()
             except TuiTuneError as error:
@@ -42,10 +51,13 @@ class Working:
             except Exception as error:  # a fault in a thread must not take the screen down
                 self._app.call_from_thread(self.say, f"{type(error).__name__}: {error}", "error")
             else:
-                if not worker.is_cancelled:
-                    self._app.call_from_thread(then, result)
+                self._app.call_from_thread(take, result)
 
         self._app.run_worker(body, thread=True, group=group, exit_on_error=False, exclusive=True, description=group)
+
+    def forget(self, group: str) -> None:
+        """Let what the group still works on come to nothing."""
+        self._app.workers.cancel_group(self._app, group)
 
     def begin_work(self, find: Callable[[], RunDir]) -> None:
         """Find or make a run directory in a thread, then start the engine there."""

@@ -12,9 +12,9 @@ from tests.face.importing import given
 from tuitune.chat import weights
 from tuitune.errors import RunError, UsageError
 from tuitune.face.about import about
-from tuitune.face.evaluating import subject_of
 from tuitune.face.importing import Refused, Taken, outputs, take_each, take_in
 from tuitune.face.meant import of_name
+from tuitune.face.subject import subject_of
 from tuitune.recipe import Document
 from tuitune.run import JournalReader, RunDir, events, index, summary
 from tuitune.run.imported import Imported

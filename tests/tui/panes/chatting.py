@@ -8,7 +8,7 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from tests.tui.given import Bench, bench, screen_text
+from tests.tui.given import Bench, bench, until
 from tuitune.chat.base import Answer, Chat, NotWriting, Options, Turn
 from tuitune.errors import TuiTuneError
 from tuitune.recipe import Recipe
@@ -98,16 +98,6 @@ def table(partners: Partners) -> tuple[Bench, ChatPane]:
     """Return an app that shows a chat pane."""
     pane = ChatPane(partners)
     return bench(pane, css=CSS), pane
-
-
-async def until(pilot: Pilot[Any], what: Callable[[], object]) -> None:
-    """Let the app work until something is so."""
-    for _ in range(400):
-        if what():
-            await pilot.pause()
-            return
-        await pilot.pause(0.02)
-    raise AssertionError("it never came:\n" + screen_text(pilot.app))
 
 
 async def ready(pilot: Pilot[Any], pane: ChatPane) -> None:

@@ -399,7 +399,7 @@ def test_a_list_of_conversations_is_not_shown_on_another_screen(monkeypatch: pyt
     held, done = threading.Event(), threading.Event()
 
     def slow() -> list[Path]:
-        held.wait(20)
+        held.wait(60)
         done.set()
         return []
 

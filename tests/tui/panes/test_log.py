@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from tests.tui import given
 from tests.tui.given import Bench, bench, screen_text
 from tests.tui.runs import T0, append, logged, opening, run_with, steps
 from tuitune.run import RunDir, events
@@ -47,13 +48,11 @@ def shown(run: RunDir | None, check: Check | None = None, keys: str = "", size: 
 
 
 async def until(pilot: Pilot[object], pane: LogPane, view: RunView, text: str) -> None:
-    for _ in range(200):
-        await pilot.app.workers.wait_for_complete()
-        await pilot.pause()
-        if text in screen_text(pilot.app):
-            return
+    def there() -> bool:
         pane.show(view)
-    raise AssertionError(f"{text!r} never appeared in\n{screen_text(pilot.app)}")
+        return text in screen_text(pilot.app)
+
+    await given.until(pilot, there)
 
 
 def lines(text: str) -> list[str]:
@@ -133,10 +132,7 @@ def test_a_line_of_the_tail_stays_chosen_while_it_grows(run: RunDir) -> None:
         await pilot.press("up", "up")
         with run.console.open("a") as stream:
             stream.write("".join(f"more {number}\n" for number in range(50)))
-        for _ in range(20):
-            pane.show(view)
-            await pilot.app.workers.wait_for_complete()
-            await pilot.pause()
+        await given.until(pilot, lambda: pane.show(view) or pane._items[-1].text == "more 49")
         await pilot.press("y")
         assert isinstance(pilot.app, Bench)
         assert pilot.app.copied == ["line 47"]

@@ -265,7 +265,7 @@ def test_an_end_says_what_comes_next(run: RunDir) -> None:
     append(run, [events.RunFinished(120, 140.0, final="/x", t=T0 + 160)])
     tell(run, "finished", step=120, total=120)
     text = shown(polled(run))
-    assert "✓ Finished: 120 steps in 2 m 20 s." in text
+    assert "✓ Finished: 120 steps in 2 m 40 s." in text
     assert "100 %" in text
 
 

@@ -240,7 +240,7 @@ def test_looking_happens_aside_and_again_on_r(monkeypatch: pytest.MonkeyPatch) -
     gate, models = Event(), list(_MODELS[:1])
 
     def slow() -> list[ModelInfo]:
-        gate.wait(10)
+        gate.wait(60)
         return list(models)
 
     monkeypatch.setattr(room, "scan", slow)

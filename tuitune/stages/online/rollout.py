@@ -1,22 +1,18 @@
-"""Answers of the weights in training: sampled from the policy itself, in batches, stoppable between tokens.
-
-Which token an answer takes is decided by a number that was drawn for this answer and place before, so it does not
-depend on who else was in the batch (beyond rounding), nor on the random state of the training, which stays untouched.
-"""
+"""Answers of the weights in training: sampled from the policy itself, in batches, stoppable between tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import LogitsProcessor, StoppingCriteria
-from transformers.generation.logits_process import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+from transformers import StoppingCriteria
 
 from tuitune.errors import TrainingError
 from tuitune.models.generate import borrowed
 from tuitune.models.oom import is_out_of_memory
 from tuitune.stages.online.answer import Answer
+from tuitune.stages.online.draws import Choice, drawn
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,8 +22,7 @@ if TYPE_CHECKING:
     from tuitune.stages.base import Surroundings
 
 _ROOM = 2  # the keys and values of a token take about half of what training keeps of one
-_TOLD = 8  # tokens between two looks at how many have ended: a GPU is waited for then
-_SLICE = 16  # rows whose distributions are looked at together, in float64
+_TOLD = 8  # tokens between two looks at which have ended: a GPU is waited for then
 Each = Callable[[int, list[int]], None]
 # The policy's own distribution: what it learns from is what it says.
 _OWN = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "repetition_penalty": 1.0}
@@ -62,11 +57,6 @@ def say_sampling(around: Surroundings, longest: int) -> None:
         )
 
 
-def step_seed(seed: int, step: int) -> int:
-    """Return the seed of the answers of an optimizer step (0: of an evaluation)."""
-    return (seed * 1_000_003 + step * 2_654_435_761) % 2**62
-
-
 def answers(around: Surroundings, prompts: Sequence[Example], count: int, seed: int) -> list[Answer]:
     """Return `count` answers to each prompt, those to the first prompt first.
 
@@ -81,21 +71,21 @@ def answers(around: Surroundings, prompts: Sequence[Example], count: int, seed: 
     return [answer_of(around, rows[i], ids[i], asked[i].columns) for i in range(len(asked))]
 
 
-def drawn(seed: int, rows: int, tokens: int) -> Tensor:
-    """Return the numbers (rows, tokens) that decide which token an answer takes at each place."""
-    source = torch.Generator().manual_seed(seed)
-    return torch.rand(rows, tokens, generator=source, dtype=torch.float64)
-
-
 def likeliest(
-    around: Surroundings, rows: Sequence[Sequence[int]], *, draws: Tensor | None = None, each: Each = _nothing
+    around: Surroundings,
+    rows: Sequence[Sequence[int]],
+    *,
+    draws: Tensor | None = None,
+    each: Each = _nothing,
+    wanted: Collection[int] | None = None,
 ) -> list[list[int]]:
     """Return the greedy answer to each prompt, or with `draws` the sampled one. Raises as `answers` does.
 
-    each: gets the place of a prompt and its answer as soon as it is there.
+    each: gets the place of a prompt and its answer soon after it has ended. wanted: the places of the prompts that
+    still need an answer, where others have theirs; batches are cut as for all, so that no answer changes by that.
     """
-    found = _Rollout(around, around.sampling, draws, phase="predict", each=each).run(rows)
-    return [found[i] for i in range(len(rows))]
+    found = _Rollout(around, around.sampling, draws, phase="predict", each=each).run(rows, wanted)
+    return [found[i] for i in sorted(found)]
 
 
 def answer_of(
@@ -128,30 +118,32 @@ class _Rollout:
         self._each = each
         self._room = _ROOM * around.tokens_per_batch()
 
-    def run(self, rows: Sequence[Sequence[int]]) -> dict[int, list[int]]:
-        """Return the answer of each row, by its place."""
+    def run(self, rows: Sequence[Sequence[int]], wanted: Collection[int] | None = None) -> dict[int, list[int]]:
+        """Return the answer of each row, by its place; wanted: of these only."""
         found: dict[int, list[int]] = {}
+        asked = set(range(len(rows)) if wanted is None else wanted)
 
-        def told(ended: int) -> None:
-            self._around.progress(self._phase, len(found) + ended, len(rows))
+        def ended(answers: Mapping[int, list[int]]) -> None:
+            for place in sorted((answers.keys() & asked) - found.keys()):
+                found[place] = answers[place]
+                self._each(place, answers[place])
+            self._around.progress(self._phase, len(found), len(asked))
 
         left = sorted(range(len(rows)), key=lambda i: -len(rows[i]))  # what does not fit shows at once
         while left:
             size = min(len(left), max(1, self._room // (len(rows[left[0]]) + self._sampling.max_new_tokens)))
             batch = left[:size]
             try:
-                said = dict(zip(batch, self._sampled([rows[i] for i in batch], batch, told), strict=True))
+                if not asked.isdisjoint(batch):
+                    ended(dict(zip(batch, self._sampled([rows[i] for i in batch], batch, ended), strict=True)))
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
             else:
                 left = left[size:]
-                found |= said
-                for place, answer in said.items():
-                    self._each(place, answer)
-                self._around.progress(self._phase, len(found), len(rows))
                 continue
             self._smaller(size, len(rows[left[0]]))  # out here the traceback is gone, and with it the memory
+            left = [place for place in left if place in asked and place not in found]
         return found
 
     def _smaller(self, size: int, longest: int) -> None:
@@ -167,22 +159,27 @@ class _Rollout:
         self._around.note(f"memory is short: {size // 2} answers at once from now on, in this buffer")
 
     def _sampled(
-        self, rows: Sequence[Sequence[int]], places: Sequence[int], ended: Callable[[int], None]
+        self, rows: Sequence[Sequence[int]], places: Sequence[int], ended: Callable[[Mapping[int, list[int]]], None]
     ) -> list[list[int]]:
         around, sampling = self._around, self._sampling
         tokenizer, stop_ids = around.tokenizer, around.template.stop_ids(around.tokenizer)
         device = next(around.model.parameters()).device
         ids, mask = _left_padded(rows, tokenizer.pad_token_id or 0, device)
         config = sampling.config(tokenizer.pad_token_id, stop_ids)
-        config.do_sample, config.temperature, config.top_p, config.top_k = False, 1.0, 1.0, 50  # `_Choice` samples
+        config.do_sample, config.temperature, config.top_p, config.top_k = False, 1.0, 1.0, 50  # `Choice` samples
+        width = ids.shape[1]
+
+        def told(made: Tensor, which: Sequence[int]) -> None:
+            ended({places[i]: _until_end(made[i, width:].tolist(), set(stop_ids)) for i in which})
+
         draws = self._draws
-        choice = [] if draws is None else [_Choice(draws[list(places)].to(device), sampling)]
+        choice = [] if draws is None else [Choice(draws[list(places)].to(device), sampling)]
         with around.precision(), borrowed(around.model, device, 0):
             made = around.model.generate(
                 input_ids=ids, attention_mask=mask, generation_config=config, logits_processor=choice,
-                stopping_criteria=[_Attending(around, torch.tensor(stop_ids, device=device), ended)],
+                stopping_criteria=[_Attending(around, torch.tensor(stop_ids, device=device), told)],
             )  # fmt: skip
-        return [_until_end(row, set(stop_ids)) for row in made[:, ids.shape[1] :].tolist()]
+        return [_until_end(row, set(stop_ids)) for row in made[:, width:].tolist()]
 
 
 def _left_padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -202,44 +199,13 @@ def _until_end(ids: list[int], stop: set[int]) -> list[int]:
     return ids
 
 
-class _Choice(LogitsProcessor):
-    """Leaves one token of each row, the one that the drawn number (rows, tokens) falls on."""
-
-    def __init__(self, draws: Tensor, sampling: Sampling) -> None:
-        self._draws, self._place = draws, 0
-        self._warpers: list[Any] = []
-        if sampling.temperature != 1.0:
-            self._warpers.append(TemperatureLogitsWarper(sampling.temperature))
-        if sampling.top_k:
-            self._warpers.append(TopKLogitsWarper(sampling.top_k))
-        if sampling.top_p < 1.0:
-            self._warpers.append(TopPLogitsWarper(sampling.top_p))
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        for warper in self._warpers:
-            scores = warper(input_ids, scores)
-        chosen = torch.cat([_fallen_on(part, draw) for part, draw in self._slices(scores)])
-        self._place += 1
-        return torch.full_like(scores, float("-inf")).scatter_(1, chosen[:, None], 0.0)
-
-    def _slices(self, scores: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        draws = self._draws[:, self._place]
-        return zip(torch.split(scores, _SLICE), torch.split(draws, _SLICE), strict=True)
-
-
-def _fallen_on(scores: Tensor, draws: Tensor) -> Tensor:
-    """Return the tokens (n,) at which the cumulated probabilities of scores (n, V) pass draws (n,)."""
-    below = scores.double().softmax(-1).cumsum(-1)
-    chosen = (below <= draws[:, None] * below[:, -1:]).sum(-1)
-    return chosen.clamp_(max=scores.shape[1] - 1)
-
-
 class _Attending(StoppingCriteria):
-    """Ends nothing by itself; the run's inbox is obeyed after every token, and told is how many answers have ended."""
+    """Ends nothing by itself; the run's inbox is obeyed after every token, and told is which answers have ended."""
 
-    def __init__(self, around: Surroundings, stop: Tensor, ended: Callable[[int], None]) -> None:
-        self._around, self._stop, self._tell = around, stop, ended
+    def __init__(self, around: Surroundings, stop: Tensor, tell: Callable[[Tensor, Sequence[int]], None]) -> None:
+        self._around, self._stop, self._tell = around, stop, tell
         self._ended: Tensor | None = None
+        self._told: set[int] = set()
         self._calls = 0
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
@@ -248,6 +214,8 @@ class _Attending(StoppingCriteria):
         self._ended = now if self._ended is None else self._ended | now
         self._calls += 1
         if self._calls % _TOLD == 0:
-            self._tell(int(self._ended.sum()))
+            fresh = [row for row in self._ended.nonzero()[:, 0].tolist() if row not in self._told]
+            self._told.update(fresh)
+            self._tell(input_ids, fresh)
         self._around.token(self._calls)
         return torch.zeros_like(now)

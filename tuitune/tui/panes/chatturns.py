@@ -6,19 +6,22 @@ import secrets
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.message import Message
 
 from tuitune.chat.base import Turn
-from tuitune.chat.saved import Saved, read_file, save
 from tuitune.errors import TuiTuneError
 from tuitune.text import clean, clean_line
 from tuitune.tui.asking import TextAsk
 from tuitune.tui.filing import ask_open, ask_save
-from tuitune.tui.panes.answering import in_words
 from tuitune.tui.panes.chatforms import EditAsk
 from tuitune.tui.panes.judging import Judging
+from tuitune.tui.panes.spoken import in_words
+
+if TYPE_CHECKING:
+    from tuitune.chat.saved import Saved
 
 _UNANSWERED = "there is no answer yet"
 
@@ -130,6 +133,8 @@ class ChatTurns(Judging):
     def action_load(self) -> None:
         """Go on with a conversation from a file."""
         if self._free():
+            from tuitune.chat.saved import read_file
+
             facts = ["JSON with messages, also in OpenAI's form; what is said now can be brought back with u."]
             then = partial(self._open, how=read_file)
             ask_open(self.app, "Go on with which conversation?", "chat.json", facts, then)
@@ -175,6 +180,8 @@ class ChatTurns(Judging):
         ask_save(self.app, "Save the conversation as", "chat.json", facts, self._save)
 
     def _save(self, path: Path, replacing: bool) -> None:
+        from tuitune.chat.saved import Saved, save
+
         try:
             save(path, Saved(tuple(self.talk.turns), self.talk.system, self.talk.tools), replacing=replacing)
         except TuiTuneError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from textual.widget import Widget
 
@@ -22,6 +22,21 @@ _UNANSWERED = "not answered; r asks again"
 _EDGE = 5  # cells for "you" and "tool"
 
 
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A kept comparison that could be gone on with: when it was, what was asked first, and whether a crash ended it."""
+
+    when: str
+    question: str
+    cut_off: bool
+
+    def rows(self) -> list[Row]:
+        """Return it as rows."""
+        role, words = ("warn", "An answer was cut off") if self.cut_off else ("quiet", "The last comparison was")
+        key = R("accent", "  esc o", "quiet", " goes on with it, or with an earlier one")
+        return [[], R(role, f"  {words} {self.when}:"), R("ink", f"  {self.question}"), key]
+
+
 class Column(Answering):
     """Shows what one side was asked and what it said; `other` is the column beside it."""
 
@@ -32,6 +47,7 @@ class Column(Answering):
         self.place = place
         self.other: Column | None = None
         self.same = False  # as the one beside it
+        self.hint: Hint | None = None
         self.transcript: Level = Level(_EDGE, left=place == 0)
         self.rename("")
 
@@ -54,7 +70,7 @@ class Column(Answering):
 
     def take(self, talk: Kept) -> None:
         """Show another conversation."""
-        self.talk, self.chosen = talk, None
+        self.talk, self.chosen, self.hint = talk, None, None
         self._notes.clear()
         self.transcript.follow()
         self.refresh_turns()
@@ -123,4 +139,4 @@ class Column(Answering):
         choose = R("accent", "  w", "quiet", " chooses who answers here")
         if self.same:
             return [R("warn", "  Both columns ask the same model."), choose]
-        return [R("quiet", "  Ask both below. "), choose]
+        return [R("quiet", "  Ask both below. "), choose, *(self.hint.rows() if self.hint is not None else [])]

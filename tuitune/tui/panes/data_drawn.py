@@ -11,6 +11,7 @@ from tuitune.tui.panes.data_page import MARGIN, At, Cell
 
 if TYPE_CHECKING:
     from tuitune.data.look_pieces import Token
+    from tuitune.data.look_view import Strand
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +75,18 @@ def _joined(row: Row) -> Row:
         elif text:
             out.append((text, role))
     return out
+
+
+def told(token: Token, strand: Strand) -> Row:
+    """Return what is known of a token: its place, its text, its id, and what is done with it."""
+    learnt = "trained" if token.trained else "special" if token.special else "context"
+    target = strand.target(token)
+    learnt += f" as {clean_line(target)}" if target else ""
+    return R("quiet", f"token {token.position + 1:,}  ", "accent b", token.words, "quiet", f"  id {token.id}  ",
+             "strong" if token.trained else "quiet", learnt)  # fmt: skip
+
+
+def legend(counts: tuple[int, int, int]) -> Row:
+    """Return the colours of trained tokens, of context and of special tokens, with how many there are."""
+    names = zip(("trained", "context", "special"), ("accent", "quiet", "weights"), counts, strict=True)
+    return [span for name, role, count in names for span in R(role, "■ ", "ink", f"{name} {count:,}   ")]

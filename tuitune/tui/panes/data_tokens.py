@@ -12,7 +12,8 @@ from tuitune.text import clean, clean_line
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row, split
 from tuitune.tui.kit.wrapping import wrapped
-from tuitune.tui.panes.data_drawn import Look, drawn
+from tuitune.tui.panes.data_drawn import Look, drawn, legend, told
+from tuitune.tui.panes.data_moves import leap, next_line, next_trained
 from tuitune.tui.panes.data_page import At, Cell, Page
 
 if TYPE_CHECKING:
@@ -174,18 +175,10 @@ Two answers to one prompt stand beside each other where there is room; their pro
         view, page = self._view, self._page
         assert view is not None
         token = page.token(self._at) if page is not None else None
-        here: Row = []
-        if token is not None:
-            learnt = "trained" if token.trained else "special" if token.special else "context"
-            target = view.blocks[self._at.block].strand.target(token)
-            learnt += f" as {clean_line(target)}" if target else ""
-            here = R("quiet", f"token {token.position + 1:,}  ", "accent b", token.words, "quiet", f"  id {token.id}  ",
-                     "strong" if token.trained else "quiet", learnt)  # fmt: skip
-        names = zip(("trained", "context", "special"), ("accent", "quiet", "weights"), self._counts, strict=True)
-        legend = [span for name, role, count in names for span in R(role, "■ ", "ink", f"{name} {count:,}   ")]
+        here = told(token, view.blocks[self._at.block].strand) if token is not None else []
         limit = self._side.setting.cutoff_len if self._side is not None else 0
         of = f" of {limit:,} tokens" if len(view.strands) == 1 else " tokens"
-        return [[], here, split(legend, R("strong b", f"{view.tokens:,}", "quiet", of), width)]
+        return [[], here, split(legend(self._counts), R("strong b", f"{view.tokens:,}", "quiet", of), width)]
 
     # -- what keys and the mouse do ----------------------------------------------------------------------------
 
@@ -201,32 +194,13 @@ Two answers to one prompt stand beside each other where there is room; their pro
 
     def action_line(self, by: int) -> None:
         """Go to the nearest line above or below that has tokens."""
-        page = self._page
-        if page is None:
-            return
-        here = page.find(self._at)
-        x, row = page.x_of(self._at, here), here + by
-        while row >= 0 and page.row(row) is not None:
-            at = page.under(x, row)
-            if at is not None and page.find(at) != here:
-                self._go(at)
-                return
-            row += 1 if by > 0 else -1
-        self._go(page.last if by > 0 else page.first)
+        if self._page is not None:
+            self._go(next_line(self._page, self._at, by))
 
     def action_page(self, by: int) -> None:
         """Go a page up or down."""
-        page = self._page
-        if page is None:
-            return
-        here = page.find(self._at)
-        row = max(0, here + by * max(1, self.content_size.height - 6))
-        while row > 0 and page.row(row) is None:
-            row -= 1
-        at = next(
-            (found for near in range(row, -1, -1) if (found := page.under(page.x_of(self._at, here), near))), None
-        )
-        self._go(at)
+        if self._page is not None:
+            self._go(leap(self._page, self._at, by * max(1, self.content_size.height - 6)))
 
     def action_edge(self, end: int) -> None:
         """Go to the first or the last token."""
@@ -235,22 +209,10 @@ Two answers to one prompt stand beside each other where there is room; their pro
 
     def action_trained(self) -> None:
         """Go to the next stretch of trained tokens."""
-        at = self._next_trained()
+        at = next_trained(self._view, self._at) if self._view is not None else None
         if at is None:
             self.app.say("no trained tokens follow" if self._view is not None else "there is no example here")
         self._go(at)
-
-    def _next_trained(self) -> At | None:
-        view = self._view
-        if view is None:
-            return None
-        for number, block in enumerate(view.blocks):
-            labelled = block.strand.labelled
-            low = self._at.position + 1 if number == self._at.block else block.start
-            for position in range(low, block.stop) if number >= self._at.block else ():
-                if labelled[position] and (position == block.start or not labelled[position - 1]):
-                    return At(number, position)
-        return None
 
     def action_copy(self) -> None:
         """Copy the text of the example."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -49,6 +49,36 @@ class Asked:
         if self.answers == "drawn" and any(word.startswith(_SAMPLED) for word in settings):
             words.append("do_sample=true")  # the recipe of the run may say otherwise, and those would mean nothing
         return words + [word for path in self.metrics for word in ("--metric", path)]
+
+    def swapped(self, old: str, new: str) -> Asked:
+        """Return it with another model in the place of one."""
+        return replace(self, others=tuple(dict.fromkeys(new if each == old else each for each in self.others)))
+
+    def measured_by(self, old: str, path: str) -> Asked:
+        """Return it with a file of metrics in the place of another; either may be "": none."""
+        kept = [each for each in self.metrics if each not in (old, path)]
+        return replace(self, metrics=(*kept, *([path] if path else [])))
+
+    def turned(self, line: Line, by: int) -> Asked:
+        """Return it with the next choice of a line, where that has choices."""
+        match line.kind:
+            case "base":
+                return replace(self, base=not self.base)
+            case "answers":
+                return replace(self, answers=ANSWERS[(ANSWERS.index(self.answers) + by) % len(ANSWERS)])
+        return self
+
+    def without(self, line: Line) -> Asked:
+        """Return it without what a line names, or with the line's default."""
+        match line.kind:
+            case "other":
+                return replace(self, others=tuple(each for each in self.others if each != line.value))
+            case "metric":
+                return self.measured_by(line.value, "")
+            case "base" | "data" | "rows" | "answers":
+                default = getattr(Asked(), line.kind)
+                return replace(self, **{line.kind: default})
+        return self
 
 
 def _file() -> Path:

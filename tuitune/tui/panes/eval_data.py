@@ -62,7 +62,7 @@ def ask_data(
 def trouble(subject: str, settings: Sequence[str], data: str) -> str:
     """Return in words why these rows cannot be measured, "" where nothing is known against them. For a thread."""
     from tuitune.data.sources import must_exist
-    from tuitune.face.evaluating import subject_of
+    from tuitune.face.subject import subject_of
 
     try:
         recipe = subject_of(subject, settings).recipe

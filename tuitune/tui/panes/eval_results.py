@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -17,7 +16,8 @@ from tuitune.tui.evaluating import Found
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row
 from tuitune.tui.kit.wrapping import wrapped
-from tuitune.tui.panes.eval_table import columns, head, metric_row, of_task
+from tuitune.tui.panes.eval_lines import Line, few_subjects, lines_of
+from tuitune.tui.panes.eval_table import columns, head, metric_row
 from tuitune.tui.panes.eval_told import above_table, below_table
 
 if TYPE_CHECKING:
@@ -36,15 +36,6 @@ _KEYS = (
     ("y", "copy", "Copy", "copy", "copy the table"),
 )
 _STATES = {"running": ("accent", "at work"), "interrupted": ("warn", "interrupted: r goes on"), "done": ("quiet", "")}
-_FEW = 8  # subjects that show without being asked for
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A figure, or the title of a group of them."""
-
-    title: str = ""
-    metric: Metric | None = None
 
 
 class ResultsPane(DrawnPane):
@@ -138,26 +129,12 @@ axis, so that you see whether they overlap. The last column is the difference be
         return self._lines[self._at].metric if self._at < len(self._lines) else None
 
     def _fill(self) -> None:
-        self._lines = list(self._listed()) if self.found is not None else []
+        self._lines = list(lines_of(self.found, subjects=self._subjects_show)) if self.found is not None else []
         self._at = min(self._at, max(0, len(self._lines) - 1))
 
     @property
     def _subjects_show(self) -> bool:
-        count = sum(map(len, self.found.subjects.values())) if self.found is not None else 0
-        return count <= _FEW if self.by_subject is None else self.by_subject
-
-    def _listed(self) -> Iterator[Line]:
-        assert self.found is not None
-        groups = list(dict.fromkeys(metric.group for metric in self.found.evaluation.metrics))
-        for group in groups:
-            if len(groups) > 1:
-                yield Line(of_task(group, self.found.evaluation.data))
-            yield from (Line(metric=each) for each in self.found.main(group))
-            subjects = self.found.subjects.get(group, ())
-            if self._subjects_show:
-                yield from (Line(metric=each) for each in subjects)
-            elif subjects:
-                yield Line(f"{len(subjects)} subjects: b shows them")
+        return few_subjects(self.found) if self.by_subject is None else self.by_subject
 
     # -- drawing -----------------------------------------------------------------------------------------------
 
@@ -166,7 +143,7 @@ axis, so that you see whether they overlap. The last column is the difference be
         if self.found is None:
             return [R(role, line) for role, text in self._empty for line in (wrapped(clean(text), width) or [""])]
         found = self.found.evaluation
-        above = above_table(found, width, height)
+        above = above_table(self.found, width, height)
         below = below_table(found, self.metric, width, height)
         room = max(1, height - len(above) - 1 - (len(below) + 1 if below else 0))
         if room < min(3, len(self._lines)):
@@ -249,7 +226,7 @@ axis, so that you see whether they overlap. The last column is the difference be
         width, height = self.content_size
         if self.found is None or not self._spots:
             return None
-        first = 2 + len(above_table(self.found.evaluation, width, height - 1))
+        first = 2 + len(above_table(self.found, width, height - 1))
         return self._spots[row - first] if 0 <= row - first < len(self._spots) else None
 
     def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:

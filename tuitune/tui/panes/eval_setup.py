@@ -13,12 +13,12 @@ from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
 from tuitune.text import clean, clean_line
-from tuitune.tui.asking import TextAsk
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row, cells, cut, split
 from tuitune.tui.kit.wrapping import wrapped
-from tuitune.tui.panes.eval_asked import ANSWERS, Asked, Line, keep, kept, lines_of
+from tuitune.tui.panes.eval_asked import Asked, Line, keep, kept, lines_of
 from tuitune.tui.panes.eval_data import ask_data, choices, trouble
+from tuitune.tui.panes.eval_typed import ask_metric, ask_rows
 from tuitune.tui.subjects import ask_subject, named
 
 if TYPE_CHECKING:
@@ -150,13 +150,13 @@ The rows of a multiple-choice benchmark are named in the settings: `task`, such 
             case "add":
                 ask_subject(self.app, self._add, title="Compare with which model?")
             case "other":
-                ask_subject(self.app, lambda word: self._swap(line.value, word), chosen=line.value)
+                ask_subject(self.app, lambda word: self.ask(self.asked.swapped(line.value, word)), chosen=line.value)
             case "data":
                 self._ask_data()
             case "rows":
-                self._ask_rows()
+                ask_rows(self.app, self.asked.rows, self._take_rows)
             case "measure" | "metric":
-                self._ask_metric(line.value)
+                ask_metric(self.app, line.value, lambda path: self.ask(self.asked.measured_by(line.value, path)))
             case _:
                 self.action_turn(1)
 
@@ -169,10 +169,6 @@ The rows of a multiple-choice benchmark are named in the settings: `task`, such 
             self.app.say(f"{named(word)} is compared already")
             return
         self.ask(replace(self.asked, others=(*self.asked.others, word)))
-
-    def _swap(self, old: str, new: str) -> None:
-        others = tuple(dict.fromkeys(new if each == old else each for each in self.asked.others))
-        self.ask(replace(self.asked, others=others))
 
     def _ask_data(self) -> None:
         values, settings, own, now = self._values, self.settings(), self._own_rows, self.asked.data
@@ -193,44 +189,20 @@ The rows of a multiple-choice benchmark are named in the settings: `task`, such 
         if subject is not None and data:
             self.app.in_thread("evaluate-data", lambda: trouble(subject, settings, data), checked)
 
-    def _ask_rows(self) -> None:
-        now = "" if self.asked.rows is None else str(self.asked.rows)
-        ask = TextAsk("How many rows at most? Nothing: all", now, "all", validate=_rows_problem)
-        self.app.push_screen(ask, lambda text: None if text is None else self._take_rows(text.strip()))
-
-    def _take_rows(self, text: str) -> None:
-        self.ask(replace(self.asked, rows=int(text) if text else None))
-
-    def _ask_metric(self, old: str) -> None:
-        facts = ["A Python file of yours that scores answers; it runs with your rights."]
-        ask = TextAsk("Which file?", old, "nothing: none", validate=_metric_problem, facts=facts)
-        self.app.push_screen(ask, lambda text: None if text is None else self._take_metric(old, text.strip()))
-
-    def _take_metric(self, old: str, text: str) -> None:
-        path = str(Path(text).expanduser().absolute()) if text else ""
-        kept = [each for each in self.asked.metrics if each not in (old, path)]
-        self.ask(replace(self.asked, metrics=(*kept, *([path] if path else []))))
+    def _take_rows(self, rows: int | None) -> None:
+        self.ask(replace(self.asked, rows=rows))
 
     def action_turn(self, by: int) -> None:
         """Take the next choice of the line."""
-        asked = self.asked
-        match self.lines()[self._at].kind:
-            case "base":
-                self.ask(replace(asked, base=not asked.base))
-            case "answers":
-                self.ask(replace(asked, answers=ANSWERS[(ANSWERS.index(asked.answers) + by) % len(ANSWERS)]))
+        self._ask_other(self.asked.turned(self.lines()[self._at], by))
 
     def action_remove(self) -> None:
         """Take the line out, or put it back to its default."""
-        asked, line = self.asked, self.lines()[self._at]
-        match line.kind:
-            case "other":
-                self.ask(replace(asked, others=tuple(each for each in asked.others if each != line.value)))
-            case "metric":
-                self.ask(replace(asked, metrics=tuple(each for each in asked.metrics if each != line.value)))
-            case "base" | "data" | "rows" | "answers":
-                default = getattr(Asked(), line.kind)
-                self.ask(replace(asked, **{line.kind: default}))
+        self._ask_other(self.asked.without(self.lines()[self._at]))
+
+    def _ask_other(self, asked: Asked) -> None:
+        if asked != self.asked:
+            self.ask(asked)
 
     def action_copy(self) -> None:
         """Copy the command."""
@@ -256,15 +228,3 @@ The rows of a multiple-choice benchmark are named in the settings: `task`, such 
         """Go up."""
         event.stop()
         self.action_move(-1)
-
-
-def _rows_problem(text: str) -> str | None:
-    text = text.strip()
-    return None if not text or (text.isascii() and text.isdigit() and 0 < int(text) < 10**9) else "a whole number"
-
-
-def _metric_problem(text: str) -> str | None:
-    path = Path(text.strip()).expanduser()
-    if not text.strip() or (path.is_file() and path.suffix == ".py"):
-        return None
-    return "is no Python file" if path.is_file() else "there is no such file"

@@ -5,15 +5,13 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from tuitune.face import figures
+from tuitune.face.curve import Across
 from tuitune.tui.curves import Curves, EvalPoint
 from tuitune.tui.kit.chart import Window
 from tuitune.tui.runview import RunView
 
-Across = Literal["steps", "time", "tokens"]
-ACROSS: tuple[Across, ...] = ("steps", "time", "tokens")
 _MOST_ZOOM = 12
 _PAN = 8  # a part of what is seen
 

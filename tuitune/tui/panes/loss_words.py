@@ -97,15 +97,21 @@ def ending(view: RunView) -> list[tuple[str, str]]:
             what = f"▲ Crashed at step {step:,}: the process ended without a word."
             return [("error b", what), ("ink", _again(view)), ("quiet", "6, then t shows the end of console.log.")]
         case "finished", events.RunFinished(seconds=seconds):
-            what = f"✓ Finished: {step:,} steps in {lasting(seconds)}."
+            what = f"✓ Finished: {step:,} steps in {_took(view, seconds)}."
             return [("ok b", what), ("ink", "4 talks to the tuned model; ^r begins another run.")]
         case "stopped", events.RunFinished(seconds=seconds):
             if not step:
                 return [("warn b", "▪ Cancelled before the first step."), ("ink", "^r starts again.")]
-            return [("warn b", f"▪ Stopped at step {step:,} after {lasting(seconds)}."), ("ink", _again(view))]
+            return [("warn b", f"▪ Stopped at step {step:,} after {_took(view, seconds)}."), ("ink", _again(view))]
         case "finished" | "stopped", _:
             return [("warn b", f"▪ {status.capitalize()} at step {step:,}."), ("ink", _again(view))]
     return []
+
+
+def _took(view: RunView, seconds: float) -> str:
+    attempts = view.picture.attempts
+    several = f" ({attempts.count} attempts)" if attempts.count > 1 else ""
+    return lasting(attempts.seconds if attempts.count else seconds) + several
 
 
 def _again(view: RunView) -> str:

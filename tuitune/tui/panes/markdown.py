@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-
-from markdown_it import MarkdownIt
-from markdown_it.tree import SyntaxTreeNode as Node
+from typing import TYPE_CHECKING
 
 from tuitune.text import clean
 from tuitune.tui.kit.rows import R, Row, cells, fit, width_of
 from tuitune.tui.panes.wrapping import wrapped
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.tree import SyntaxTreeNode as Node
 
 _LEAST = 12  # cells: deeper nesting is not indented any further
 _CODE = "on tint"
@@ -18,12 +20,16 @@ _CODE = "on tint"
 
 @cache
 def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
     return MarkdownIt("commonmark", {"maxNesting": 100}).enable(["table", "strikethrough"])
 
 
 def rows_of(text: str, width: int, ink: str = "ink") -> list[Row]:
     """Return cleaned Markdown as rows of at most `width` cells; single line breaks stay, since models mean them."""
-    rows = _blocks(Node(_parser().parse(text)).children, max(_LEAST, width), ink)
+    from markdown_it.tree import SyntaxTreeNode
+
+    rows = _blocks(SyntaxTreeNode(_parser().parse(text)).children, max(_LEAST, width), ink)
     # Some text makes no block, such as where a link leads: it is shown as it is.
     return rows or (wrapped([(_plain(text), ink)], max(_LEAST, width)) if text.strip() else [])
 

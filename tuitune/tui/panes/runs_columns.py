@@ -83,7 +83,7 @@ def _state(entry: Entry) -> Row:
 
 
 def _lasted(entry: Entry) -> Row:
-    return R("quiet", lasting(entry.facts.lasted) if entry.facts.first is not None else "")
+    return R("quiet", lasting(entry.lasted) if entry.facts.first is not None and entry.lasted is not None else "")
 
 
 def _tokens(entry: Entry) -> Row:

@@ -184,7 +184,7 @@ class _Table:
 Best = Callable[[Sequence[float]], float]
 _FORMS: Mapping[str, Callable[[float], str]] = {
     "last": fixed, "best eval": fixed, "tokens": amount, "duration": words.duration,
-    "tok/s": lambda value: f"{value:,.0f}", "peak": words.size,
+    "attempts": "{:.0f}".format, "tok/s": lambda value: f"{value:,.0f}", "peak": words.size,
 }  # fmt: skip
 
 
@@ -195,6 +195,8 @@ def _figures(entries: Sequence[Entry]) -> Iterator[tuple[str, list[float | None]
     yield "last", [key_figure(entry)[1] for entry in entries], least
     yield "best eval", [each[0] if each is not None else None for each in best], least
     yield "tokens", [entry.facts.tokens or None for entry in entries], None
-    yield "duration", [entry.facts.lasted or None for entry in entries], None
+    yield "duration", [entry.lasted or None for entry in entries], None
+    if any(entry.facts.attempts > 1 for entry in entries):
+        yield "attempts", [entry.facts.attempts or None for entry in entries], None
     yield "tok/s", [entry.facts.speed or None for entry in entries], max
     yield "peak", [entry.facts.memory for entry in entries], min

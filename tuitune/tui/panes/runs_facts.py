@@ -90,7 +90,7 @@ evaluations with their first figures, where it lies and how much room it takes. 
             ("model", facts.model), ("data", entry.data),
             ("steps", f"{entry.step:,}" + (f" of {entry.total_steps:,}" if entry.total_steps else "")), *trained(entry),
             ("started", time.strftime("%Y-%m-%d %H:%M", time.localtime(facts.first)) if facts.first else ""),
-            ("lasted", lasted(facts, lasting)),
+            ("lasted", lasted(entry, lasting)),
         ]  # fmt: skip
         for name, text in pairs:
             rows += _pair(name, text, width)

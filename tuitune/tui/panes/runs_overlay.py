@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.events import MouseScrollDown, MouseScrollUp
 
 from tuitune.face import figures
-from tuitune.face.curve import ACROSS, KINDS, NO_LOG
+from tuitune.face.curve import ACROSS, KINDS, NO_LOG, TITLES
 from tuitune.text import clean_line
 from tuitune.tui.kit.axis import Scale, foot, scale
 from tuitune.tui.kit.blocks import Blocks
@@ -49,7 +49,8 @@ class OverlayPane(DrawnPane):
 The curves of the marked runs, or of the one under the cursor: each has a colour, and its letter stands at its end.
 ◆ are evaluations. Runs that learn from rewards show the reward; runs that do not log the figure are named below.
 
-- **x** steps, time or tokens along the foot; **l** logarithmic or linear values
+- **x** steps, time or tokens along the foot; **l** logarithmic or linear values. The time is that of training:
+  loading, pauses and the hours between two attempts take none, and steps that were made again count once
 - **p** smoothing: none (as logged), .6, .9 or .97 of the past; **E** training, evaluations, or both
 - **m** another figure; **+** **-** zoom, **left** **right** move, **0** everything
 """
@@ -78,7 +79,7 @@ The curves of the marked runs, or of the one under the cursor: each has a colour
         row += R("quiet", f"smooth {look.smoothing:g}  ".replace("0.", ".") if look.smoothing else "as logged  ")
         row += R("quiet", f"{look.kinds}  ") if look.kinds != KINDS[0] else []
         row += R("quiet", f"zoom {2**look.zoom}  ") if look.zoom else []
-        return row + R("accent", "x ", "quiet", f"{look.across}  ", "accent", "l ", "quiet", self._scale_word())
+        return row + R("accent", "x ", "quiet", f"{TITLES[look.across]}  ", "accent", "l ", "quiet", self._scale_word())
 
     def _scale_word(self) -> str:
         return "log" if self.look.log and self._figure == figures.LOSS else "linear"

@@ -16,16 +16,16 @@ from tuitune.tui.keys import Entry, KeysLine
 from tuitune.tui.kit.rows import R, Row
 from tuitune.tui.panes.chatforms import Sampling
 from tuitune.tui.panes.chatline import Beside, Chevron, drawing
-from tuitune.tui.panes.column import Column
+from tuitune.tui.panes.column import Column, Hint
 from tuitune.tui.panes.prompt import Prompt
 from tuitune.tui.panes.turns import Transcript
 from tuitune.tui.panes.whom import Whom
 from tuitune.tui.partners import OTHER
 from tuitune.tui.screens.compare_actions import CompareActions
+from tuitune.tui.screens.compare_files import last_one
 from tuitune.tui.screens.paned import fit_in_time
-from tuitune.tui.sides import Sides
+from tuitune.tui.sides import Sides, at_first
 from tuitune.tui.status import Status, Tabs
-from tuitune.tui.subjects import default_subject, run_of, training_runs
 
 if TYPE_CHECKING:
     from tuitune.tui.app import TuiTune
@@ -61,6 +61,7 @@ _KEYS = (
 class CompareScreen(CompareActions, Screen[None]):
     """Two columns with a prompt for both; below 100 columns one of them at a time."""
 
+    CSS_PATH = "compare.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(key, action, title, show=False, id=name, tooltip=tooltip) for key, action, title, name, tooltip in _KEYS
     ]
@@ -104,10 +105,12 @@ class CompareScreen(CompareActions, Screen[None]):
         if subject is not None and self._right is not None:
             self._found(Sides(subject, self._right))
         else:
-            app.in_thread("compare", lambda: _sides(app, subject, picked), self._found)
+            app.in_thread("compare", lambda: at_first(app, subject, picked), self._found)
+        app.in_thread("compare-kept", last_one, self._invite)
 
     def on_unmount(self) -> None:
         """Give the memory back; answers that are still written are kept as far as they came."""
+        self.comparison.close()
         if self.sides is not None:
             if self.sides.release in self.app.partners.guests:
                 self.app.partners.guests.remove(self.sides.release)
@@ -124,6 +127,11 @@ class CompareScreen(CompareActions, Screen[None]):
             self.app.partners.guests.append(sides.release)
             self.name_columns()
 
+    def _invite(self, hint: Hint | None) -> None:
+        """Say which comparison could be gone on with, where nothing was said yet."""
+        self.columns[0].hint = hint
+        self.columns[0].refresh_turns()
+
     def name_columns(self) -> None:
         """Show who answers where."""
         if self.sides is not None:
@@ -138,6 +146,8 @@ class CompareScreen(CompareActions, Screen[None]):
 
     def show_talk(self, comparison: Comparison) -> None:
         """Show another comparison."""
+        if comparison is not self.comparison:
+            self.comparison.close()
         self.comparison, self.remark = comparison, ""  # what was said is not about this one
         for column, talk in zip(self.columns, comparison.sides, strict=True):
             column.take(talk)
@@ -234,21 +244,3 @@ class CompareScreen(CompareActions, Screen[None]):
     def _edited(self) -> None:
         self.remark = ""
         self.refresh_line()
-
-
-def _sides(app: TuiTune, subject: str | None, picked: str | None = None) -> Sides:
-    """Return who is compared at first: somebody with the base, else a model with itself. Looks at the disk.
-
-    In this order: who is named, the open run while it trains, who was picked in the chat, the open run, another one in
-    training, the newest run with weights, the recipe's model.
-    """
-    control = app.control
-    training = control.run if control.live else None  # it answers before it has saved anything
-    word = subject or (str(training.path) if training is not None else picked)
-    if word is None and control.run is None:
-        word = next((str(run.path) for run in training_runs()), None)
-    word = word or default_subject(app)
-    if word is None:
-        recipe = app.draft.recipe()
-        word = recipe.model_name_or_path if recipe is not None else "smollm2-135m"
-    return Sides(word, "base" if run_of(word) is not None else word)

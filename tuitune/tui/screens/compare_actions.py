@@ -11,19 +11,16 @@ from typing import TYPE_CHECKING, ClassVar
 from tuitune.chat.base import Options
 from tuitune.chat.compare import NAMES, seeded
 from tuitune.errors import TuiTuneError
-from tuitune.tui.asking import PickItem, TextAsk
-from tuitune.tui.panes.answering import in_words
+from tuitune.tui.asking import TextAsk
 from tuitune.tui.panes.chatforms import EditAsk
 from tuitune.tui.panes.job import Job, Loading
+from tuitune.tui.panes.spoken import in_words
 from tuitune.tui.picking import pick
 from tuitune.tui.screens.compare_files import CompareFiles
-from tuitune.tui.sides import BASE, Sides
-from tuitune.tui.subjects import subjects
+from tuitune.tui.sides import BASE, SERVER, offered
 
 if TYPE_CHECKING:
     from tuitune.tui.panes.column import Column
-
-_SERVER = "server:"  # in place of a word, until its address is known
 
 
 class CompareActions(CompareFiles):
@@ -46,7 +43,8 @@ right, and both columns scroll as one.
 - `s` system message, `p` how answers are drawn, `f` functions from a JSON file, for both.
 - `n` begins a new comparison, `o` goes on with an earlier one, `S` saves both as JSON, `x` clears.
 
-Every turn is on disk at once, in `comparisons/` of TuiTune's home.
+Every turn is on disk at once, in `comparisons/` of TuiTune's home. What `tuitune chat --compare` kept is there too, and
+`tuitune chat --load FOLDER` goes on with what was said here. While one is open elsewhere, a copy of it is opened.
 """
 
     # -- asking ----------------------------------------------------------------------------------------------------
@@ -137,11 +135,12 @@ Every turn is on disk at once, in `comparisons/` of TuiTune's home.
             self.say("looking who there is to ask")
         elif self._free():
             place = screen.tab
-            pick(screen.app, f"Who answers {NAMES[place]}?", partial(_offered, sides, place),
+            pick(screen.app, f"Who answers {NAMES[place]}?", partial(offered, sides, place),
                  partial(self._choose, place), group="compare-list", chosen=sides.words[place])  # fmt: skip
 
     def _ask_server(self, place: int) -> None:
-        facts = ["#NAME behind the address says which of its models.", "Its token is in TUITUNE_API_KEY."]
+        facts = ["#NAME behind the address says which of its models.",
+                 "Its token is in TUITUNE_API_KEY; a server of yours on this machine needs none."]  # fmt: skip
         question = TextAsk("At which address?", "http://127.0.0.1:8000", facts=facts)
         self._screen.app.push_screen(question, lambda word: self._choose(place, word.strip() if word else None))
 
@@ -149,7 +148,7 @@ Every turn is on disk at once, in `comparisons/` of TuiTune's home.
         screen = self._screen
         if not word or screen.sides is None:
             return
-        if word == _SERVER:
+        if word == SERVER:
             self._ask_server(place)
             return
         try:
@@ -232,11 +231,3 @@ Every turn is on disk at once, in `comparisons/` of TuiTune's home.
         for column in self._screen.columns:
             column.refresh_turns()
         self.say(words)
-
-
-def _offered(sides: Sides, place: int) -> list[PickItem]:
-    """Return who could answer in a column. Looks at the disk."""
-    base = PickItem(BASE, BASE, f"{sides.label(1 - place)} before training", "This comparison")
-    server = PickItem(_SERVER, "a server", "OpenAI-style, by its address", "Elsewhere")
-    before = [base] if sides.words[1 - place] != BASE else []
-    return [*before, *subjects(live=True), server]

@@ -6,22 +6,25 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tuitune.chat.compare import NAMES, Comparison, earlier
+from tuitune.chat.comparisons import cut_off
 from tuitune.chat.conversation import Conversation
 from tuitune.errors import TuiTuneError
 from tuitune.text import clean, clean_line
 from tuitune.tui.asking import PickItem, TextAsk
 from tuitune.tui.filing import ask_open, ask_save
-from tuitune.tui.panes.answering import in_words
 from tuitune.tui.panes.chatforms import Sampling, SamplingAsk, SystemAsk
+from tuitune.tui.panes.column import Hint
+from tuitune.tui.panes.spoken import in_words
 from tuitune.tui.picking import pick
 from tuitune.tui.sides import Sides
 
 if TYPE_CHECKING:
     from tuitune.tui.screens.compare import CompareScreen
 
+_MOST_RECENT = 20  # kept comparisons that are looked at when the screen opens
 _BUSY = "answers are being written, esc ends them"
 
 
@@ -112,10 +115,13 @@ class CompareFiles:
                  group="compare-list", nothing="no comparison has been kept yet", say=self.say)  # fmt: skip
 
     def _go_on(self, folder: Path, *, file: bool = False) -> None:
+        if not file and folder == self._screen.comparison.folder:
+            self.say("it is open here already")
+            return
         try:
             found = Comparison.read(folder) if file else Comparison.load(folder)
-        except (OSError, TuiTuneError) as error:
-            self._screen.column.tell(in_words(error) if isinstance(error, TuiTuneError) else str(error), error=True)
+        except TuiTuneError as error:
+            self._screen.column.tell(in_words(error), error=True)
             return
         self._take(found)
 
@@ -128,6 +134,10 @@ class CompareFiles:
             screen.overrides = dict(found.sampling)
         screen.show_talk(found)
         screen.name_columns()
+        if found.is_copy:
+            self.say("it is open elsewhere, so this goes on with a copy")
+        elif not all(words):
+            self.say("it does not tell who was asked; w chooses who goes on with it")
 
     def action_save(self) -> None:
         """Save both as JSON."""
@@ -165,17 +175,37 @@ class CompareFiles:
 
 def _kept() -> list[PickItem]:
     """Return the comparisons that were kept, newest first. Looks at the disk."""
-    items: list[PickItem] = []
-    for folder in earlier():
-        try:
-            sides = Comparison.peek(folder)
-            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(folder.stat().st_mtime))
-        except (OSError, TuiTuneError):
-            continue
-        first = next((turn.content for side in sides for turn in side.turns if turn.role == "user"), "")
-        if first:
-            items.append(PickItem(str(folder), clean_line(first[:200]), when, _who(sides)))
-    return items
+    return [
+        PickItem(str(seen.folder), seen.question, f"cut off, {seen.when}" if seen.cut_off else seen.when, seen.who)
+        for seen in map(_seen, earlier())
+        if seen is not None
+    ]
+
+
+def last_one() -> Hint | None:
+    """Return what could be gone on with: what a crash cut off, else what was said last. Looks at the disk."""
+    found = [seen for seen in map(_seen, earlier(_MOST_RECENT)) if seen is not None]
+    seen = next((each for each in found if each.cut_off), found[0] if found else None)
+    return None if seen is None else Hint(seen.when, seen.question, seen.cut_off)
+
+
+class _Seen(NamedTuple):
+    folder: Path
+    question: str
+    when: str
+    who: str
+    cut_off: bool
+
+
+def _seen(folder: Path) -> _Seen | None:
+    """Return what a list says of a kept comparison; None where nothing was said."""
+    try:
+        sides = Comparison.peek(folder)
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(folder.stat().st_mtime))
+    except (OSError, TuiTuneError):
+        return None
+    first = next((turn.content for side in sides for turn in side.turns if turn.role == "user"), "")
+    return _Seen(folder, clean_line(first[:200]), when, _who(sides), cut_off(folder)) if first else None
 
 
 def _who(sides: Sequence[Conversation]) -> str:

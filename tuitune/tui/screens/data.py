@@ -48,6 +48,7 @@ _KEYS = (
 class DataScreen(DataActions, PanedScreen):
     """Rows, tokens, checks and lengths; below 100 columns one of them at a time."""
 
+    CSS_PATH = "data.tcss"
     TABS = TABS
     BINDINGS: ClassVar[list[BindingType]] = bindings("data.", TABS, _KEYS)
     if TYPE_CHECKING:

@@ -58,6 +58,7 @@ _KEYS = (
 class EvaluateScreen(EvaluateState, EvaluateActions, PanedScreen):
     """What is asked for, results, rows and answers; below 100 columns one of them at a time."""
 
+    CSS_PATH = "evaluate.tcss"
     TABS = TABS
     BINDINGS: ClassVar[list[BindingType]] = bindings("evaluate.", TABS, _KEYS)
     if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class EvaluateScreen(EvaluateState, EvaluateActions, PanedScreen):
         self.query_one(SetupPane).settings = self.given_settings
         self.options.subscribe(self.query_one(SetupPane).redraw)
         self.look_for_subject()
+        self.watch_others()
         self.app.note_focus()
 
     # -- what is shown -----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from tuitune.errors import RunError
 from tuitune.run import evaluations
 from tuitune.run.job import Job
 from tuitune.tui.asking import PickItem
-from tuitune.tui.evaluating import Found, meant
+from tuitune.tui.evaluating import Found, interrupted, meant
 from tuitune.tui.panes.eval_answers import AnswersOfRow
 from tuitune.tui.panes.eval_results import ResultsPane
 from tuitune.tui.panes.eval_rows import PredictionsPane
@@ -57,19 +57,30 @@ class EvaluateActions:
             screen.action_pane("jobs")
 
     def action_resume(self) -> None:
-        """Go on with the newest evaluation of the subject that was interrupted, as it was asked for then."""
+        """Go on with the evaluation that is shown, as it was asked for then; where that is done, ask with which."""
         screen = self._screen
-        if screen.subject is None or screen.found is None or screen.found.evaluation.status != "interrupted":
-            screen.app.say("the evaluation that is shown was not interrupted; e chooses another one")
+        shown = screen.found.evaluation if screen.found is not None else None
+        if shown is not None and shown.status == "interrupted":
+            self._resume(str(shown.path))
             return
-        word = screen.found.evaluation.subject
-        screen.app.in_thread("evaluate-resume", lambda: meant(word), self._go_on)
+        pick(screen.app, "Go on with which evaluation?", lambda: list(map(_item, interrupted(screen.folders))),
+             self._resume, group="evaluate-list", nothing="no evaluation of this model was interrupted")  # fmt: skip
 
-    def _go_on(self, subject: str) -> None:
+    def _resume(self, folder: str) -> None:
+        path = Path(folder)
+        others = [each for each in self._screen.folders if each != path]
+        self._screen.app.in_thread(
+            "evaluate-resume", lambda: (meant(evaluations.read(path).subject), path.name, len(interrupted(others))),
+            lambda found: self._go_on(*found),
+        )  # fmt: skip
+
+    def _go_on(self, subject: str, name: str, others: int) -> None:
         screen = self._screen
         if subject != screen.subject:  # a checkpoint of the run that is chosen
             screen.query_one(SetupPane).set_subject(subject)
-        self._begin(subject, ["evaluate", subject, "--resume"])
+        if others:
+            screen.app.say(f"goes on with {name}; {others} more {'was' if others == 1 else 'were'} interrupted: e")
+        self._begin(subject, ["evaluate", subject, "--resume", "--name", name])
 
     def action_whom(self) -> None:
         """Choose the subject."""

@@ -1,131 +1,70 @@
-"""What the Evaluate screen is about: the subject, what was evaluated of it, and the job that is at it now."""
+"""What the Evaluate screen shows: an evaluation of its subject, and what the job tells that is at it now."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from tuitune.errors import RecipeError, RunError
+from tuitune.errors import RunError
 from tuitune.run.evaluation import Evaluation
 from tuitune.run.evaluations import RESULTS
 from tuitune.run.job import Job
-from tuitune.tui.evaluating import Found, at_work_on, begun_in, history, load, recipe_values, with_lines
+from tuitune.tui.evaluating import Found, begun_elsewhere, begun_in, load, with_lines
 from tuitune.tui.panes.eval_answers import AnswersOfRow
 from tuitune.tui.panes.eval_results import ResultsPane
 from tuitune.tui.panes.eval_rows import PredictionsPane
-from tuitune.tui.panes.eval_setup import SetupPane
 from tuitune.tui.panes.jobs import JobsPane
+from tuitune.tui.screens.evaluate_subject import EvaluateSubject
 from tuitune.tui.screens.evaluate_words import Said, what_to_do
-from tuitune.tui.screens.starting import StartsLater
-from tuitune.tui.subjects import default_subject, typed
-
-if TYPE_CHECKING:
-    from tuitune.tui.screens.evaluate import EvaluateScreen
 
 _ROWS_EVERY = 2.0  # seconds between two looks at the rows of an evaluation in progress
+_OTHERS_EVERY = 5.0  # seconds between two looks for evaluations that others begin
 _SHARE = 10  # how many times as long as a look the pause after it lasts at least
 
 
-@dataclass(frozen=True)
-class _Known:
-    """A subject with what was evaluated of it, the recipe it was trained by, and how one would type it."""
-
-    subject: str | None
-    folders: list[Path] = field(default_factory=list)
-    values: dict[str, object] = field(default_factory=dict)
-    typed: str = ""
-
-
-class EvaluateState(StartsLater):
-    """The subject and its evaluations; a part of the screen."""
-
-    @property
-    def _me(self) -> EvaluateScreen:
-        return self  # type: ignore[return-value]
+class EvaluateState(EvaluateSubject):
+    """The evaluations of the subject; a part of the screen."""
 
     def begin_state(self, subject: str | None) -> None:
         """Be about a subject, or about the one that is found."""
-        self.subject, self._typed = subject, ""
-        self.folders: list[Path] = []
+        self.begin_subject(subject)
         self.found: Found | None = None
-        self._job: Job | None = None  # the one whose evaluation is shown while it is at work
         self._read_at = 0.0
         self._reading, self._pause = False, _ROWS_EVERY
-        self._values: dict[str, object] = {}
+        self._seen: set[Path] = set()
+        self._looking = False
 
-    @property
-    def at_work(self) -> bool:
-        """Whether this subject is being evaluated."""
-        return bool(self._me.query(JobsPane)) and self._own_job() is not None
+    # -- what others do ----------------------------------------------------------------------------------------
 
-    def given_settings(self) -> list[str]:
-        """Return the settings as the command takes them; those that are wrong are said elsewhere."""
-        try:
-            return self._me.options.settings()
-        except RecipeError:
-            return []
+    def watch_others(self) -> None:
+        """Look now and again whether a command of another terminal evaluates the subject."""
+        self._me.set_interval(_OTHERS_EVERY, self._look_for_others)
 
-    # -- the subject -------------------------------------------------------------------------------------------
+    def _look_for_others(self) -> None:
+        subject = self.subject
+        if subject is None or self._looking or self._job is not None or not self._me.is_current:
+            return
+        self._looking = True
+        self._seen.update(self.folders)
 
-    def look_for_subject(self) -> None:
-        """Find out in a thread whom the screen is about, and what is known of it."""
-        app, subject = self._me.app, self.subject
+        def look() -> list[Path]:
+            try:
+                return begun_elsewhere(subject, self._seen)
+            finally:
+                self._looking = False
 
-        def look() -> _Known:
-            word = subject or self._shown_last() or at_work_on() or default_subject(app)
-            return _Known(word) if word is None else _Known(word, history(word), recipe_values(word), typed(word))
+        self._me.app.in_thread("evaluate-others", look, lambda found: self._begun_elsewhere(subject, found))
 
-        def show(found: _Known) -> bool:
-            self._know(found)
-            return True
-
-        self.find_subject("evaluate-subject", look, show)
-
-    def _shown_last(self) -> str | None:
-        """Return whom the screen was about when it was left, unless another run was begun or opened since."""
-        word, run = self._me.app.evaluated
-        there = word is not None and (not Path(word).is_absolute() or Path(word).exists())
-        return word if there and run == self._run_of_app() else None
-
-    def _run_of_app(self) -> str:
-        run = self._me.app.control.run
-        return "" if run is None else str(run.path)
-
-    def _know(self, known: _Known) -> None:
-        setup = self._me.query_one(SetupPane)
-        self._me.app.evaluated = known.subject, self._run_of_app()
-        self.subject, self._typed, self.folders = known.subject, known.typed, known.folders
-        if setup.subject != known.subject:
-            setup.set_subject(known.subject)
-        setup.know(known.values, known.typed)
-        setup.check_data()
-        self._about(known.values)
-        job = self._own_job()
-        place = begun_in(job.lines) if job is not None else None
-        self._job = job
-        self.open(place or (self.folders[0] if self.folders else None))
-        self._me.app.note_focus()  # what the keys do depends on what is at work
-
-    def _about(self, values: dict[str, object]) -> None:
-        drawn = self._me.query_one(SetupPane).asked.answers == "drawn"
-        self._me.options.about({**values, "do_sample": drawn})
-        self._values = values
-
-    def follow_asked(self) -> None:
-        """Take notice of what is asked for now."""
-        subject = self._me.query_one(SetupPane).subject
-        if subject != self.subject:
-            self.subject, self._typed = subject, ""
-            self.look_for_subject()
-        else:
-            self._about(self._values)
-
-    def _own_job(self) -> Job | None:
-        """Return the job at work that evaluates this subject."""
-        found = self._me.query_one(JobsPane).running
-        return next((job for job in found if len(job.argv) > 1 and job.argv[1] in (self.subject, self._typed)), None)
+    def _begun_elsewhere(self, subject: str, found: list[Path]) -> None:
+        if not found or subject != self.subject or self.at_work:
+            return
+        self.folders = sorted({*self.folders, *found}, key=lambda each: each.name, reverse=True)
+        if self.found is None:
+            self.open(found[0])
+        else:  # what is being read stays
+            self._show()
+            self._me.app.say("another terminal evaluates this model now: e shows it")
 
     # -- which evaluation --------------------------------------------------------------------------------------
 
@@ -179,7 +118,8 @@ class EvaluateState(StartsLater):
             self.folders = sorted({*self.folders, path}, key=lambda each: each.name, reverse=True)
         at = self.folders.index(path) + 1 if path in self.folders else 0
         results.say(self._what_to_do)
-        results.show(found, at, len(self.folders))
+        # What a job of ours tells is shown by the Work pane.
+        results.show(found and replace(found, reached=None if self._job else found.reached), at, len(self.folders))
         screen.query_one(PredictionsPane).show(found)
         self.show_row()
 

@@ -48,6 +48,7 @@ _KEYS = (
 class ExportScreen(ExportActions, PanedScreen):
     """What is asked for, what it takes, what is at work and what was made; below 100 columns one at a time."""
 
+    CSS_PATH = "export.tcss"
     TABS = TABS
     BINDINGS: ClassVar[list[BindingType]] = bindings("export.to_", TABS, _KEYS)
     if TYPE_CHECKING:

@@ -96,12 +96,13 @@ class ExportActions(StartsLater):
 
     def _begin_if_asked(self, found: Plan, about: tuple[Asked, list[str]]) -> None:
         options, wanted = self._screen.options, self.starting
-        if wanted is None or (
-            wanted != about and not options.wrong and wanted == (self.setup.asked, options.settings())
-        ):
-            return  # nothing shall begin, or what is known is of something before: more is coming
+        if wanted is None:
+            return
+        still = not options.wrong and wanted == (self.setup.asked, options.settings())
+        if still and wanted != about:
+            return  # what is known is of something before: more is coming
         self.starting = None
-        if wanted == about:
+        if still:
             self._begin(found)
         else:
             self._screen.app.say("something else is asked for now: s once more starts that", "warning")

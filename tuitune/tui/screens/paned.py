@@ -71,8 +71,8 @@ class PanedScreen(Screen[None]):
 
     @property
     def left(self) -> bool:
-        """Whether it was left before it was laid out: then its panes are not there."""
-        return self not in self.app.screen_stack
+        """Whether it was left, or the app ends, before it was laid out: then its panes are not there."""
+        return self not in self.app.screen_stack or not self.query(Tabs)
 
     def on_resize(self, event: Resize) -> None:
         """Choose what fits."""

@@ -62,6 +62,7 @@ _KEYS = (
 class RunsScreen(RunsShow, RunsActions, KeepActions, TrashActions, PanedScreen):
     """List, curves, differences and facts; below 100 columns one of them at a time."""
 
+    CSS_PATH = "runs.tcss"
     TABS = TABS
     AUTO_FOCUS = "RunTable"  # else the search line has the keys until the screen is mounted
     BINDINGS: ClassVar[list[BindingType]] = bindings("runs.", TABS, _KEYS)

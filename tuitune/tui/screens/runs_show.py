@@ -214,6 +214,7 @@ class RunsShow:
         if len(entries) == 1 and screen.entry is not None and screen.entry.path != entries[0].path:
             entries = [*entries, screen.entry]
         if len(entries) < 2:
+            screen.app.forget("runs-differ")
             self._compared(None)
             return
 

@@ -51,6 +51,7 @@ _KEYS = (
 class ServeScreen(ServeActions, PanedScreen):
     """What is asked for on the left, the server on the right; below 100 columns one pane at a time."""
 
+    CSS_PATH = "serve.tcss"
     TABS = TABS
     BINDINGS: ClassVar[list[BindingType]] = bindings("serve.to_", TABS, _KEYS)
     if TYPE_CHECKING:

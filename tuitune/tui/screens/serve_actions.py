@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tuitune.errors import RecipeError
+from tuitune.face import served
 from tuitune.run.job import Job
 from tuitune.text import clean_line
 from tuitune.tui import serving
@@ -82,7 +83,7 @@ class ServeActions(StartsLater):
         if self._looking:
             return
         self._looking = True
-        self._screen.app.in_thread("servers", serving.servers, self._know)
+        self._screen.app.in_thread("servers", served.servers, self._know)
 
     def _know(self, found: list[Seen]) -> None:
         self._looking = False

@@ -30,6 +30,14 @@ PLACES = (
     Place("serve", "Serve", "tuitune.tui.screens.serve:ServeScreen", "s", "an OpenAI-style server"),
 )
 NAMED = {place.name: place for place in PLACES}
+WITH_KEYS = (
+    "tuitune.tui.app",
+    "tuitune.tui.files",
+    "tuitune.tui.help",
+    "tuitune.tui.screens.yaml",
+    *(place.where.partition(":")[0] for place in PLACES),
+)
+"""The modules that bring every screen, and with it every key that there is."""
 
 
 def made(name: str, subject: str | None = None, *beside: str) -> Screen[None]:

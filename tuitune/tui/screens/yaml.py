@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class YamlScreen(Screen[None]):
     """Text and form of one recipe, in step."""
 
+    CSS_PATH = "yaml.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "app.recipe_text", "Back", id="yaml.back", show=False)]
     if TYPE_CHECKING:
         app: TuiTune

@@ -1,8 +1,8 @@
-"""A regular expression of the user's, tried in a process of its own with a limit of time.
+"""A regular expression of the user's, tried in a process of its own with a limit of the processor's time.
 
 Python's `re` cannot be stopped from inside: a pattern such as `(a+)+b` may need longer than the universe lasts for some
-answer. The process gets the answers and prints a line for each; the one that it hangs on says nothing, the rest is
-tried in a new process.
+answer. The process gets the answers and prints a line for each; on the one that it hangs on it is ended, and the rest
+is tried in a new process. Its own seconds of work count: a busy machine makes no answer slow.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -21,12 +22,15 @@ from tuitune.text import clean_line
 if TYPE_CHECKING:
     from tuitune.stages.online.answer import Answer
 
-_SECONDS = 5.0  # for one answer; the start of the process is in it
+_SECONDS = 5.0  # of work, for one answer
+_PATIENCE = 600.0  # seconds on the clock, for a process that gets no time to work at all
 _PROGRAM = """
-import json, re, sys
-pattern, texts = json.load(sys.stdin)
+import json, re, signal, sys
+pattern, seconds, texts = json.load(sys.stdin)
 pattern = re.compile(pattern)
+signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
 for text in texts:
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     print(int(pattern.search(text) is not None), flush=True)
 """
 
@@ -51,17 +55,18 @@ class Pattern:
         return found
 
     def _try(self, texts: Sequence[str]) -> tuple[list[float], bool]:
-        # One answer after another may need a while, so the limit grows with them; the slow one has all of it.
-        limit = self._seconds + 0.01 * len(texts)
+        given = json.dumps([self._pattern, self._seconds, texts]).encode()
         try:
             ended = subprocess.run(
-                [sys.executable, "-I", "-S", "-c", _PROGRAM], input=json.dumps([self._pattern, texts]).encode(),
-                capture_output=True, timeout=limit, check=False,
+                [sys.executable, "-I", "-S", "-c", _PROGRAM], input=given, capture_output=True,
+                timeout=_PATIENCE + self._seconds * len(texts), check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired as stopped:
             return _numbers(stopped.stdout or b""), False
         except OSError as error:
             raise TrainingError(f"the pattern reward cannot start its process: {error}") from error
+        if ended.returncode == -signal.SIGVTALRM:
+            return _numbers(ended.stdout), False
         if ended.returncode:
             why = clean_line(ended.stderr.decode(errors="replace"))[-300:]
             raise TrainingError(f"the process of the pattern reward broke off: {why or ended.returncode}")
