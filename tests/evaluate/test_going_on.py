@@ -172,7 +172,7 @@ def test_another_than_the_newest_is_gone_on_with_by_its_name(run: RunDir) -> Non
     with pytest.raises(UsageError, match=f"{first.id} is done") as refused:
         measured(run.path, resume=True, name="first")
     assert second.id in refused.value.hint
-    fourth = cancelled(run, "fourth")
+    fourth = cancelled(run, "the-fourth")  # of those of one second the last by name counts as the newest
     assert measured(run.path, resume=True, note=notes.append).path == fourth.path
     assert any(f"also interrupted: {second.id}; --name" in note for note in notes)
 

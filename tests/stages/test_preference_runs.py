@@ -164,6 +164,9 @@ def test_numbers_of_the_reference_asked_before_are_those_asked_on_the_way(root: 
         assert (before.path / FILE).is_file()
         for kind in (events.StepLogged, events.EvalLogged):
             for a, b in zip(figures(before, kind), figures(on_the_way, kind), strict=True):
+                # While the model is its reference, rounding alone says which answer is the better one.
+                if abs(b.get("rewards/margins", 1.0)) < 1e-6:
+                    a, b = ({key: seen[key] for key in seen if key != "rewards/accuracies"} for seen in (a, b))
                 assert a == pytest.approx(b, rel=1e-4, abs=1e-5)
         assert len(figures(before, events.EvalLogged)) == 2
 

@@ -31,8 +31,8 @@ def attach(name: str | None) -> int:
     face.picture.take_all(past)
     # The end of an earlier attempt is not the end of this one.
     face.picture.end = None
-    face.say(f"{run.name}, in {run.path}; ctrl+c ends the watching, not the run")
     try:
+        face.say(f"{run.name}, in {run.path}; ctrl+c ends the watching, not the run")
         _follow(run, face, reader)
     except KeyboardInterrupt:
         face.close()
