@@ -67,7 +67,7 @@ def test_a_crash_costs_neither_side_what_it_had_said() -> None:
     assert (again.folder, again.is_copy, cut_off(talk.folder)) == (talk.folder, False, False)
 
 
-def test_what_somebody_has_open_is_gone_on_with_as_a_copy() -> None:
+def test_what_somebody_has_open_is_gone_on_with_as_a_copy(tmp_path: Path) -> None:
     talk = spoken("a")
     assert talk.folder is not None
     other = Comparison.load(talk.folder)
@@ -77,6 +77,9 @@ def test_what_somebody_has_open_is_gone_on_with_as_a_copy() -> None:
     assert other.folder is not None
     assert len(earlier()) == 2
     assert Comparison.load(other.folder).is_copy  # a copy is held, too
+    other.save(tmp_path / "both.json")
+    other.take(tmp_path / "both.json")
+    assert not other.is_copy  # nobody is in the way of what was taken
     talk.close()
     back = Comparison.load(talk.folder)
     assert (back.is_copy, both(back)) == (False, [["a", "1"]] * 2)
@@ -86,7 +89,7 @@ def test_a_side_that_fails_does_not_stop_the_other() -> None:
     talk = spoken("a")
     which = talk.ask("b")
     with pytest.raises(RunError):
-        let_answer(talk, which[:1], Counts(fails=True))
+        let_answer(talk, which[:1], Counts(fails=True, says=False))
     let_answer(talk, which[1:])
     let_answer(talk, talk.ask("c"))
     assert both(talk) == [["a", "1", "c", "3"], ["a", "1", "b", "3", "c", "5"]]

@@ -26,8 +26,8 @@ class Counts:
 
     title = "counts"
 
-    def __init__(self, *calls: Call, fails: bool = False) -> None:
-        self.calls, self.fails = calls, fails
+    def __init__(self, *calls: Call, fails: bool = False, says: bool = True) -> None:
+        self.calls, self.fails, self.says = calls, fails, says
         self.asked: list[tuple[str | None, str, Options]] = []
 
     def reply(
@@ -41,7 +41,7 @@ class Counts:
         stop: Callable[[], bool] = lambda: False,
     ) -> Answer:
         self.asked.append((system, tools, sampling))
-        on_text(f"{len(turns)}")
+        on_text(f"{len(turns)}" if self.says else "\n")
         if self.fails:
             raise RunError("gone")
         return Answer(f"{len(turns)}", 3, 0.5, "end", prompt_tokens=7, said=f"{len(turns)}", calls=self.calls)
@@ -82,8 +82,19 @@ def test_an_answer_that_fails_leaves_the_question() -> None:
     talk = Kept()
     talk.ask("a")
     with pytest.raises(RunError):
-        answered(Counts(fails=True), talk, {})
+        answered(Counts(fails=True, says=False), talk, {})
     assert on_disk(talk) == [Turn("user", "a")]
+    assert talk.path is not None
+    assert not list(talk.path.parent.glob("*.part"))
+
+
+def test_what_came_of_an_answer_that_fails_is_kept_as_a_part() -> None:
+    talk = Kept()
+    talk.ask("a")
+    with pytest.raises(RunError):
+        answered(Counts(fails=True), talk, {})
+    [_, part] = on_disk(talk)
+    assert (part.content, part.by, part.reason) == ("1", "counts", "lost")
     assert talk.path is not None
     assert not list(talk.path.parent.glob("*.part"))
 

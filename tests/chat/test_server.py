@@ -30,6 +30,10 @@ class Stub:
         self.models: list[str] = ["first", "second"]
         self.events: list[Any] = [delta(role="assistant"), delta(content="Hel"), delta(content="lo")]
         self.status, self.error = 200, ""
+        self.key: str | None = None  # what opens it, None for everybody
+        self.dies: bytes | None = None  # it does not say that it ends, but sends this
+        self.chunked = False
+        self.refused = 0
         self.asked: list[dict[str, Any]] = []
         self.tokens: list[str | None] = []
         self.sent = 0
@@ -43,21 +47,35 @@ def serving(stub: Stub) -> ThreadingHTTPServer:
             self.answer({"data": [{"id": name} for name in stub.models]})
 
         def do_POST(self) -> None:
-            stub.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if stub.key is not None and self.headers.get("Authorization") != f"Bearer {stub.key}":
+                stub.refused += 1
+                self.answer({"error": {"message": "the token is wrong"}}, 401)
+                return
+            stub.asked.append(asked)
             if stub.status != 200:
                 self.answer({"error": {"message": stub.error}})
                 return
             stub.tokens.append(self.headers.get("Authorization"))
             self.send_response(200)
+            if stub.chunked:
+                self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
             for event in stub.events:
-                text = event if isinstance(event, str) else json.dumps(event)
-                self.wfile.write(f"data: {text}\n\n".encode())
+                self.event(event if isinstance(event, str) else json.dumps(event))
                 stub.sent += 1
-            self.wfile.write(b"data: [DONE]\n\n")
+            if stub.dies is not None:
+                self.wfile.write(stub.dies)
+                return
+            self.event("[DONE]")
+            self.wfile.write(b"0\r\n\r\n" if stub.chunked else b"")
 
-        def answer(self, value: object) -> None:
-            self.send_response(stub.status)
+        def event(self, text: str) -> None:
+            data = f"data: {text}\n\n".encode()
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data) if stub.chunked else data)
+
+        def answer(self, value: object, status: int | None = None) -> None:
+            self.send_response(status or stub.status)
             if stub.status == 302:
                 self.send_header("Location", "http://127.0.0.1:1/elsewhere")
             self.end_headers()
@@ -77,7 +95,7 @@ def url(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("tuitune.chat.server._WAIT", 120.0)  # a machine that is very busy
     server = serving(stub)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -161,6 +179,74 @@ def test_an_error_in_the_stream_is_one(url: str, stub: Stub) -> None:
     stub.events = ["no json"]
     with pytest.raises(ModelError, match="no answer"):
         ServerChat.found(url).reply([Turn("user", "?")], sampling={})
+
+
+def ended(reason: str) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(
+    ("more", "dies"),
+    [([], None), ([ended("stop")], None), ([ended("stop")], b""), ([ended("tool_calls"), {"choices": []}], b"")],
+)
+def test_done_or_a_reason_ends_an_answer(
+    url: str, stub: Stub, chunked: bool, more: list[dict[str, Any]], dies: bytes | None
+) -> None:
+    stub.events += more
+    stub.dies, stub.chunked = dies, chunked
+    made = ServerChat.found(url).reply([Turn("user", "?")], sampling={})
+    assert (made.text, made.reason) == ("Hello", "end")
+
+
+def test_what_is_torn_behind_its_end_is_whole(url: str, stub: Stub) -> None:
+    stub.events.append(ended("length"))
+    stub.dies, stub.chunked = b"40\r\ndata: {", True
+    made = ServerChat.found(url).reply([Turn("user", "?")], sampling={})
+    assert (made.text, made.reason) == ("Hello", "length")
+
+
+@pytest.mark.parametrize(
+    ("chunked", "dies"),
+    [(False, b""), (False, b'data: {"cho'), (True, b""), (True, b"40\r\ndata: {"), (True, b"7\r\ndata: {\r\n")],
+)
+def test_an_answer_that_the_servers_death_cuts_off_is_no_answer(
+    url: str, stub: Stub, chunked: bool, dies: bytes
+) -> None:
+    stub.dies, stub.chunked = dies, chunked
+    pieces: list[str] = []
+    with pytest.raises(ModelError, match="broke off in the middle of its answer") as caught:
+        ServerChat.found(url).reply([Turn("user", "?")], sampling={}, on_text=pieces.append)
+    assert pieces == ["Hel", "lo"]
+    assert "is a part" in caught.value.hint
+    stub.events = [delta(role="assistant")]
+    with pytest.raises(ModelError, match="broke off before its answer"):
+        ServerChat.found(url).reply([Turn("user", "?")], sampling={})
+
+
+@pytest.mark.parametrize("word", ["abort", "error"])
+def test_what_the_server_gives_up_is_broken_off_though_it_says_done(url: str, stub: Stub, word: str) -> None:
+    stub.events.append(ended(word))  # as vLLM does when it is shut down
+    with pytest.raises(ModelError, match="broke off"):
+        ServerChat.found(url).reply([Turn("user", "?")], sampling={})
+
+
+def test_a_key_that_is_refused_is_asked_for_again_once(url: str, stub: Stub) -> None:
+    keys = ["one", "two", "three", "three"]
+    chat = ServerChat.found(url, newest=lambda: keys.pop(0))
+    stub.key = "one"
+    assert chat.reply([Turn("user", "?")], sampling={}).text == "Hello"
+    stub.key = "two"  # it was started again
+    assert chat.reply([Turn("user", "?")], sampling={}).text == "Hello"
+    assert (stub.tokens, stub.refused) == (["Bearer one", "Bearer two"], 1)
+    stub.key = "nobody knows"
+    with pytest.raises(ModelError, match=r"refuses \(401\)") as caught:
+        chat.reply([Turn("user", "?")], sampling={})
+    assert stub.refused == 3  # with the old one, and with the new one
+    assert "begin anew" in caught.value.hint
+    with pytest.raises(ModelError, match=r"refuses \(401\)"):
+        chat.reply([Turn("user", "?")], sampling={})
+    assert (stub.refused, keys) == (4, [])  # it is the same key: nothing is gained by another try
 
 
 def test_what_is_no_server_is_told(url: str, stub: Stub) -> None:

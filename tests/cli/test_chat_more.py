@@ -146,6 +146,17 @@ def test_two_answer_the_same_with_the_same_seed(
     assert len(list((home / "comparisons").iterdir())) == 1
 
 
+def test_beside_another_an_answer_is_not_changed(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tuitune.cli.chat._loaded", lambda people, stream: [Counter(), Counter()])
+    say(monkeypatch, "a\n/edit 2 not its words\n/turns\n")
+    assert main(["chat", "smollm2-135m", "--compare", "smollm2-135m"]) == 1
+    out, err = capfd.readouterr()
+    assert "turn 2 is an answer" in err
+    assert "not its words" not in out
+
+
 def test_one_that_fails_does_not_cost_the_other_its_answer(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

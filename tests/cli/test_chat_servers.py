@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,11 +14,15 @@ from tests.chat.test_server import Stub, stub, url  # noqa: F401
 from tests.cli.conftest import Call
 from tests.cli.test_chat import say
 from tests.cli.test_chat_more import Counter
+from tuitune.chat.base import Answer, Turn
 from tuitune.chat.compare import Comparison
+from tuitune.chat.conversation import Conversation
+from tuitune.chat.kept import Kept
 from tuitune.chat.live import LiveChat
 from tuitune.chat.loading import silent, unsaid
 from tuitune.chat.server import ServerChat
 from tuitune.chat.weights import Weights
+from tuitune.cli.talk import Talk
 from tuitune.errors import ModelError, UsageError
 from tuitune.face.whom import loaded, whom
 from tuitune.run import RunDir
@@ -133,3 +137,75 @@ def test_a_server_of_ours_is_opened_by_the_token_that_it_left_and_nobody_else_ge
     assert not [item for item in offered(sides, 1) if item.group == "Servers"]
     assert call("chat", "--server", url, "--once", "x")[0] == 0
     assert stub.tokens[3:] == ["Bearer of-another"]
+
+
+def test_an_answer_that_is_cut_off_fails_and_is_kept_as_a_part(
+    call: Call, url: str, stub: Stub, monkeypatch: pytest.MonkeyPatch, home: Path  # noqa: F811
+) -> None:  # fmt: skip
+    stub.dies = b""
+    code, out, err = call("chat", "--server", url, "--once", "Who?")
+    assert (code, out) == (1, "Hello\n")
+    assert "broke off in the middle of its answer" in err
+    say(monkeypatch, "Who?\n/turns\n")
+    code, out, err = call("chat", "--server", url)
+    assert (code, "broke off" in err) == (1, True)
+    assert ": Hello (cut off)\n" in out
+    [kept] = (home / "chats").iterdir()  # no .part is left beside it
+    assert [(turn.content, turn.reason) for turn in Conversation.load(kept).turns] == [
+        ("Who?", "end"),
+        ("Hello", "lost"),
+    ]
+
+
+class Breaks(Counter):
+    """Breaks off in the middle of its second answer."""
+
+    def reply(self, turns: Sequence[Turn], **asked: Any) -> Answer:
+        if len(self.asked) == 1:
+            asked["on_text"]("half")
+            raise ModelError("it broke off")
+        return super().reply(turns, **asked)
+
+
+@pytest.mark.parametrize("more", ["", "/undo\n"])
+def test_another_answer_that_is_cut_off_is_kept_and_undo_brings_back_the_whole_one(
+    monkeypatch: pytest.MonkeyPatch, home: Path, more: str
+) -> None:
+    say(monkeypatch, f"a\n/again\n{more}")
+    talk = Kept()
+    Talk(Breaks(), talk, {}).run()
+    last = ("a counter 1: a", "end") if more else ("half", "lost")
+    assert [(turn.content, turn.reason) for turn in talk.turns] == [("a", "end"), last]
+
+
+def test_a_comparison_keeps_the_part_and_tells_no_difference(
+    call: Call, url: str, stub: Stub, here: Counter, home: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:  # fmt: skip
+    stub.dies = b""
+    words = ("chat", "smollm2-135m", "--compare", url)
+    code, out, err = call(*words, "--once", "Who?")
+    assert (code, "broke off" in err) == (1, True)
+    assert "here 1: Who?" in out
+    assert "differ" not in out
+    say(monkeypatch, "Who?\n")
+    assert call(*words)[0] == 1
+    [folder] = (home / "comparisons").iterdir()
+    assert [side.turns[-1].reason for side in Comparison.peek(folder)] == ["end", "lost"]
+
+
+def test_a_server_of_ours_that_is_started_again_is_opened_by_its_new_token(
+    url: str, stub: Stub, home: Path  # noqa: F811
+) -> None:  # fmt: skip
+    word = Live(urlsplit(url).port or 0, url, [{"name": "first", "judges": False}], "")
+    word.write({})
+    word.keep(Secret("tt-before"))
+    stub.key = "tt-before"
+    chat = whom(url)
+    assert isinstance(chat, ServerChat)
+    other = whom("second", chat)
+    assert isinstance(other, ServerChat)
+    word.keep(Secret("tt-afterwards"))
+    stub.key = "tt-afterwards"
+    for each in (chat, other):
+        assert each.reply([Turn("user", "?")], sampling={}).text == "Hello"
+    assert stub.tokens == ["Bearer tt-afterwards"] * 2

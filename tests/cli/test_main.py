@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shlex
 import signal
 import stat
@@ -26,6 +27,17 @@ def test_a_wrong_command_line_is_exit_2_and_one_sentence(call: Call, arguments: 
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert "--help`" in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("evaluate", "x", "--rows", "0"), ("export", "x", "y", "--gguf", "Q9"), ("check",)]
+)
+def test_with_json_a_wrong_command_line_is_an_object_too(call: Call, arguments: tuple[str, ...]) -> None:
+    code, out, err = call(*arguments, "--json")
+    [told] = [json.loads(line) for line in out.splitlines()]
+    assert (code, told["kind"]) == (2, "error")
+    assert told["message"] in err
+    assert "--help" in told["hint"]
 
 
 def test_help_names_every_command_but_the_hidden_one(call: Call) -> None:

@@ -234,6 +234,46 @@ def test_models_that_read_other_tokens_are_compared_by_their_answers_only(run: R
     assert "other" in rouge.differences
 
 
+def differs(run: RunDir, other: Path) -> tuple[bool, list[str]]:
+    """Evaluate a run beside a model by its folder; return whether their losses are compared, and what was noted."""
+    notes: list[str] = []
+    found = measured(run.path, others=(str(other),), base=False, answers=False, note=notes.append)
+    loss = found.metric("loss")
+    assert loss is not None
+    return other.name in loss.differences, notes
+
+
+@pytest.mark.parametrize("template", [None, "chatml"])
+def test_a_run_is_compared_by_its_loss_with_its_base_by_name(template: str | None, root: Path) -> None:
+    """A model alone has no recipe, so no template and no style are named; it reads the same tokens for all that."""
+    run = trained(root, template=template)
+    compared, notes = differs(run, root / "tiny")
+    assert compared
+    assert not notes
+
+
+def test_words_that_no_row_has_change_nothing_and_another_template_does(run: RunDir, tmp_path: Path) -> None:
+    more, own = (Path(shutil.copytree(root_of(run) / "tiny", tmp_path / name)) for name in ("more", "own"))
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_tokens(["hippopotamus"])
+    tokenizer.save_pretrained(more)
+    assert differs(run, more) == (True, [])
+    tiny_tokenizer("{% for m in messages %}[{{ m.role }}] {{ m.content }}<|im_end|>{% endfor %}").save_pretrained(own)
+    compared, notes = differs(run, own)
+    assert not compared
+    assert any("cannot be compared" in note for note in notes)
+
+
+def test_the_same_words_joined_by_other_rules_are_other_tokens(run: RunDir, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(root_of(run) / "tiny", tmp_path / "other"))
+    rules = json.loads((other / "tokenizer.json").read_text())
+    rules["model"]["merges"] = rules["model"]["merges"][:5]
+    (other / "tokenizer.json").write_text(json.dumps(rules))
+    compared, notes = differs(run, other)
+    assert not compared
+    assert any("cannot be compared" in note for note in notes)
+
+
 def test_sampled_answers_come_from_the_seed_and_not_from_the_batch(run: RunDir) -> None:
     texts = [
         [item.answers["tuned"].text for item in predictions(measured(run.path, *more, sample=True, base=False).path)]

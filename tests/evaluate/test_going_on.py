@@ -17,7 +17,7 @@ from tuitune.models.generate import Sampling
 from tuitune.run.directory import RunDir
 from tuitune.run.evaluation import Evaluation, Item
 from tuitune.run.evaluations import evaluations_of, predictions, read
-from tuitune.run.reached import Reached, reached_in
+from tuitune.run.reached import Reached, reached_in, tell
 from tuitune.stages.online.rollout import likeliest
 
 LONG = ("max_new_tokens=64", "seed=3", "tokens_per_batch=4000")  # all rows in one batch
@@ -107,6 +107,12 @@ def test_memory_that_runs_out_within_a_batch_loses_no_answer_that_has_ended(monk
     assert any("answers at once" in text for text in said.noted)
 
 
+def test_the_time_before_a_kill_counts(run: RunDir) -> None:
+    killed = cancelled(run, "killed")
+    tell(killed.path, Reached("answers, tuned", seconds=1000.0))  # left there, as nothing took it away
+    assert measured(run.path, resume=True, answers=False).seconds > 1000
+
+
 def test_others_see_how_far_it_is_and_the_figures_of_the_models_that_are_done(run: RunDir) -> None:
     seen: list[tuple[Evaluation, Reached | None]] = []
 
@@ -145,17 +151,17 @@ def test_a_stage_is_told_at_once_and_its_progress_now_and_then(run: RunDir, monk
     clock = 10.0
     monkeypatch.setattr("tuitune.evaluate.telling.time.monotonic", lambda: clock)
     telling = Telling(lambda stage, done, total: None, lambda text: None)
-    telling.into(run.path)
+    telling.into(run.path, lambda: 1.5)
     assert reached_in(run.path) is None
     telling.progress("answers", 0, 9)
     telling.progress("answers", 1, 9)
     telling.within("token 3")
-    assert reached_in(run.path) == Reached("answers", 0, 9)
+    assert reached_in(run.path) == Reached("answers", 0, 9, seconds=1.5)
     clock = 20.0
     telling.within("token 4")
-    assert reached_in(run.path) == Reached("answers", 1, 9, "token 4")
+    assert reached_in(run.path) == Reached("answers", 1, 9, "token 4", 1.5)
     telling.progress("loss", 0, None)
-    assert reached_in(run.path) == Reached("loss", 0, None)
+    assert reached_in(run.path) == Reached("loss", 0, None, seconds=1.5)
     telling.end()
     telling.progress("more", 0, None)
     assert reached_in(run.path) is None

@@ -17,10 +17,11 @@ from tests.engine.given import model_folder
 from tests.export.conftest import write
 from tests.methods.cycle import train
 from tests.tiny import tiny_model
+from tuitune import amounts
 from tuitune.chat import weights
 from tuitune.chat.weights import Weights
 from tuitune.errors import ModelError, UsageError
-from tuitune.export import memory
+from tuitune.export import folder, memory
 from tuitune.export.history import Done, commands, known, remember
 from tuitune.export.order import Order, Quantised
 from tuitune.export.outline import outline
@@ -103,6 +104,61 @@ def test_what_is_needed_follows_the_order(root: Path) -> None:
     assert made.exists
     assert made.problems == [f"{root / 'tiny'} exists already"]
     assert made.files[0][0] == "tiny-Q8_0.gguf"
+
+
+def lies_in(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_what_is_told_before_has_room_for_all_that_is_written(root: Path) -> None:
+    """The tokenizer's file is counted as it will be written: on lines of its own each, and merges as pairs."""
+    path = root / "tiny" / "tokenizer.json"
+    rules = json.loads(path.read_text())
+    rules["model"]["merges"] = [" ".join(pair) for pair in rules["model"]["merges"]]
+    path.write_text(json.dumps(rules, separators=(",", ":"), ensure_ascii=False))
+    made = outline(Order(whole(root), root / "out", dtype="float32"))
+    assert made.size is not None
+    assert made.disk is not None
+    done = write(whole(root), root / "out", dtype="float32", card=True, ollama=True)
+    written = (root / "out" / "tokenizer.json").stat().st_size
+    assert dict(made.files)["tokenizer.json"] == written > 2 * path.stat().st_size
+    assert made.size == dict(made.files)["model.safetensors"] + written
+    assert made.size < done.size < made.disk < made.size + (1 << 20)
+    packed = outline(Order(whole(root), root / "packed", form="gguf"))
+    write(whole(root), root / "packed", form="gguf")
+    assert packed.disk is not None
+    assert packed.disk > lies_in(root / "out") + lies_in(root / "packed")  # the merged weights in fp32 come first
+
+
+def test_what_an_adapter_brings_is_counted_and_what_is_not_there_is_estimated(root: Path) -> None:
+    adapter = root / "adapter"
+    adapter.mkdir()
+    plain = outline(Order(whole(root), root / "out"))
+    for name in ("tokenizer_config.json", "tokenizer.json"):
+        (adapter / name).write_text(json.dumps({"x": "y" * 10**6}))
+    (adapter / valued.FILE).write_bytes(bytes(3_000_000))
+    brought = outline(Order(Weights(str(root / "tiny"), (adapter,)), root / "out"))
+    assert dict(brought.files)[valued.FILE] == 3_000_000
+    assert 10**6 < dict(brought.files)["tokenizer.json"] < 10**6 + 100
+    assert plain.disk is not None
+    assert brought.disk is not None
+    assert brought.disk - plain.disk > 4_900_000
+    (root / "tiny" / "tokenizer.json").unlink()
+    assert dict(outline(Order(whole(root), root / "out")).files)["tokenizer.json"] == 128 * 512
+
+
+def test_a_disk_that_is_nearly_full_is_told_before_as_it_is_refused(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = Order(whole(root), root / "out")
+    monkeypatch.setattr("tuitune.export.pipeline.load_whole", None)
+    need = (outline(order).disk or 0) + folder.SLACK
+    for name in ("tuitune.export.folder.disk_free", "tuitune.export.outline.machine.disk_free"):
+        monkeypatch.setattr(name, lambda _: need - 1)
+    [said] = outline(order).problems
+    with pytest.raises(ModelError, match=re.escape(f"needs {amounts.size(need)}")):
+        export(order)
+    assert f"{amounts.size(need)} are needed" in said
 
 
 def test_what_refuses_a_source_or_a_place_is_known_before_anything_is_loaded(

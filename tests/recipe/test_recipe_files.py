@@ -16,6 +16,7 @@ BROKEN = [
     ("a: b: c\n", "second ': '", 1),
     ("lora_rank: 8\n\tseed: 1\n", "tab", 2),
     ("name: 'open\n", "quote is opened", None),
+    ("seed: 1\nname: 'open\nlora_rank: 8\n", "quote is opened", 2),
     ("dataset: [a, b\n", "never closed", None),
     ("{lora_rank: 8, seed: 1\n", "never closed", None),
     ("lora_rank: 8\nseed: 1\nlora_rank: 4\n", "'lora_rank' is given twice", 3),

@@ -11,6 +11,7 @@ from tests.tui.test_app import MIDDLE, go, home, until  # noqa: F401
 from tests.tui.test_compare import Given, ask, comparing
 from tuitune.chat.base import Turn
 from tuitune.errors import ModelError
+from tuitune.tui.kit.pane import Title
 from tuitune.tui.panes.blocks import Block
 from tuitune.tui.panes.level import Level, padded, paired
 from tuitune.tui.screens.compare import CompareScreen
@@ -30,6 +31,13 @@ def shown(screen: CompareScreen) -> list[list[str]]:
 def rows_of(screen: CompareScreen, text: str) -> list[int]:
     """Return where a text stands left and right; -1 where it does not show."""
     return [next((y for y, row in enumerate(rows) if text in row), -1) for rows in shown(screen)]
+
+
+def titles_of(screen: CompareScreen) -> list[str]:
+    """Return the beginnings of the titles that show, without plain lines."""
+    shown = [title for column in screen.columns if column.display for title in column.query(Title)]
+    begun = [title.render_line(0).text[:2] for title in shown]
+    return [each for each in begun if each != "──"]
 
 
 def level(screen: CompareScreen, *texts: str) -> None:
@@ -86,6 +94,17 @@ def test_a_question_stands_in_the_same_row_left_and_right_at_every_size() -> Non
                     assert not any(a == b == "" for a, b in itertools.pairwise(rows))
                 else:
                     level(screen, *texts)
+
+    go(work)
+
+
+def test_the_titles_are_those_of_the_size() -> None:
+    async def work() -> None:
+        async with comparing(Given([], []), (140, 40)) as (pilot, screen):
+            for width, titles in ((80, []), (140, ["1 ", "2 "]), (90, []), (160, ["1 ", "2 "])):
+                await pilot.resize_terminal(width, 40)
+                await until(pilot, lambda width=width: screen.size.width == width)  # type: ignore[misc]
+                await until(pilot, lambda titles=titles: titles_of(screen) == titles)  # type: ignore[misc]
 
     go(work)
 

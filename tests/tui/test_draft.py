@@ -23,6 +23,8 @@ from tuitune.run import places
 from tuitune.run.directory import RunDir
 from tuitune.tui import kept
 from tuitune.tui.draft import Draft, judge
+from tuitune.tui.leave import Start
+from tuitune.tui.opening import _fill
 from tuitune.tui.recipefile import SaveRefused
 
 TEXT = "# mine\nmodel_name_or_path: smollm2-135m\ndataset: identity  # asks who\nfinetuning_type: lora\nlora_rank: 8\n"
@@ -383,6 +385,23 @@ def test_a_clone_that_nobody_changed_lies_nowhere_else_and_comes_back_first(draf
     assert again.own_name is None
     kept.flush_all()
     assert [each.title for each in _left_by_a_crash()] == ["mine.yaml"]
+
+
+def test_of_all_that_was_not_saved_a_closed_app_says_that_it_ended_in_good_order(draft: Draft, home: Path) -> None:
+    draft.set("lora_rank", 3)
+    draft.begin(TEXT, "of-a-run")
+    draft.close()
+    left = _left_by_a_crash()
+    assert [(each.title, each.closed) for each in left] == [("of-a-run.yaml", True), ("mine.yaml", True)]
+
+
+def test_who_comes_for_a_run_leaves_the_last_draft_where_it_is(draft: Draft, home: Path) -> None:
+    draft.set("lora_rank", 3)
+    draft.close()
+    _left_by_a_crash()
+    assert _fill(Draft(), Start(run=RunDir.create(home / "runs" / "one", TEXT))) == []
+    assert [each.title for each in Draft.recovered()] == ["mine.yaml"]
+    assert _fill(Draft(), Start()) == ["mine.yaml, as you left it"]
 
 
 def test_a_saved_draft_is_not_offered(draft: Draft, file: Path) -> None:

@@ -9,7 +9,7 @@ from tuitune.tui.kit import pane
 from tuitune.tui.kit.rows import Row
 
 
-@pytest.mark.parametrize("name", ["export", "compare"])
+@pytest.mark.parametrize("name", ["export", "compare", "recipe_text"])
 def test_where_one_pane_fits_its_wide_title_never_shows(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     drawn: list[bool] = []
     title_row = pane.title_row
@@ -23,7 +23,7 @@ def test_where_one_pane_fits_its_wide_title_never_shows(monkeypatch: pytest.Monk
     async def work() -> None:
         async with opened(made(), SMALL) as pilot:
             drawn.clear()
-            pilot.app.show_screen(name)  # type: ignore[attr-defined]
+            await pilot.app.run_action(name if name == "recipe_text" else f"show('{name}')")
             await until(pilot, lambda: len(drawn) > 1)
             assert all(drawn)
 

@@ -306,6 +306,22 @@ def test_what_differs_stands_side_by_side() -> None:
     go(work)
 
 
+def test_what_differs_follows_the_runs() -> None:
+    three()
+
+    async def work() -> None:
+        async with opened(WIDE) as (app, pilot):
+            await pilot.press("a")
+            await until(pilot, lambda: "best eval      1.600" in screen_text(app))
+            with Journal(index.find("gamma").events) as journal:
+                journal.append(replace(events.RunStarted(2, 20, None, "gamma", "m", "sft", "lora"), t=4000.0))
+                journal.append(events.EvalLogged(30, loss=0.125, t=4010.0))
+            at(app).look()
+            await until(pilot, lambda: "best eval      0.125" in screen_text(app))
+
+    go(work)
+
+
 def test_note_and_tags_are_written_by_keys() -> None:
     runs = three()
 

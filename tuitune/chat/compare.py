@@ -93,6 +93,7 @@ class Comparison:
         What is taken stays as it is. Raises DataError, and UsageError where a folder holds no comparison.
         """
         told, sampling = told_in_folder(path) if path.is_dir() else told_in_file(path)
+        self.is_copy = False  # what is taken is a copy by its nature, whoever has it open
         self.make_folder()
         if sampling is not None:
             self.draw(sampling)

@@ -135,13 +135,15 @@ def answered(
 ) -> Answer:
     """Let a partner answer the last turn, and put the answer with its score into the conversation.
 
-    What came of an answer that a crash cuts off is on disk. Where there is no answer the question waits for another
-    try. Raises TuiTuneError.
+    What came of an answer that a crash cuts off is on disk; of one that fails it is taken in as a part. Where there is
+    no answer the question waits for another try. Raises TuiTuneError.
     """
     part = talk.begin_answer(partner.title)
+    came: list[str] = []
 
     def piece(text: str) -> None:
         part.add(text)
+        came.append(text)
         on_text(text)
 
     try:
@@ -152,6 +154,10 @@ def answered(
             return found
         found = replace(found, score=judged(partner, talk.turns, found.text, system=talk.system))
         talk.end_answer(found.turn(partner.title))
+    except TuiTuneError:
+        if (text := "".join(came)).strip():
+            talk.end_answer(Turn("assistant", text, partner.title, "lost"))
+        raise
     finally:
         talk.close()
     return found

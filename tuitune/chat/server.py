@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http.client import HTTPException, HTTPResponse
 from typing import Any, Unpack
 from urllib.parse import urlsplit
@@ -29,21 +29,29 @@ _NAMES = {"max_new_tokens": "max_tokens"}
 
 
 class ServerChat:
-    """Asks /v1/chat/completions and streams the answer; `model` by the server's name for it."""
+    """Asks /v1/chat/completions and streams the answer; `model` by the server's name for it.
 
-    def __init__(self, url: str, model: str, *, key: str | None = None) -> None:
-        self._url, self.model, self._key = url, model, key
+    newest: what tells the key that opens the server now, None where nobody knows it. It is asked again where the
+    server refuses the key, as one does that was started anew.
+    """
+
+    def __init__(
+        self, url: str, model: str, *, key: str | None = None, newest: Callable[[], str | None] = lambda: None
+    ) -> None:
+        self._url, self.model, self._key, self._newest = url, model, key, newest
 
     @classmethod
-    def found(cls, url: str, model: str | None = None, *, key: str | None = None) -> ServerChat:
+    def found(
+        cls, url: str, model: str | None = None, *, newest: Callable[[], str | None] = lambda: None
+    ) -> ServerChat:
         """Return the partner at a server: its first model unless one is named, here or as URL#MODEL.
 
-        key: what opens it, where that is not in the environment. Raises UsageError or ModelError.
+        newest: what tells the key, where that is not in the environment. Raises UsageError or ModelError.
         """
         url, _, named = url.partition("#")
         url, model = _checked(url), model or named or None
-        key = key or next((os.environ[name] for name in _KEYS if os.environ.get(name)), None)
-        made = cls(url, model or "", key=key)
+        key = newest() or next((os.environ[name] for name in _KEYS if os.environ.get(name)), None)
+        made = cls(url, model or "", key=key, newest=newest)
         names = made.models()
         if model is not None and names and model not in names:
             raise UsageError(f"the server has no model {model!r:.80}", f"it has {clean_line(', '.join(names[:10]))}")
@@ -64,7 +72,9 @@ class ServerChat:
 
     def beside(self, model: str) -> ServerChat | None:
         """Return another model of the same server, None where it offers none of this name. Raises ModelError."""
-        return ServerChat(self._url, model, key=self._key) if model in self.models() else None
+        if model not in self.models():
+            return None
+        return ServerChat(self._url, model, key=self._key, newest=self._newest)
 
     def models(self) -> list[str]:
         """Return the names of the models that the server offers. Raises ModelError."""
@@ -75,7 +85,7 @@ class ServerChat:
             raise ModelError(f"{self._url} is no OpenAI-style server", "its address ends in /v1") from error
 
     def reply(self, turns: Sequence[Turn], **asked: Unpack[Asking]) -> Answer:
-        """Answer the last turn. Raises ModelError where the server does not."""
+        """Answer the last turn. Raises ModelError where the server does not, or breaks off."""
         question = Question(turns, **asked)
         body = _request(self.model, turns, question.system, question.tools, question.sampling)
         reading = Reading(question.on_text)
@@ -84,25 +94,39 @@ class ServerChat:
                 for event in events(found):
                     reading.take(event)
                     if question.stop():
-                        reading.reason = "stopped"
+                        reading.stop()
                         break
         except (OSError, HTTPException) as error:
-            raise self._lost(error) from error
+            if not reading.whole:
+                raise self._broken_off(reading, _words(error)) from error
+        # A torn stream looks like one that ends: nothing but the server's word tells them apart.
+        if not reading.whole:
+            raise self._broken_off(reading)
         return reading.answer()
 
-    def _open(self, path: str, body: object = None) -> HTTPResponse:
+    def _open(self, path: str, body: object = None, *, again: bool = True) -> HTTPResponse:
+        try:
+            return self._sent(path, body)
+        except urllib.error.HTTPError as error:
+            with error:
+                if not (again and error.code == 401 and self._renewed()):
+                    raise _refused(error) from error
+        except (OSError, HTTPException) as error:
+            raise self._lost(error) from error
+        return self._open(path, body, again=False)
+
+    def _renewed(self) -> bool:
+        """Take the key that opens the server now; tell whether it is another."""
+        old, self._key = self._key, self._newest() or self._key
+        return self._key != old
+
+    def _sent(self, path: str, body: object) -> HTTPResponse:
         headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         data = None if body is None else orjson.dumps(body)
         request = urllib.request.Request(f"{self._url}/{path}", data, headers)
-        try:
-            found: HTTPResponse = self._opener().open(request, timeout=_SILENT if body is not None else _WAIT)
-        except urllib.error.HTTPError as error:
-            with error:
-                raise _refused(error) from error
-        except (OSError, HTTPException) as error:
-            raise self._lost(error) from error
+        found: HTTPResponse = self._opener().open(request, timeout=_SILENT if body is not None else _WAIT)
         return found
 
     def _opener(self) -> urllib.request.OpenerDirector:
@@ -110,9 +134,25 @@ class ServerChat:
         return urllib.request.build_opener(_NoRedirect, *([urllib.request.ProxyHandler({})] if here else []))
 
     def _lost(self, error: Exception) -> ModelError:
-        reason = getattr(error, "reason", None) or error
-        words = clean_line(str(reason))[:200] or type(error).__name__
-        return ModelError(f"the server at {self._url} cannot be reached: {words}", "does it run? `tuitune serve`")
+        return ModelError(
+            f"the server at {self._url} cannot be reached: {_words(error)}", "does it run? `tuitune serve`"
+        )  # fmt: skip
+
+    def _broken_off(self, reading: Reading, why: str = "") -> ModelError:
+        where = f"the server at {self._url} broke off"
+        why = f": {why}" if why else ""
+        if reading.begun:
+            return ModelError(
+                f"{where} in the middle of its answer{why}", "what came is a part; see whether it still runs, ask again"
+            )
+        return ModelError(
+            f"{where} before its answer{why}", "see whether it still runs, and is an OpenAI-style server that streams"
+        )  # fmt: skip
+
+
+def _words(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or error
+    return clean_line(str(reason))[:200] or type(error).__name__
 
 
 def is_address(word: str) -> bool:
@@ -136,7 +176,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def _refused(error: urllib.error.HTTPError) -> ModelError:
     words = clean_line(message_in(error.read(_MOST)))[:300] or clean_line(str(error.reason))
     if error.code in (401, 403):
-        hint = f"put its token into the environment variable {_KEYS[0]}"
+        hint = f"put its token into the environment variable {_KEYS[0]} and begin anew: what runs does not see it"
     elif error.code == 404:
         hint = "its address ends in /v1, and --model names one of its models"
     else:

@@ -13,18 +13,26 @@ from tuitune.data.templates.tools.calls import Call
 from tuitune.errors import ModelError
 from tuitune.text import clean_line
 
+_GAVE_UP = ("abort", "error")  # how vLLM and SGLang finish what they ended themselves, as where they are shut down
 
-def events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a stream of server-sent events. Raises ModelError for what is none."""
+
+def events(lines: Iterable[bytes]) -> Iterator[dict[str, Any] | None]:
+    """Yield the objects of a stream of server-sent events, and None for the word that it ends.
+
+    Raises ModelError for what is no such stream.
+    """
     for line in lines:
         if not line.startswith(b"data:"):
             continue
         data = line[5:].strip()
         if data == b"[DONE]":
+            yield None
             return
         try:
             event = orjson.loads(data)
         except orjson.JSONDecodeError as error:
+            if not line.endswith(b"\n"):  # torn
+                return
             raise ModelError("the server sends what is no answer", "is it an OpenAI-style server?") from error
         if isinstance(event, dict):
             if "error" in event:
@@ -51,10 +59,27 @@ class Reading:
         self._calls: dict[int, list[str]] = {}
         self._usage: dict[str, Any] = {}
         self._pieces = 0
-        self.reason = "end"
+        self._reason, self._ended, self._gave_up = "end", False, False
 
-    def take(self, event: dict[str, Any]) -> None:
-        """Take an event of the stream."""
+    @property
+    def begun(self) -> bool:
+        """Whether anything of it has come."""
+        return bool(self._text or self._calls)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it has been said that nothing more comes; a stream that only ends was cut off."""
+        return self._ended and not self._gave_up
+
+    def stop(self) -> None:
+        """Let this be all, at the user's wish."""
+        self._reason, self._ended, self._gave_up = "stopped", True, False
+
+    def take(self, event: dict[str, Any] | None) -> None:
+        """Take an event of the stream, or the word that it ends."""
+        if event is None:
+            self._ended = True
+            return
         self._usage = event.get("usage") or self._usage
         for choice in (event.get("choices") or [])[:1]:
             delta = choice.get("delta") or {}
@@ -64,8 +89,14 @@ class Reading:
                 self._thinks = False
             for call in delta.get("tool_calls") or []:
                 self._call(call)
-            if choice.get("finish_reason") == "length":
-                self.reason = "length"
+            self._finish(choice.get("finish_reason"))
+
+    def _finish(self, reason: str | None) -> None:
+        # Either word ends it: some servers leave out [DONE], others the reason.
+        self._ended = self._ended or bool(reason)
+        self._gave_up = self._gave_up or reason in _GAVE_UP
+        if reason == "length":
+            self._reason = "length"
 
     def _thought(self, text: str) -> None:
         if text:
@@ -89,7 +120,7 @@ class Reading:
         made = told_apart(
             Answer(
                 text, int(self._usage.get("completion_tokens") or self._pieces), time.monotonic() - self._begun,
-                self.reason,  # type: ignore[arg-type]
+                self._reason,  # type: ignore[arg-type]
                 prompt_tokens=int(self._usage.get("prompt_tokens") or 0),
             ),
             None,

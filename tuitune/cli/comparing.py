@@ -130,6 +130,10 @@ class Comparing(Prompting):
         place, text = number_of(rest, self._talk.sides[0])
         if place is None or not text:
             raise UsageError("/edit takes the number of a question and its new text", "/turns lists them")
+        if self._talk.sides[0].turns[place].is_answer:
+            raise UsageError(
+                f"turn {place + 1} is an answer; /edit changes questions", "/again N asks that before it once more"
+            )
         self.answers(self._talk.rewrite(0, place, text))
 
     def do_turns(self, rest: str) -> None:

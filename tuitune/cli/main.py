@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from tuitune.errors import Stopped, TuiTuneError
+from tuitune.errors import Stopped, TuiTuneError, UsageError
 
 _INTERRUPTED = 130  # what typer makes of ctrl+c
 
@@ -42,7 +42,9 @@ def _run(arguments: list[str]) -> int:
         _as_object(error, arguments)
         return report.failure(error)
     except TyperException as error:
-        return report.usage(error.format_message().replace("Value error, ", "", 1), _usage(error))  # pydantic's prefix
+        message, help_ = error.format_message().replace("Value error, ", "", 1), _usage(error)  # pydantic's prefix
+        _as_object(UsageError(message, help_), arguments)
+        return report.usage(message, help_)
     except (KeyboardInterrupt, Abort) as error:
         _as_object(error, arguments)
         return Stopped.exit_code

@@ -185,4 +185,6 @@ def listed(talk: Kept) -> None:
             said, calls = calls_in(text)
             text = " ".join([said, *map(shown, calls)])
         line = clean_line(text)
-        print(f"{number:>3} {clean_line(turn.by) or turn.role}: {line[:_WIDTH]}{'…' if len(line) > _WIDTH else ''}")
+        cut = " (cut off)" if turn.reason == "lost" else ""
+        line = line if len(line) <= _WIDTH else f"{line[:_WIDTH]}…"
+        print(f"{number:>3} {clean_line(turn.by) or turn.role}: {line}{cut}")

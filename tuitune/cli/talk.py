@@ -67,7 +67,8 @@ class Talk(Prompting):
         except NotWriting as error:  # the question waits for an answer of the user's own
             say(screen(), f"{error.message}; {error.hint}", "dim")
         except BaseException:
-            self._talk.take_back()
+            if not self._talk.turns[-1].is_answer:  # nothing has come of one
+                self._talk.take_back()
             raise
 
     def _answer(self) -> None:
@@ -104,7 +105,8 @@ class Talk(Prompting):
         try:
             self._answer()
         except TuiTuneError:
-            self._talk.undo()
+            if not self._talk.turns[-1].is_answer:
+                self._talk.undo()
             raise
 
     def do_turns(self, rest: str) -> None:

@@ -40,12 +40,12 @@ class Collected:
         seed = self.request.recipe.seed
         everyone = [named.model for named in self.request.models]
         models = [model for model in everyone if model.key in done]
-        languages = set(self.data.languages.values()) if self.data is not None else set()
-        if len(languages) > 1:
+        same = self.data is None or self.data.same_tokens
+        if not same:
             self.note("the models read different tokens: their losses per token cannot be compared")
         final = figures.against(everyone) in done
         return tuple(
-            each.metric(models, seed, comparable=final and (len(languages) < 2 or each.key not in figures.TOKENWISE))
+            each.metric(models, seed, comparable=final and (same or each.key not in figures.TOKENWISE))
             for each in self._figures(models)
         )
 

@@ -68,8 +68,9 @@ class _Evaluation:
 
     def note(self, text: str) -> None:
         """Say it, and keep it for the report."""
-        self.notes.setdefault(text)
-        self._say(text)
+        if text not in self.notes:
+            self.notes.setdefault(text)
+            self._say(text)
 
     def run(self) -> Evaluation:
         request = self.request
@@ -81,7 +82,7 @@ class _Evaluation:
         self._refuse_names(own)
         self.folder = Folder(request, _settings(request), heldout.name_of(choice) if choice is not None else "")
         self.sheet = Sheet(self.folder.path)
-        self.telling.into(self.folder.path)
+        self.telling.into(self.folder.path, self.folder.seconds)
         if choice is not None:
             self.data = HeldOut(request, choice, own, self.around, self.sheet, self._row)
         self.collected = Collected(request, self.sheet, self.note, self.data)

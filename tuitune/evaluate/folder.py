@@ -23,6 +23,7 @@ from tuitune.run.evaluation import Data, Evaluation, Metric
 from tuitune.run.evaluations import PREDICTIONS, REPORT, RESULTS, read, write
 from tuitune.run.files import PRIVATE_FILE, private_dir, write_all, write_atomic
 from tuitune.run.packing import pack, plain, record
+from tuitune.run.reached import reached_in
 
 _SERIES = "benchmarks.jsonl"
 
@@ -35,7 +36,8 @@ class Folder:
         self._begun = time.monotonic()
         if request.resume is not None:
             self.now = self._continued(request, settings)
-            self._before = self.now.seconds
+            reached = reached_in(request.resume)  # left by one that was killed
+            self._before = max(self.now.seconds, reached.seconds if reached is not None else 0.0)
             return
         name = slug(request.name or (Path(request.data).stem if request.data else rows)) or "evaluation"
         with keeping(request.root):
@@ -69,6 +71,10 @@ class Folder:
         """Where it lies."""
         return self.now.path
 
+    def seconds(self) -> float:
+        """Return how long it has worked, in all attempts."""
+        return round(self._before + time.monotonic() - self._begun, 3)
+
     def know(
         self,
         *,
@@ -87,7 +93,7 @@ class Folder:
 
     def write(self) -> None:
         """Write results.json."""
-        self.now = replace(self.now, seconds=round(self._before + time.monotonic() - self._begun, 3))
+        self.now = replace(self.now, seconds=self.seconds())
         with keeping(self.path):
             write(self.now, pid=os.getpid(), born=psutil.Process().create_time())
 

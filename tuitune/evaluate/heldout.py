@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,6 +19,7 @@ from tuitune.run.evaluation import Data
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from tuitune.data import Example
     from tuitune.data.templates import Template
     from tuitune.evaluate.request import Request
     from tuitune.evaluate.scores import Around
@@ -126,6 +128,23 @@ def read(choice: Choice, tokenizer: PreTrainedTokenizerBase, template: Template,
     found = prepared.evaluation if choice.split else prepared.train
     assert isinstance(found, Examples)
     return Held(found, _ids(found), len(found))
+
+
+def tokens_of(held: Held, tokenizer: PreTrainedTokenizerBase) -> dict[str, bytes]:
+    """Return a hash of each row by its id: of the words that it is made of and of those that are learnt from.
+
+    Rows are the same to two models where these are equal, whatever their tokenizers and templates are called.
+    """
+    words = {number: word for word, number in tokenizer.get_vocab().items()}
+    return {name: _hash(example, words) for name, example in zip(held.ids, held.examples, strict=True)}
+
+
+def _hash(example: Example, words: Mapping[int, str]) -> bytes:
+    said = [
+        [[(number, words.get(number)) for number in row[column]] for column in ("input_ids", "labels")]
+        for row in example.sequences
+    ]
+    return hashlib.blake2b(repr(said).encode("utf-8", "backslashreplace"), digest_size=16).digest()
 
 
 def sampled(held: Held, choice: Choice, rows: int | None, seed: int) -> Held:

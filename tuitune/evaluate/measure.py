@@ -40,8 +40,8 @@ class HeldOut:
     row: Row
     held: Held | None = None
     texts: Mapping[str, Written] = field(default_factory=dict)
-    languages: dict[str, str] = field(default_factory=dict)
-    _read: dict[str, Held] = field(default_factory=dict)
+    _read: dict[str, Held] = field(default_factory=dict)  # by language
+    _tokens: dict[str, Mapping[str, bytes]] = field(default_factory=dict)  # by language, of the chosen rows
     _rewards: Rewards | None = None
     _longest: int = 0  # tokens of the data's longest answer, for the first tokenizer: one limit for all models
 
@@ -100,14 +100,22 @@ class HeldOut:
     def _columns(self, name: str) -> Mapping[str, object]:
         return self.texts[name].columns if name in self.texts else {}
 
+    @property
+    def same_tokens(self) -> bool:
+        """Whether the models so far read the same tokens, in every row that they can read."""
+        first, *others = self._tokens.values() or [{}]
+        known = dict(first)
+        return all(known.setdefault(name, tokens) == tokens for each in others for name, tokens in each.items())
+
     def of(self, partner: Partner) -> Held:
         """Return the chosen rows as this model reads them."""
         assert self.held is not None
-        self.languages[partner.key] = partner.language
         if partner.language not in self._read:
             found = heldout.read(self.choice, partner.tokenizer, partner.template, self.around)
             self._read[partner.language] = found
         own = self._read[partner.language].only(self.held.ids)
+        if partner.language not in self._tokens:
+            self._tokens[partner.language] = heldout.tokens_of(own, partner.tokenizer)
         if len(own.ids) < len(self.held.ids):
             self.around.note(f"{partner.key} cannot read {len(self.held.ids) - len(own.ids)} of the rows; differences "
                              "are taken over those that both can")  # fmt: skip

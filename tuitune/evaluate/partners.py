@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from tuitune.chat.several import Several
 from tuitune.stages.scorer import path_of
 
@@ -80,12 +82,26 @@ class Partner:
 
     @cached_property
     def language(self) -> str:
-        """A hash that is equal for those who read and write the same tokens."""
-        tokenizer, template = self.tokenizer, self.template
+        """A hash that is equal only for those who read any text as the same tokens, so that one reading does for both.
+
+        Others may read the rows at hand as the same tokens too: `tuitune.evaluate.heldout.tokens_of` tells.
+        """
+        from tuitune.data.templates import Style
+
+        tokenizer, template, weights = self.tokenizer, self.template, self.weights
         marks = sorted((name, str(value)) for name, value in tokenizer.special_tokens_map.items())
-        facts = (sorted(tokenizer.get_vocab().items()), marks, tokenizer.chat_template, template.name,
-                 self.weights.template, self.weights.system, repr(self.weights.style))  # fmt: skip
+        facts = (sorted(tokenizer.get_vocab().items()), _rules(tokenizer), marks, tokenizer.chat_template,
+                 template.name, weights.system, weights.style or Style(), weights.split_special_tokens)  # fmt: skip
         return hashlib.sha256(repr(facts).encode("utf-8", "backslashreplace")).hexdigest()[:16]
+
+
+def _rules(tokenizer: PreTrainedTokenizerBase) -> bytes:
+    """Return how text is cut into the words of the vocabulary, nothing where that is not told."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return b""
+    rules = orjson.loads(backend.to_str())
+    return orjson.dumps({name: rule for name, rule in rules.items() if name not in ("truncation", "padding")})
 
 
 def opened(models: Sequence[Named], around: Around) -> Iterator[Partner]:

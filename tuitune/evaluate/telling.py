@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from tuitune.evaluate.scores import Progress
@@ -19,12 +20,13 @@ class Telling:
     def __init__(self, progress: Progress, within: Callable[[str], None]) -> None:
         self._progress, self._within = progress, within
         self._folder: Path | None = None
+        self._clock: Callable[[], float] = lambda: 0.0
         self._at = Reached("")
         self._told = 0.0
 
-    def into(self, folder: Path) -> None:
-        """Tell in this folder as well."""
-        self._folder = folder
+    def into(self, folder: Path, clock: Callable[[], float]) -> None:
+        """Tell in this folder as well, with the seconds that have been worked."""
+        self._folder, self._clock = folder, clock
         self._keep(at_once=True)
 
     def end(self) -> None:
@@ -50,4 +52,4 @@ class Telling:
         now = time.monotonic()
         if self._folder is not None and self._at.stage and (at_once or now - self._told >= _EVERY):
             self._told = now
-            reached.tell(self._folder, self._at)
+            reached.tell(self._folder, replace(self._at, seconds=self._clock()))

@@ -19,7 +19,7 @@ from tuitune.fit.machine import disk_free
 from tuitune.run import places
 from tuitune.run.files import PRIVATE_DIR, PRIVATE_FILE, disk_is_full, private_dir
 
-_SLACK = 64 << 20  # tokenizer, configuration, what the file system takes
+SLACK = 64 << 20  # what the file system takes, and others write meanwhile
 _MARK = ".tuitune-partial"
 _PARTIAL = re.compile(r"\..+\.partial-[0-9]+")
 MORE_ROOM = "free some space, or name a folder on another disk"
@@ -33,7 +33,7 @@ def refuse_existing(out: Path) -> None:
 
 def refuse_full(out: Path, size: int, hint: str = MORE_ROOM) -> None:
     """Raise ModelError where `size` bytes do not fit beside `out`."""
-    free, need = disk_free(out.parent), size + _SLACK
+    free, need = disk_free(out.parent), size + SLACK
     if free is not None and free < need:
         raise ModelError(
             f"{out.name} needs {amounts.size(need)}, and {out.parent} has {amounts.size(free)} free",

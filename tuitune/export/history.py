@@ -20,7 +20,7 @@ from tuitune.run.packing import pack, restore
 
 FILE = "export.json"
 _LIST = "exports.jsonl"
-_JUDGES = "value_head.safetensors"
+JUDGES = "value_head.safetensors"
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def commands(folder: Path) -> Iterator[str]:
             yield ollama
         yield f"llama-server -m {shlex.quote(str(file))}"
         return
-    if (folder / _JUDGES).is_file():  # a reward model gives scores, no answers
+    if (folder / JUDGES).is_file():  # a reward model gives scores, no answers
         yield f"tuitune serve {place}"
         return
     yield f"tuitune chat --model {place}"

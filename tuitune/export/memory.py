@@ -67,21 +67,25 @@ def needed(order: Order, parameters: int) -> int:
     return int(4 * parameters * _SHARE * (3 if order.shared else 1)) + _REST
 
 
-def on_disk(order: Order, parameters: int, ends: Ends = _NONE) -> int:
-    """Return the bytes that lie on the disk at the most, what is written on the way to the result counted in."""
-    if order.form == "gguf":
-        return 4 * parameters + result_size(order, parameters, ends)  # the merged weights in fp32 come first
-    whole = BYTES[order.dtype] * parameters
+def on_disk(order: Order, parameters: int, ends: Ends = _NONE, rest: int = 0) -> int:
+    """Return the bytes that lie on the disk at the most, what is written on the way to the result counted in.
+
+    rest: what lies beside the weights, at the most.
+    """
+    if order.form == "gguf":  # the merged weights in fp32 come first
+        return 4 * parameters + result_size(order, parameters, ends) + 2 * rest
+    whole = BYTES[order.dtype] * parameters + rest
     if order.quantised is None:
         return whole
     copies = 1 if order.quantised.library == "bnb" else 2  # gptqmodel keeps finished layers on the disk
-    return whole + copies * result_size(order, parameters, ends)
+    return whole + copies * result_size(order, parameters, ends) + rest
 
 
-def more_room(order: Order, parameters: int) -> str:
+def more_room(order: Order, parameters: int, rest: int = 0) -> str:
     """Return what helps where the disk is too full; a form that takes less only where there is one."""
-    least = on_disk(replace(order, form="safetensors", dtype="bfloat16", quantised=None), parameters)
-    if least >= on_disk(order, parameters):
+    plain = replace(order, form="safetensors", dtype="bfloat16", quantised=None)
+    least = on_disk(plain, parameters, rest=rest)
+    if least >= on_disk(order, parameters, rest=rest):
         return MORE_ROOM
     return f"free some space, name a folder on another disk, or write bfloat16, which takes {amounts.size(least)}"
 

@@ -13,6 +13,7 @@ from tuitune.export import bits, calibration, record, shares
 from tuitune.export.about import About, evaluated, trained_in
 from tuitune.export.agree import EXACT, WHOLE, Agreement, Bound, hold, logits, probe
 from tuitune.export.ahead import refuse_place, refuse_quantised
+from tuitune.export.beside import beside
 from tuitune.export.folder import made_whole, refuse_existing, refuse_full
 from tuitune.export.forms import changed
 from tuitune.export.history import Done, remember
@@ -101,8 +102,13 @@ class _Work:
         self._refuse_form()
         shape = shape_of_source(order, self.folder)
         if shape is not None and (parameters := shape.parameters) is not None:
-            refuse_full(order.out, on_disk(order, parameters, ends_of(shape)), more_room(order, parameters))
+            refuse_full(order.out, *self._room(parameters, ends_of(shape)))
         self.device = device_for(order, self.folder, self.note)
+
+    def _room(self, parameters: int, ends: Ends) -> tuple[int, str]:
+        """Return the bytes that the disk must have free, and what to do where it has not."""
+        rest = beside(self.order, parameters, ends.tokens, self.folder).room
+        return on_disk(self.order, parameters, ends, rest), more_room(self.order, parameters, rest)
 
     def _refuse_form(self) -> None:
         order = self.order
@@ -139,7 +145,7 @@ class _Work:
             self.checks.append(hold(logits(model, ids), whole, _FORMAT, f"the model in {dtype}", WHOLE))
         truth, ends = logits(model), _ends(model)
         parameters = size // BYTES[dtype]
-        with made_whole(order.out, on_disk(order, parameters, ends), more_room(order, parameters)) as folder:
+        with made_whole(order.out, *self._room(parameters, ends)) as folder:
             first = folder / _SCRATCH if order.form == "gguf" or order.quantised else folder
             self._write(model, tokenizer, first, dtype, size)
             del model  # two copies need not fit
@@ -210,7 +216,8 @@ class _Work:
 def _ends(model: Any) -> Ends:
     head = model.get_output_embeddings()
     ends = {id(end.weight): end.weight for end in (model.get_input_embeddings(), head) if end}
-    return Ends(sum(int(weight.numel()) for weight in ends.values()), int(head.weight.numel()) if head else 0)
+    tokens = int(model.get_input_embeddings().weight.shape[0])
+    return Ends(sum(int(weight.numel()) for weight in ends.values()), int(head.weight.numel()) if head else 0, tokens)
 
 
 def export(

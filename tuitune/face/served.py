@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 from tuitune.chat.server import ServerChat
@@ -41,9 +42,10 @@ def models() -> list[Served]:
 def found(url: str, model: str | None = None) -> ServerChat:
     """Return the partner at a server as `ServerChat.found` does; one of ours is opened by the token that it left.
 
-    Raises UsageError or ModelError.
+    The token is read again where it is refused: a server that is started again leaves another. Raises UsageError or
+    ModelError.
     """
-    return ServerChat.found(url, model, key=_token(url))
+    return ServerChat.found(url, model, newest=partial(_token, url))
 
 
 def _token(url: str) -> str | None:

@@ -43,8 +43,7 @@ def failure(reason: str, hint: str = "", source: Path | None = None, line: int |
 
 def said(error: YAMLError, source: Path | None) -> RecipeError:
     """Return the error for what ruamel found wrong."""
-    mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-    line = mark.line + 1 if mark else None
+    line = _line(error) if isinstance(error, MarkedYAMLError) else None
     found = str(error.problem or "") if isinstance(error, MarkedYAMLError) else str(error)
     if isinstance(error, DuplicateKeyError):
         name = re.search(r'duplicate key "?(.*?)"? with', found)
@@ -55,3 +54,10 @@ def said(error: YAMLError, source: Path | None) -> RecipeError:
     if "special characters" in found:
         return failure("not valid YAML: it holds a control character", "remove it", source, line)
     return failure(f"not valid YAML: {' '.join(found.split())[:100]}", _COLON_HINT, source, line)
+
+
+def _line(error: MarkedYAMLError) -> int | None:
+    # What is never closed is found at the end of the text; where it was opened is what helps.
+    mark = error.context_mark if "end of stream" in str(error.problem) else None
+    mark = mark or error.problem_mark
+    return mark.line + 1 if mark else None

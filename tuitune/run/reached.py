@@ -16,12 +16,16 @@ _FILE = "progress.json"
 
 @dataclass(frozen=True)
 class Reached:
-    """A stage, how much of it is done, of how much (None: nobody knows); within: how far what is not done yet is."""
+    """A stage, how much of it is done, of how much (None: nobody knows).
+
+    within: how far what is not done yet is. seconds: how long the evaluation has worked, in all its attempts.
+    """
 
     stage: str
     done: int = 0
     total: int | None = None
     within: str = ""
+    seconds: float = 0.0
 
 
 def tell(folder: Path, reached: Reached) -> None:

@@ -51,9 +51,9 @@ class Base:
         """What the recipe is called on the screen; foreign text."""
         return kept.title(self.path, self.preset or self.run)
 
-    def keep(self, text: str, *, closed: bool = False) -> None:
+    def keep(self, text: str) -> None:
         """Have a text of this base kept on disk, as long as it is nowhere else."""
-        draft = Recovered(self.keeper.path, text, self.path, self.preset, self.text, time.time(), closed, self.run)
+        draft = Recovered(self.keeper.path, text, self.path, self.preset, self.text, time.time(), run=self.run)
         self.keeper.offer(draft if text != self.text or self.own_name else None)
 
     @property

@@ -146,8 +146,10 @@ class Draft(DraftFacts):
         return kept.recent()
 
     def close(self) -> None:
-        """End the editing in good order: what is not saved is kept for the next time."""
-        self._base.keep(self.text, closed=True)
+        """End the editing in good order: what is not saved is kept for the next time, of former recipes too."""
+        self._base.keep(self.text)
+        for base in self._steps.bases():
+            base.keeper.close()
         kept.flush_all()
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:

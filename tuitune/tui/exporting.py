@@ -39,7 +39,7 @@ class Preset:
         if (kind := self.values.get("export_gguf_type")) is not None:
             return gguf_size(str(kind), made.parameters, made.head, made.tokens)
         whole = "export_quantization_bit" in self.values
-        return size_in(self.bits, made.parameters, made.embedded if whole else 0)
+        return size_in(self.bits, made.parameters, made.embedded if whole else 0) + made.beside
 
 
 def _gguf(kind: str, good: str) -> Preset:

@@ -9,7 +9,7 @@ import json
 import os
 import threading
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tuitune.errors import TuiTuneError, UsageError
@@ -68,6 +68,7 @@ class Keeper:
         self._next: tuple[Recovered | None] | None = None
         self._timer: threading.Timer | None = None
         self._written = False
+        self._last: Recovered | None = None
         _keepers.add(self)
 
     @property
@@ -78,11 +79,16 @@ class Keeper:
     def offer(self, draft: Recovered | None) -> None:
         """Remember the newest state of the draft; None when it is saved elsewhere."""
         with self._lock:
-            self._next = (draft,)
+            self._next, self._last = (draft,), draft
             if self._timer is None:
                 self._timer = threading.Timer(DELAY_SECONDS, self.flush)
                 self._timer.daemon = True
                 self._timer.start()
+
+    def close(self) -> None:
+        """Remember of the newest state that its app ended in good order."""
+        if self._last is not None:
+            self.offer(replace(self._last, closed=True))
 
     def adopt(self, file: Path) -> None:
         """Make the file of another app's draft this one's. Raises UsageError when it is gone."""

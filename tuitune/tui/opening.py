@@ -88,8 +88,8 @@ def _fill(draft: Draft, start: Start) -> list[str]:
     """Put the recipe that is asked for into the draft; return what there is to say about it."""
     if start.path is not None:
         draft.open(start.path)
-    elif start.preset is not None or start.settings:
-        draft.use_preset(start.preset or _PRESET)
+    elif start.preset is not None or start.settings or start.run is not None:
+        draft.use_preset(start.preset or _PRESET)  # that of a run comes with the run; what was left waits for its turn
     else:
         return _go_on(draft)
     return _set(draft, start.settings)

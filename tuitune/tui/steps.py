@@ -62,6 +62,10 @@ class Steps:
         self.pause()
         return self.now
 
+    def bases(self) -> set[Base]:
+        """Return all that was begun from, as far as one can go back and forth."""
+        return {step.base for step in (*self._past, self.now, *self._future)}
+
     def pause(self) -> None:
         """Let nothing be merged with what was so far."""
         self._merged_at = None

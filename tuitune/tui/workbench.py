@@ -14,6 +14,7 @@ from textual.widget import Widget
 
 from tuitune.tui.keys import KeysLine
 from tuitune.tui.kit.pane import DrawnPane, Pane, redraw_panes
+from tuitune.tui.kit.sized import fit_in_time
 from tuitune.tui.panes.answers import AnswersPane
 from tuitune.tui.panes.chat import ChatPane
 from tuitune.tui.panes.fitbar import FitBar
@@ -82,7 +83,8 @@ class Workbench(Screen[None]):
         yield KeysLine(id="keys")
 
     def on_mount(self) -> None:
-        """Begin where the work begins."""
+        """Stand right from the first sight on, and begin where the work begins."""
+        fit_in_time(self)
         self._arrange()
         self.app.set_liked(self.query_one(LossPane), self.query_one(ChatPane))
         self.query_one(RecipePane).focus_first()

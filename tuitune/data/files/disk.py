@@ -52,7 +52,9 @@ def in_words(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist", "Check `file_name` and `dataset_dir`.") from None
+        raise DataError(
+            f"{path} does not exist", "Check the path; in a recipe and its catalog, `dataset_dir` and `file_name`."
+        ) from None
     except PermissionError:
         raise DataError(f"{path} may not be read: permission denied", "Change its permissions.") from None
     except OSError as error:

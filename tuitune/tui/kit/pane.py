@@ -13,16 +13,18 @@ from textual.message import Message
 from textual.widget import Widget
 
 from tuitune.tui.kit.drawn import Drawn
-from tuitune.tui.kit.rows import R, Row, split
+from tuitune.tui.kit.rows import R, Row, split, width_of
 
 
 def title_row(digit: str, label: str, meta: Row, width: int, *, focused: bool, narrow: bool) -> Row:
-    """Return a pane's title line; where tabs stand above, they say the name."""
+    """Return a pane's title line; where tabs stand above, they say the name. The last facts give way to the name."""
     ink, line = ("accent b", "accent") if focused else ("strong b", "hair")
     left: Row = []
     if not narrow or not digit:
         number = R("accent b" if focused else "faint", f"{digit} ") if digit else []
         left = [*number, *R(ink, label, "hair", " ")]
+    while meta and width_of(left) + 1 + width_of(meta) > width:
+        meta = meta[:-1]
     right = [*R("hair", " "), *meta] if meta else []
     return split(left, right, width, "─", line)
 

@@ -39,7 +39,7 @@ gradient.
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self._estimate: Estimate | None = None
-        self._where = self._why = ""
+        self._where, self._why = "", "looking what it takes…"
 
     def show(self, estimate: Estimate | None, where: str, why: str = "") -> None:
         """Show an estimate for the place called `where`; without one, say `why` there is none."""

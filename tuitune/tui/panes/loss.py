@@ -89,7 +89,7 @@ The time is that of training: loading, pauses and the hours between two attempts
     def _epochs(self, view: RunView) -> str:
         if self._recipe is not None and self._recipe.max_steps <= 0:
             return f" of {self._recipe.num_train_epochs:g}"
-        return f" of {view.epochs:.3g}" if view.epochs is not None else ""
+        return f" of {round(view.epochs, 2):g}" if view.epochs is not None else ""
 
     def body(self, width: int, height: int) -> list[Row]:
         """Return the rows of the pane."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -65,9 +65,18 @@ for each. Bold: asked for in the recipe; plain: a default, or what the run chose
 
     def show(self, compared: Compared | None) -> None:
         """Show what differs, or how to have something compared."""
-        if compared != self._compared:
-            self._compared, self._top, self._first = compared, 0, 0
-            self.redraw()
+        if compared == self._compared:
+            return
+        if _paths(compared) != _paths(self._compared):
+            self._top = self._first = 0
+        self._compared = compared
+        self.redraw()
+
+    def is_older(self, entries: Iterable[Entry]) -> bool:
+        """Tell whether one of the runs that are compared has changed, by the entries as they are now."""
+        now = {entry.path: entry for entry in entries}
+        shown = self._compared.entries if self._compared is not None else ()
+        return any(now.get(entry.path, entry) != entry for entry in shown)
 
     @property
     def meta(self) -> Row:
@@ -110,6 +119,10 @@ for each. Bold: asked for in the recipe; plain: a default, or what the run chose
         """Go up."""
         event.stop()
         self.action_scroll(-1)
+
+
+def _paths(compared: Compared | None) -> tuple[str, ...]:
+    return tuple(entry.path for entry in compared.entries) if compared is not None else ()
 
 
 _HOW = "space marks runs in the list; with two or more, the keys in which their recipes differ stand here, side by side"

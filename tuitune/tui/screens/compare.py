@@ -13,7 +13,9 @@ from textual.screen import Screen
 
 from tuitune.chat.compare import Comparison
 from tuitune.tui.keys import Entry, KeysLine
+from tuitune.tui.kit.pane import redraw_panes
 from tuitune.tui.kit.rows import R, Row
+from tuitune.tui.kit.sized import fit_in_time
 from tuitune.tui.panes.chatforms import Sampling
 from tuitune.tui.panes.chatline import Beside, Chevron, drawing
 from tuitune.tui.panes.column import Column, Hint
@@ -23,7 +25,6 @@ from tuitune.tui.panes.whom import Whom
 from tuitune.tui.partners import OTHER
 from tuitune.tui.screens.compare_actions import CompareActions
 from tuitune.tui.screens.compare_files import last_one
-from tuitune.tui.screens.paned import fit_in_time
 from tuitune.tui.sides import Sides, at_first
 from tuitune.tui.status import Status, Tabs
 
@@ -208,6 +209,7 @@ class CompareScreen(CompareActions, Screen[None]):
         """Choose what fits."""
         self.place_columns()
         self.refresh_line()
+        self.call_after_refresh(redraw_panes, self)
 
     def place_columns(self) -> None:
         """Tell the style sheet what shows where."""

@@ -11,6 +11,7 @@ from textual.screen import Screen
 
 from tuitune.tui.actions import in_view
 from tuitune.tui.kit.pane import DrawnPane, Pane, redraw_panes
+from tuitune.tui.kit.sized import fit_in_time
 from tuitune.tui.panes.options import OptionsPane
 from tuitune.tui.status import Tabs
 
@@ -31,17 +32,6 @@ def bindings(prefix: str, tabs: Sequence[tuple[str, str, str]], keys: Sequence[K
     ]
     own = [Binding(key, action, title, show=False, id=id_, tooltip=tip) for key, action, title, id_, tip in keys]
     return [*panes, *own]
-
-
-def fit_in_time(screen: Screen[None]) -> None:
-    """Give a screen the classes of its size before it is drawn: Textual gives them when it has been."""
-    app = screen.app
-    for cells, own, of_all in (
-        (app.size.width, screen.HORIZONTAL_BREAKPOINTS, app.HORIZONTAL_BREAKPOINTS),
-        (app.size.height, screen.VERTICAL_BREAKPOINTS, app.VERTICAL_BREAKPOINTS),
-    ):
-        names = [name for least, name in sorted((of_all if own is None else own) or ()) if cells >= least]
-        screen.add_class(*names[-1:])
 
 
 class PanedScreen(Screen[None]):

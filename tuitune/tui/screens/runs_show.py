@@ -84,6 +84,8 @@ class RunsShow:
         self._go_to_subject(entries)
         screen.subject = None
         self._refresh()
+        if screen.differs.is_older(entries):
+            self.compare()
         if (then := self.when_listed) is not None:
             self.when_listed = None
             then()

@@ -10,6 +10,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 
 from tuitune.tui.keys import KeysLine
+from tuitune.tui.kit.sized import fit_in_time
 from tuitune.tui.panes.fitbar import FitBar
 from tuitune.tui.panes.recipe import RecipePane
 from tuitune.tui.panes.yaml import CommandPane, YamlPane
@@ -41,6 +42,7 @@ class YamlScreen(Screen[None]):
         yield KeysLine(id="keys")
 
     def on_mount(self) -> None:
-        """Begin in the text."""
+        """Stand right from the first sight on, and begin in the text."""
+        fit_in_time(self)
         self.query_one(YamlPane).focus_first()
         self.call_after_refresh(self.app.refit)
