@@ -249,6 +249,8 @@ def test_what_is_no_comparison_is_refused_before_a_model_is_loaded(
     code, _, err = call(*COMPARE, "--load", "talk.json")
     assert (code, "talk.json is no comparison" in err, "comparisons" in err) == (1, True, True)
     assert call(*COMPARE, "--load", str(tmp_path))[0] == 2
+    code, _, err = call(*COMPARE, "--load", "nosuch.json")
+    assert (code, "nosuch.json cannot be read: No such file or directory\n" in err) == (1, True)
 
 
 def test_how_both_draw_is_kept_and_taken_with_what_was_said(

@@ -52,7 +52,8 @@ class Handler(BaseHTTPRequestHandler):
                 told = logprobs if "logprobs" in asked else None
                 self._event({"choices": [{"index": 0, "text": word, "logprobs": told, "finish_reason": None}]})
                 time.sleep(0.01)
-            self._event({"choices": [{"index": 0, "text": "", "finish_reason": "stop"}]})
+            ended = "abort" if asked["prompt"][0] == 99 else "stop"
+            self._event({"choices": [{"index": 0, "text": "", "finish_reason": ended}]})
             self._event({"choices": [], "usage": {"completion_tokens": len(words)}})
             self._chunk(b"data: [DONE]\n\n")
             self._chunk(b"")

@@ -201,6 +201,8 @@ def test_an_engines_refusals_and_faults_are_told(fake: Fake) -> None:
         assert refused.status_code == 422
         assert refused.json()["error"]["message"] == "the engine refuses this: this cannot be done"
         assert client.post("/v1/completions", json={**asked, "prompt": [77]}).status_code == 502
+        torn = client.post("/v1/completions", json={**asked, "prompt": [99]})
+        assert (torn.status_code, "broke off" in torn.json()["error"]["message"]) == (502, True)
         assert client.post("/v1/score/evaluation", json={"model": "tiny", "messages": ["a"]}).status_code == 422
         process = psutil.Process(fake.pid)
         process.kill()

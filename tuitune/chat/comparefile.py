@@ -44,9 +44,11 @@ def told_in_file(path: Path) -> Told:
         found = json.loads(path.read_text("utf-8"))
         sides = [found[name] for name in NAMES]
         words = [str(side.get("name") or "") for side in sides]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}", "check the path") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{path} is no comparison: {error}",
+            f"{path} is no comparison",
             f'it holds "left" and "right", as saved here; or name a folder of {places.home() / "comparisons"}',
         ) from error
     told = [read(json.dumps(value), str(path)) if value.get("messages") else Saved(()) for value in sides]

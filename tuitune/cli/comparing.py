@@ -32,7 +32,7 @@ class Comparing(Prompting):
         "/set": ("NAME VALUE", "how replies are drawn; seed: the same numbers every time"),
         "/clear": ("", "forget the conversation so far"),
         "/save": ("PATH", "write both conversations as one JSON file"),
-        "/load": ("FILE", "go on with such a file, or with a folder of comparisons/ in TuiTune's home"),
+        "/load": ("FILE", "go on with such a file, or with a kept folder"),
     }
 
     def __init__(self, partners: Sequence[Chat], words: Sequence[str], talk: Comparison, options: Options) -> None:

@@ -133,7 +133,10 @@ class RemoteEngine:
                 for choice in told.get("choices") or []:
                     if (choice.get("text") or choice.get("logprobs")) and (piece := piece_of(choice)):
                         yield piece
-                    reason = "length" if choice.get("finish_reason") == "length" else reason
+                    ended = choice.get("finish_reason")
+                    if ended in ("abort", "error"):  # such as vLLM's that shuts down: what came is no whole answer
+                        raise Refusal(502, "the engine broke off in the middle of its answer")
+                    reason = "length" if ended == "length" else reason
             yield End(reason, tokens)
 
 
