@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -51,7 +52,7 @@ print(sorted(map(str, ids() - known)))
 
 
 @pytest.fixture
-def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
     monkeypatch.setenv("TUITUNE_HOME", str(tmp_path))
 
     def run(code: str) -> list[str]:
@@ -65,15 +66,15 @@ def test_every_module_that_is_to_wait_is_there() -> None:
     assert [name for name in (*HEAVY, *LATER) if find_spec(name) is None] == []
 
 
-def test_the_first_paint_waits_for_nothing_that_it_does_not_show(python: object) -> None:
-    lines = python(FIRST_PAINT)  # type: ignore[operator]
+def test_the_first_paint_waits_for_nothing_that_it_does_not_show(python: Callable[[str], list[str]]) -> None:
+    lines = python(FIRST_PAINT)
     painted = {name for line in lines for name in line.split() if line.startswith("paint ")}
     assert {"tuitune.tui.workbench", "tuitune.tui.panes.chat", "tuitune.recipe"} <= painted
     assert painted & {*HEAVY, *LATER} == set()
     assert lines[-1] == "validators Recipe"  # a group is a part of it, and needs none of its own
 
 
-def test_keys_of_what_was_not_opened_yet_are_known(python: object) -> None:
-    problems, forgotten = python(KEYS)  # type: ignore[operator]
+def test_keys_of_what_was_not_opened_yet_are_known(python: Callable[[str], list[str]]) -> None:
+    problems, forgotten = python(KEYS)
     assert problems == "['runs.nothing is no id of a key']"
     assert forgotten == "[]"
