@@ -82,7 +82,11 @@ def _set_places(patch: pytest.MonkeyPatch, new_folder: Callable[[], Path]) -> No
 
 def _let_signals_through() -> None:
     """Take out what hypothesis hangs into the garbage collection: a KeyboardInterrupt that comes in there is lost."""
-    gc.callbacks[:] = [each for each in gc.callbacks if not str(each.__module__).startswith("hypothesis")]
+    gc.callbacks[:] = [each for each in gc.callbacks if not _is_of_hypothesis(each)]
+
+
+def _is_of_hypothesis(callback: object) -> bool:
+    return str(getattr(callback, "__module__", "")).startswith("hypothesis")
 
 
 def _end_jobs(folder: Path) -> None:
