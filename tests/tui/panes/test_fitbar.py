@@ -162,3 +162,9 @@ def test_how_much_learns_is_told_below_the_bar_and_no_number_is_cut(width: int) 
 )
 def test_shares_keep_two_digits_and_are_never_rounded_to_all_or_nothing(share: float, words: str) -> None:
     assert percent(share) == words
+
+
+def test_before_the_first_estimate_it_blames_nobody() -> None:
+    text = " ".join(rows_text(FitBar().rows(60, 2)))
+    assert "looking what it takes" in text
+    assert "choose a model" not in text

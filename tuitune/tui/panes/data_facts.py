@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
 from tuitune.text import clean_line
+from tuitune.tui.kit.bound import bound
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row, fit, grounded, slim, split
 from tuitune.tui.kit.units import amount
@@ -44,10 +45,7 @@ optimizer steps there are; how much of the work a trainer would do for padding t
 
 **enter** lists the rows that a check is about.
 """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, action, description, show=False, id=name, tooltip=tooltip)
-        for key, action, description, name, tooltip in _KEYS
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bound(_KEYS)
 
     class Wanted(Message):
         """The rows of a check are asked for; `which` is the filter."""

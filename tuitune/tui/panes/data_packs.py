@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
+from tuitune.tui.kit.bound import bound
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row, cells, fit, grounded, split, width_of
 from tuitune.tui.kit.wrapping import wrapped
@@ -60,10 +61,7 @@ Without: the rows of a step in the order of the files (training shuffles them). 
 computed for padding; the rest of the line is what a trainer would add that pads every row to the longest of its
 micro-batch.
 """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, action, description, show=False, id=name, tooltip=tooltip)
-        for key, action, description, name, tooltip in _KEYS
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bound(_KEYS)
 
     class Opened(Message):
         """The tokens of an example are asked for."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 
 from tuitune.text import clean, clean_line
+from tuitune.tui.kit.bound import bound
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row, split
 from tuitune.tui.kit.wrapping import wrapped
@@ -68,10 +69,7 @@ line end, `·` a blank, `⇥` a tab, `▫` a token that holds only a part of a c
 
 Two answers to one prompt stand beside each other where there is room; their prompt is computed once.
 """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, action, description, show=False, id=name, tooltip=tooltip)
-        for key, action, description, name, tooltip in _KEYS
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bound(_KEYS)
     if TYPE_CHECKING:
         app: TuiTune
 

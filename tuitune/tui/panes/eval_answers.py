@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.events import MouseScrollDown, MouseScrollUp
 
 from tuitune.run.evaluation import Item
 from tuitune.tui.evaluating import Found
+from tuitune.tui.kit.bound import bound
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row
 from tuitune.tui.panes.eval_page import AGAINST, Against, page, texts_of
@@ -45,10 +46,7 @@ is in the answer and not in the reference.
 - **up** **down** **page up** **page down** scroll
 - **y** copies all of it
 """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, action, title, show=False, id=f"answer.{name}", tooltip=tip)
-        for key, action, title, name, tip in _KEYS
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bound(_KEYS, "answer.")
     if TYPE_CHECKING:
         app: TuiTune
 

@@ -6,13 +6,14 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
 from tuitune.run.evaluation import Evaluation, Metric
 from tuitune.text import clean
 from tuitune.tui.evaluating import Found
+from tuitune.tui.kit.bound import bound
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row
 from tuitune.tui.kit.wrapping import wrapped
@@ -56,10 +57,7 @@ axis, so that you see whether they overlap. The last column is the difference be
 - **left** **right** older and newer evaluations, **e** chooses one
 - **y** copies the table
 """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, action, title, show=False, id=f"results.{name}", tooltip=tip)
-        for key, action, title, name, tip in _KEYS
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bound(_KEYS, "results.")
     if TYPE_CHECKING:
         app: TuiTune
 

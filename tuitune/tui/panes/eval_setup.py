@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
 from tuitune.text import clean, clean_line
+from tuitune.tui.kit.bound import bound
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row, cells, cut, split
 from tuitune.tui.kit.wrapping import wrapped
@@ -55,10 +56,7 @@ does every difference.
 
 The rows of a multiple-choice benchmark are named in the settings: `task`, such as `mmlu_test`, below `task_dir`.
 """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, action, title, show=False, id=f"setup.{name}", tooltip=tip)
-        for key, action, title, name, tip in _KEYS
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bound(_KEYS, "setup.")
     if TYPE_CHECKING:
         app: TuiTune
 

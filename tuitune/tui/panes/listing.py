@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 
+from tuitune.tui.kit.bound import bound
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import Row, grounded
 from tuitune.tui.panes.wrapping import wrapped
@@ -28,10 +29,7 @@ _KEYS = (
 
 def list_keys(name: str) -> list[BindingType]:
     """Return the keys of a list whose bindings begin with `name`."""
-    return [
-        Binding(key, action, title, show=False, id=f"{name}.{own}", tooltip=tip)
-        for key, action, title, own, tip in _KEYS
-    ]
+    return bound(_KEYS, f"{name}.")
 
 
 class ListPane(DrawnPane, Generic[T]):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 
+from tuitune.tui.kit.bound import bound
 from tuitune.tui.kit.rows import R, Row
 from tuitune.tui.panes.listing import ListPane, list_keys
 from tuitune.tui.panes.wrapping import wrapped
@@ -37,10 +38,7 @@ What happened in the run, newest first: phases, evaluations, checkpoints, answer
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         *list_keys("log"),
-        *(
-            Binding(key, action, description, show=False, id=name, tooltip=tooltip)
-            for key, action, description, name, tooltip in _KEYS
-        ),
+        *bound(_KEYS),
     ]
 
     class TailRead(Message):

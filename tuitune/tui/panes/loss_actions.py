@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 
 from tuitune.face import figures
 from tuitune.face.curve import ACROSS, NO_LOG, SMOOTHING
 from tuitune.text import clean_line
+from tuitune.tui.kit.bound import bound
 from tuitune.tui.kit.chart import Window
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.panes.loss_frame import EDGE, columns
@@ -40,10 +41,7 @@ _KEYS = (
 class LossActions(DrawnPane):
     """A pane that draws the curve of a run, and its keys."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, action, description, show=False, id=name, tooltip=tooltip)
-        for key, action, description, name, tooltip in _KEYS
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bound(_KEYS)
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.events import MouseScrollDown, MouseScrollUp
 
 from tuitune.face import words
@@ -14,6 +14,7 @@ from tuitune.face.difference import Differences, Differing
 from tuitune.face.runs import best_evaluation, key_figure
 from tuitune.run.shelf import Entry
 from tuitune.text import clean_line
+from tuitune.tui.kit.bound import bound
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row, cells, cut
 from tuitune.tui.kit.units import amount, fixed
@@ -53,10 +54,7 @@ The keys in which the recipes of the marked runs differ, or of one marked run an
 for each. Bold: asked for in the recipe; plain: a default, or what the run chose by itself. Above: what came of it.
 **left** and **right** go to the runs whose columns have no room.
 """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, action, description, show=False, id=name, tooltip=tooltip)
-        for key, action, description, name, tooltip in _KEYS
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bound(_KEYS)
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)

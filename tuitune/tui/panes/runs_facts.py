@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.events import MouseScrollDown, MouseScrollUp
 
 from tuitune.face import words
 from tuitune.face.about import About, Checkpoint, lasted, state_words, trained
 from tuitune.run.shelf import Entry
 from tuitune.text import clean_line
+from tuitune.tui.kit.bound import bound
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row, cut
 from tuitune.tui.kit.units import lasting
@@ -39,10 +40,7 @@ class FactsPane(DrawnPane):
 The run under the cursor: how it stands and why, its note and tags, its figures, its checkpoints with their sizes, its
 evaluations with their first figures, where it lies and how much room it takes. **y** copies its path.
 """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, action, description, show=False, id=name, tooltip=tooltip)
-        for key, action, description, name, tooltip in _KEYS
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bound(_KEYS)
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)

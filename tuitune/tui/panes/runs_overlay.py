@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.events import MouseScrollDown, MouseScrollUp
 
 from tuitune.face import figures
@@ -16,6 +16,7 @@ from tuitune.face.curve import ACROSS, KINDS, NO_LOG, TITLES
 from tuitune.text import clean_line
 from tuitune.tui.kit.axis import Scale, foot, scale
 from tuitune.tui.kit.blocks import Blocks
+from tuitune.tui.kit.bound import bound
 from tuitune.tui.kit.chart import Kind, Series, Window, chart, ends
 from tuitune.tui.kit.pane import DrawnPane
 from tuitune.tui.kit.rows import R, Row, cut
@@ -54,10 +55,7 @@ The curves of the marked runs, or of the one under the cursor: each has a colour
 - **p** smoothing: none (as logged), .6, .9 or .97 of the past; **E** training, evaluations, or both
 - **m** another figure; **+** **-** zoom, **left** **right** move, **0** everything
 """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, action, description, show=False, id=name, tooltip=tooltip)
-        for key, action, description, name, tooltip in _KEYS
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bound(_KEYS)
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)

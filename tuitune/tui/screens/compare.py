@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container, Horizontal
 from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
 
 from tuitune.chat.compare import Comparison
 from tuitune.tui.keys import Entry, KeysLine
+from tuitune.tui.kit.bound import bound
 from tuitune.tui.kit.pane import redraw_panes
 from tuitune.tui.kit.rows import R, Row
 from tuitune.tui.kit.sized import fit_in_time
@@ -63,9 +64,7 @@ class CompareScreen(CompareActions, Screen[None]):
     """Two columns with a prompt for both; below 100 columns one of them at a time."""
 
     CSS_PATH = "compare.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, action, title, show=False, id=name, tooltip=tooltip) for key, action, title, name, tooltip in _KEYS
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bound(_KEYS)
     if TYPE_CHECKING:
         app: TuiTune
 

@@ -10,6 +10,7 @@ from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
 
 from tuitune.tui.actions import in_view
+from tuitune.tui.kit.bound import Key, bound
 from tuitune.tui.kit.pane import DrawnPane, Pane, redraw_panes
 from tuitune.tui.kit.sized import fit_in_time
 from tuitune.tui.panes.options import OptionsPane
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from tuitune.tui.optiondraft import OptionDraft
 
 _LEAST_WIDTH = 100  # cells below which one pane shows at a time
-Key = tuple[str, str, str, str, str]
-"""Keys, action, title, id and tooltip of a binding."""
 
 
 def bindings(prefix: str, tabs: Sequence[tuple[str, str, str]], keys: Sequence[Key]) -> list[BindingType]:
@@ -30,8 +29,7 @@ def bindings(prefix: str, tabs: Sequence[tuple[str, str, str]], keys: Sequence[K
         Binding(digit, f"pane('{name}')", f"{label} pane", show=False, id=f"{prefix}{name}", tooltip=f"go to {label}")
         for name, digit, label in tabs
     ]
-    own = [Binding(key, action, title, show=False, id=id_, tooltip=tip) for key, action, title, id_, tip in keys]
-    return [*panes, *own]
+    return [*panes, *bound(keys)]
 
 
 class PanedScreen(Screen[None]):
