@@ -7,6 +7,7 @@ import gc
 import itertools
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +25,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 # What whoever started the tests has chosen stays.
 _GIVEN = {name for name in ("TUITUNE_HOME", "TUITUNE_CACHE") if name in os.environ}
+
+
+# What a script starts with `&` ignores ctrl+c, and so would all that the tests start. Not every worker is in the main
+# thread; there it holds what the parent has.
+with contextlib.suppress(ValueError):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:

@@ -165,3 +165,37 @@ def test_what_is_not_to_be_kept_makes_no_file(home: Path) -> None:
     answered(Counts(), talk, {})
     assert talk.path is None
     assert not (home / "chats").exists()
+
+
+def test_a_conversation_that_is_open_elsewhere_is_gone_on_with_as_a_copy() -> None:
+    talk = spoken("a")
+    talk.ask_of("tuned")
+    talk.ask("b")
+    part = talk.begin_answer("tuned")
+    part.add("half")
+    assert talk.path is not None
+    other = Kept.go_on(talk.path)
+    assert (other.is_copy, texts(other), other.whom) == (True, ["a", "1", "b"], "tuned")
+    assert earlier() == [talk.path]  # nothing of it is kept before something changes
+    assert Partial.left(talk.path) == ("tuned", "half")  # the answer belongs to those who get it
+    assert other.again(1)
+    answered(Counts(), other, {})
+    assert other.path not in (None, talk.path)
+    assert [turn.content for turn in on_disk(other)] == ["a", "1"]
+    assert other.undo()
+    assert [turn.content for turn in on_disk(other)] == ["a", "1", "b"]
+    assert [turn.content for turn in on_disk(talk)] == ["a", "1", "b"]
+    part.close()
+    talk.leave()
+    back = Kept.go_on(talk.path)
+    assert (back.is_copy, back.path) == (False, talk.path)
+    assert Kept.go_on(talk.path).is_copy  # held from when it was opened
+
+
+def test_a_conversation_is_let_go_with_what_keeps_it() -> None:
+    talk = spoken("a")
+    path = talk.path
+    assert path is not None
+    assert Kept.go_on(path).is_copy
+    del talk
+    assert not Kept.go_on(path).is_copy

@@ -119,3 +119,17 @@ def test_after_ctrl_c_it_says_so_and_the_end_of_the_process_is_not_broken_by_ano
     assert capfd.readouterr().err == "cancelled\n"
     assert main(["evaluate", "run"]) == 3  # within another program it stays as it is
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_job_hears_that_it_is_to_end_where_a_script_ignored_ctrl_c(alone: bool) -> None:
+    code = "import signal; from tuitune.cli.main import main; main(['--version']); print(repr(signal.getsignal(2)))"
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code], start_new_session=alone, capture_output=True, text=True, timeout=120,
+            check=True,
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ("default_int_handler" if alone else "SIG_IGN") in done.stdout

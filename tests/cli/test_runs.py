@@ -10,9 +10,9 @@ import pytest
 from tests.cli.conftest import Call
 from tests.cli.given import EVIL, Engine, finished, plant, story
 from tests.face.importing import given as others
-from tuitune.cli import tables
+from tuitune.cli import runs, tables
 from tuitune.cli.console import screen
-from tuitune.run import RunDir, events, index
+from tuitune.run import RunDir, events, index, shelf
 
 
 def test_no_runs_is_nothing_on_standard_output(call: Call) -> None:
@@ -36,6 +36,28 @@ def test_runs_are_listed_with_their_states(call: Call, tmp_path: Path) -> None:
     assert lines["live"][1:3] == ["running", "4/10"]
     assert lines["where"][1] == "created"
     assert lines["where"][-1] == str(tmp_path / "else")
+
+
+def test_the_time_of_a_long_journal_stands_where_there_is_time_to_read_it(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf, "_AT_ONCE", 100)
+    plant("new", status="starting")
+    again = [events.RunStarted(2, t=500.0), events.StepLogged(4, t=560.0)]
+    plant("long", [events.RunStarted(1, t=10.0), events.StepLogged(1, t=35.0), *again], status="stopped", step=4)
+    monkeypatch.setattr(runs, "_PATIENCE", 0.0)
+    assert times(call("runs")[1]) == {"long": "..."}
+    monkeypatch.setattr(runs, "_PATIENCE", 60.0)
+    assert times(call("runs")[1]) == {"long": "1:25"}  # both attempts, not what lies between them
+    monkeypatch.setattr(runs, "_PATIENCE", 0.0)
+    assert times(call("runs")[1]) == {"long": "1:25"}  # known from then on
+
+
+def times(shown: str) -> dict[str, str]:
+    """Return the column of times of a printed table, by the names of the runs."""
+    head, *rows = shown.splitlines()
+    end = head.index("time") + len("time")
+    return {row.split()[0]: row[:end].split()[-1] for row in rows if row[end - 1 : end].strip()}
 
 
 def test_json_carries_name_and_path_and_losses_as_they_are(call: Call) -> None:

@@ -14,7 +14,7 @@ from sacrebleu.metrics.bleu import BLEU as Bleu
 
 from tuitune.evaluate import figures, report, statistics
 from tuitune.evaluate.scores import Series
-from tuitune.run.evaluation import DATA, Data, Estimate, Evaluation, Item, Model, Reply
+from tuitune.run.evaluation import DATA, Data, Difference, Estimate, Evaluation, Item, Model, Reply
 from tuitune.stages import likeness
 
 ENGLISH = [
@@ -175,6 +175,12 @@ def test_figures_are_written_with_the_digits_that_tell() -> None:
     shown = [report.with_interval(Estimate(*each, 99)) for each in ends]
     assert shown == ["2.66 [2.52, 2.79]", "42.4 [33.1, 52.3]", "0.0102 [0.0101, 0.0102]", "1.52 [0.83, 2.23]"]
     assert report.with_interval(Estimate(2.5, None, None, 3)) == "2.50"
+
+
+def test_the_interval_of_a_clear_difference_never_reads_zero() -> None:
+    ends = [(0.41, 0.0031, 0.82), (-3.2, -6.4, -0.004), (0.4, -0.001, 0.8)]
+    shown = [report.signed(Difference("base", *each, "better")) for each in ends]
+    assert shown == ["+0.410 [0.003, 0.820]", "-3.200 [-6.400, -0.004]", "+0.40 [0.00, 0.80]"]
 
 
 def test_benchmarks_of_items_and_of_errors_become_figures() -> None:

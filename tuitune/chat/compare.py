@@ -10,8 +10,9 @@ from pathlib import Path
 
 from tuitune.chat.base import Options, Turn
 from tuitune.chat.comparefile import NAMES, files_in, told_in_file, told_in_folder
-from tuitune.chat.comparisons import Hold, earlier
+from tuitune.chat.comparisons import earlier
 from tuitune.chat.conversation import Conversation, stamp
+from tuitune.chat.hold import Hold
 from tuitune.chat.kept import Kept
 from tuitune.chat.saved import Saved, written
 from tuitune.errors import DataError, UsageError

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tuitune.chat.base import Answer, Chat, Options, Role, Turn, judged
 from tuitune.chat.conversation import Conversation
+from tuitune.chat.hold import Hold
 from tuitune.chat.ondisk import OnDisk
 from tuitune.chat.partial import Partial
 from tuitune.errors import TuiTuneError
@@ -17,7 +18,10 @@ _MOST_UNDO = 50
 
 
 class Kept(OnDisk):
-    """A conversation on disk with a way back, and with the answer that is being written."""
+    """A conversation on disk with a way back, and with the answer that is being written.
+
+    is_copy: it goes on with what somebody else has open, and gets a file of its own with the first change.
+    """
 
     def __init__(
         self, conversation: Conversation | None = None, *, place: Path | None = None, on_disk: bool = True
@@ -26,6 +30,24 @@ class Kept(OnDisk):
         self._before: list[tuple[Turn, ...]] = []
         self.changes = 0  # that can be, or could once be, taken back
         self._partial: Partial | None = None
+        self.is_copy = False
+
+    @classmethod
+    def go_on(cls, path: Path) -> Kept:
+        """Go on with one of the user's chats, or with a copy of it while somebody else has it open.
+
+        Raises OSError where it cannot be read.
+        """
+        hold = Hold.take(path)
+        if hold is not None:
+            talk = cls.load(path)
+            talk._hold = hold
+            return talk
+        theirs = Conversation.load(path)
+        theirs.path = None
+        talk = cls(theirs)
+        talk.is_copy = True
+        return talk
 
     @classmethod
     def load(cls, path: Path) -> Kept:
@@ -80,6 +102,8 @@ class Kept(OnDisk):
 
     def remember(self) -> None:
         """Let `undo` come back to what is now."""
+        if self.turns:
+            self._begin()  # a copy has no file before its first change
         self._before = [*self._before[1 - _MOST_UNDO :], tuple(self.turns)]
         self.changes += 1
 

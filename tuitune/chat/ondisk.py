@@ -8,14 +8,15 @@ from pathlib import Path
 
 from tuitune.chat.base import Options, Turn
 from tuitune.chat.conversation import Conversation
+from tuitune.chat.hold import Hold
 from tuitune.errors import RunError, TuiTuneError
 
 
 class OnDisk:
     """What is said, to whom and how; `warning` holds why the last change could not be written, if it could not.
 
-    The file begins with the first question; place: where, None for the user's chats. on_disk: false for what is not to
-    be kept.
+    The file begins with the first question; place: where, None for the user's chats, whose files are held until
+    `leave`. on_disk: false for what is not to be kept.
     """
 
     def __init__(
@@ -23,7 +24,14 @@ class OnDisk:
     ) -> None:
         self._talk = conversation or Conversation()
         self._place, self._on_disk = place, on_disk
+        self._hold: Hold | None = None
         self.warning: TuiTuneError | None = None
+
+    def leave(self) -> None:
+        """Let others go on with it; nothing more is to be said here."""
+        if self._hold is not None:
+            self._hold.release()
+            self._hold = None
 
     @property
     def path(self) -> Path | None:
@@ -125,6 +133,9 @@ class OnDisk:
             change()
         except RunError as error:
             self.warning = error  # the change is made all the same, in memory
+        else:
+            if self._hold is None and self._place is None and self.path is not None:
+                self._hold = Hold.take(self.path)  # there since this change
 
 
 def _unkept(error: Exception) -> TuiTuneError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
 
@@ -11,6 +11,14 @@ from tuitune.cli.options import Json
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 GgufType = Literal["F16", "BF16", "Q8_0", "Q4_0"]
+
+
+def _gguf_type(word: str) -> str:
+    """Return a type as it is written; typer would name those that there are in small letters."""
+    found: str | None = next((each for each in get_args(GgufType) if each.lower() == word.lower()), None)
+    if found is None:
+        raise typer.BadParameter(f"{word!r} is not one of {', '.join(get_args(GgufType))}.")
+    return found
 
 
 def export(
@@ -32,11 +40,11 @@ def export(
     ] = None,
     dtype: Annotated[Dtype | None, typer.Option("--dtype", help="The number format of the weights.")] = None,
     gguf: Annotated[
-        GgufType | None,
+        str | None,
         typer.Option(
             "--gguf",
             metavar="F16|BF16|Q8_0|Q4_0",
-            case_sensitive=False,
+            parser=_gguf_type,
             help="Write a GGUF file for llama.cpp and Ollama, in this format.",
         ),
     ] = None,

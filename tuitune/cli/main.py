@@ -18,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Without `arguments` the process is to end with that code, so after a ctrl+c the next ones are not heard.
     """
+    _hear_interrupts()
     try:
         code = _run(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
@@ -28,6 +29,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None and code == Stopped.exit_code:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     return code
+
+
+def _hear_interrupts() -> None:
+    """Hear SIGINT in a session of our own, whoever ignored it: a job is begun so, and told to end by it.
+
+    A shell lets what it runs in the background ignore ctrl+c, which is meant for others; there are none here.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and os.getsid(0) == os.getpid():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _run(arguments: list[str]) -> int:

@@ -21,6 +21,7 @@ from tuitune.run.shelf import Entry, Shelf
 
 _STYLES = {"running": "green", "starting": "green", "paused": "yellow", "failed": "red", "crashed": "red"}
 _WHOLE = ("eval", "tokens", "time")  # orders by what only whole journals tell
+_PATIENCE = 0.5  # seconds that a list may take longer for its column of times
 
 
 def runs(
@@ -37,6 +38,8 @@ def runs(
         while shelf.deepen():
             pass
         found = shelf.entries()
+    elif any(entry.lasted is None for entry in found) and _read_on(shelf):
+        found = shelf.entries()
     listed = arranged(found, wanted, order, turned=sort.startswith("-"))
     if as_json:
         for entry in listed:
@@ -50,6 +53,14 @@ def runs(
         return 0
     tables.show(screen(), _columns(), [_row(entry) for entry in listed], style=_style(listed))
     return 0
+
+
+def _read_on(shelf: Shelf) -> bool:
+    """Read long journals whole while it takes no patience; return whether any was. What is read once stays known."""
+    began, count = time.monotonic(), 0
+    while time.monotonic() - began < _PATIENCE and shelf.deepen():
+        count += 1
+    return count > 0
 
 
 def _state(word: str) -> str:
@@ -76,7 +87,8 @@ def one_of(known: Sequence[str], word: str, wrong: str) -> str:
 def _columns() -> list[tables.Column]:
     return [
         tables.Column("run"), tables.Column("state"), tables.Column("step", right=True),
-        tables.Column("loss", right=True), tables.Column("started", importance=3),
+        tables.Column("loss", right=True), tables.Column("time", right=True, importance=3),
+        tables.Column("started", importance=3),
         tables.Column("model", importance=2), tables.Column("method", importance=4),
         tables.Column("tags", importance=5), tables.Column("where", importance=1),
     ]  # fmt: skip
@@ -87,10 +99,17 @@ def _row(entry: Entry) -> list[str]:
     steps = f"{entry.step}/{entry.total_steps}" if entry.total_steps else str(entry.step or "")
     home = entry.run.path.parent == places.runs()
     return [
-        entry.run.name, entry.status, steps, _figure(entry), when(facts.first), facts.model,
+        entry.run.name, entry.status, steps, _figure(entry), _lasted(entry), when(facts.first), facts.model,
         "/".join(part for part in (facts.stage, facts.method) if part), " ".join(entry.remarks.tags),
         "" if home else str(entry.run.path.parent),
     ]  # fmt: skip
+
+
+def _lasted(entry: Entry) -> str:
+    """Return how long all attempts took; "..." for a journal that there was no time to read."""
+    if entry.facts.first is None:
+        return ""
+    return "..." if entry.lasted is None else words.duration(entry.lasted)
 
 
 def _figure(entry: Entry) -> str:

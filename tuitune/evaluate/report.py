@@ -31,6 +31,9 @@ def with_interval(found: Estimate | Difference) -> str:
     if low is None or high is None:
         return figure(found.value)
     decimals = _decimals(found.value, high - low)
+    if isinstance(found, Difference) and low * high > 0:
+        # A limit that reads 0.00 would contradict that the difference is clear.
+        decimals = max(decimals, min(6, math.ceil(-math.log10(min(abs(low), abs(high))))))
     return f"{figure(found.value, decimals)} [{figure(low, decimals)}, {figure(high, decimals)}]"
 
 

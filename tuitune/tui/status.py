@@ -46,9 +46,17 @@ class Status(Drawn):
     def rows(self, width: int, height: int) -> list[Row]:
         """Return the line."""
         if width < 100:
-            return [split(self._state(short=True), [*self._beside(), *self._loss(), *self._machine(short=True)], width)]
+            return [self._narrow(width)]
         state = [*self._beside(), *self._state(short=False), *self._machine(short=False)]
         return [split(self._title(width), [*R("ink", "  "), *state], width)]
+
+    def _narrow(self, width: int) -> Row:
+        """Return the line of a narrow screen; where it is full, memory goes first: a pane of its own has it."""
+        state, told = self._state(short=True), [*self._beside(), *self._loss()]
+        right = [*told, *self._machine(short=True)]
+        if width_of(state) + width_of(right) >= width:
+            right = [*told, *self._machine(short=True, memory=False)]
+        return split(state, right, width)
 
     def _title(self, width: int) -> Row:
         left = R("accent b", "TuiTune", "strong", f"   {clean_line(self._draft.title)}")
@@ -70,7 +78,7 @@ class Status(Drawn):
         left = picture.left() if status in ("training", "paused") else None
         if short:
             row = R(
-                mark, "● ", "ink", "" if status == "training" else f"{status} ", "strong b", f"{picture.step}/{total}"
+                mark, "● ", "ink", "" if status == "training" else f"{status} ", "strong b", f"{picture.step:,}/{total}"
             )
             row += R("ink", f"  {picture.step * 100 // picture.total} %") if picture.total else []
             return row + (R("ink", f"  {words.duration(left)} left") if left is not None else [])
@@ -87,19 +95,23 @@ class Status(Drawn):
         if self._view is None or not (smooth := self._view.curves.smooth):
             return []
         value = f"{smooth[-1]:.3f}" if math.isfinite(smooth[-1]) else str(smooth[-1])
-        return R("quiet", f"{figures.word(self._view.curves.shown)} ", "smooth b", value)
+        name = figures.word(self._view.curves.shown)
+        return R("quiet", f"smooth {name} " if self._view.curves.smoothing else f"{name} ", "smooth b", value)
 
-    def _machine(self, *, short: bool) -> Row:
+    def _machine(self, *, short: bool, memory: bool = True) -> Row:
         device = self._device
         if device is None:
             return R("quiet", "   cpu ", "ink", f"{self._cpu:.0f} %") if self._cpu is not None else []
         util = "n/a" if device.utilisation is None else f"{device.utilisation:.0f} %"
         if short:
-            memory = (
-                f"  {device.used / 2**30:.0f}/{device.total / 2**30:.0f} GiB" if device.used and device.total else ""
-            )
-            return R("quiet", f"   gpu {util}{memory}")
+            return R("quiet", f"   gpu {util}{_memory(device) if memory else ''}")
         return R("quiet", f"   gpu {device.index} ", "ink", util)
+
+
+def _memory(device: DeviceSample) -> str:
+    if not device.used or not device.total:
+        return ""
+    return f"  {device.used / 2**30:.0f}/{device.total / 2**30:.0f} GiB"
 
 
 def _what(recipe: Recipe, width: int) -> str:

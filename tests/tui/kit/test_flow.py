@@ -100,3 +100,20 @@ def test_a_long_row_is_laid_out_only_as_far_as_it_is_seen() -> None:
 
 def test_blanks_are_seen_but_for_one_before_a_word() -> None:
     assert [dotted(text) for text in (" are", "  two", " ", "a b ", "↵")] == [" are", "··two", "·", "a·b·", "↵"]
+
+
+@pytest.mark.parametrize("width", [12, 20, 33])
+def test_text_breaks_between_words(width: int) -> None:
+    said = "A kind assistant answers extraordinarily and unbelievably precisely what was asked of it"
+    one = strand(asked("?", said))
+    start = int(one.labelled.argmax())
+    flow = Flow(one, start, start + int(one.labelled.sum()) - 1, width, prose=True)
+    shown = texts(flow)
+    assert all(len(text) <= width for text in shown)
+    assert all(bit.width == cell_len(bit.text) for line in lines(flow) for bit in line.bits)
+    # A token that is nothing but a blank must be seen; any other line begins with its word.
+    assert all(line.bits[0].text == " " or not line.bits[0].text.startswith(" ") for line in lines(flow))
+    whole = [word for word in said.split() if len(word) <= width // 2]
+    assert [word for text in shown for word in text.split() if word in whole] == whole
+    positions = [bit.token.position for line in lines(flow) for bit in line.bits]
+    assert positions == list(range(start, start + int(one.labelled.sum()) - 1))

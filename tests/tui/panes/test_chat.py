@@ -11,6 +11,7 @@ from tests.tui.given import bench, screen_text
 from tests.tui.panes.chatting import HERE, Fake, Speaker, ready, say, table, until
 from tuitune.chat.base import Turn
 from tuitune.chat.conversation import Conversation
+from tuitune.chat.kept import Kept
 from tuitune.errors import ModelError, RunError, UsageError
 from tuitune.tui.panes.chat import ChatPane, _item
 from tuitune.tui.panes.chatforms import SamplingAsk, parsed
@@ -483,6 +484,27 @@ def test_an_unanswered_question_returns_to_the_prompt() -> None:
             assert texts(pane) == []
             pane.resume(Path("/nowhere/x.jsonl"))
             await until(pilot, lambda: "▲ /nowhere/x.jsonl cannot be read" in screen_text(app))
+
+    asyncio.run(go())
+
+
+def test_a_conversation_of_another_terminal_is_gone_on_with_as_a_copy() -> None:
+    async def go() -> None:
+        other = Kept()
+        other.ask("a")
+        other.end_answer(Turn("assistant", "b", "tuned"))
+        assert other.path is not None
+        app, pane = table(Fake(Speaker("new")))
+        async with app.run_test(size=(100, 24), notifications=True) as pilot:
+            await ready(pilot, pane)
+            pane.resume(other.path)
+            await until(pilot, lambda: "open elsewhere, so this goes on with a copy" in screen_text(app))
+            await say(pilot, pane, "more")
+            assert texts(pane) == ["a", "b", "more", "new"]
+            assert [turn.content for turn in Conversation.load(other.path).turns] == ["a", "b"]
+            mine = pane.talk.path
+            assert mine is not None
+        assert not Kept.go_on(mine).is_copy  # the app that ended has let it go
 
     asyncio.run(go())
 

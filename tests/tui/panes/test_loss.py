@@ -4,6 +4,7 @@ import asyncio
 import math
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,12 @@ def test_another_run_is_seen_whole(run: RunDir, tmp_path: Path) -> None:
         assert pane.look.cursor is None
 
     shown(polled(run), check, keys="plus left shift+left")
+
+
+def test_epochs_that_follow_from_steps_are_rounded(tmp_path: Path) -> None:
+    run = run_with(tmp_path, [*opening(), replace(logged(2), epoch=2 / 3)], step=2, total=4)
+    run.recipe.write_text("model_name_or_path: smollm2-135m\ndataset: identity\nmax_steps: 4\n")
+    assert "epoch 0.67 of 1.33 " in shown(polled(run))
 
 
 def test_nan_now_is_said_and_leaves_a_gap(tmp_path: Path) -> None:

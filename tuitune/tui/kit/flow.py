@@ -121,16 +121,35 @@ class Flow:
             for text in self._parts(token):
                 for bit in self._bits(token, text):
                     if used and used + bit.width > self.width:
+                        rest = self._wrapped(line, bit) if self._prose else [bit]
                         yield line
-                        line, used = Line(), 0
-                    line.bits.append(bit)
-                    used += bit.width
+                        line, used = Line("", rest), sum(each.width for each in rest)
+                    else:
+                        line.bits.append(bit)
+                        used += bit.width
                 if text.endswith("↵") and self._breaks(token, turn, headed):
                     yield line
                     line, used = Line(), 0
                 headed |= text.endswith("↵")
         if line.bits:
             yield line
+
+    def _wrapped(self, line: Line, bit: Bit) -> list[Bit]:
+        """Return what begins the next line of text: `bit`, behind the part of its word that is taken from the full one.
+
+        A long word stays, and so does what is written without blanks between words.
+        """
+        if bit.text[:1] == " " and bit.text.strip():
+            return [Bit(bit.token, bit.text[1:], bit.width - 1)]
+        breaks = (n for n in range(len(line.bits) - 1, 0, -1) if line.bits[n].text[:1] == " ")
+        at = next(breaks, None) if cell_len(bit.text[:1]) == 1 else None
+        if at is None or sum(each.width for each in line.bits[at:]) + bit.width > self.width // 2:
+            return [bit]
+        word = line.bits[at:]
+        if word[0].text.strip():
+            word[0] = Bit(word[0].token, word[0].text[1:], word[0].width - 1)
+        del line.bits[at:]
+        return [*word, bit]
 
     def _breaks(self, token: Token, turn: Turn | None, headed: bool) -> bool:
         named = turn is not None and turn.role not in _UNNAMED

@@ -44,8 +44,9 @@ class Answering(Spoken):
         self._pulse = self.set_interval(_BEAT, self._beat, pause=True)
 
     def on_unmount(self) -> None:
-        """Keep what has come of an answer: the app may end here."""
+        """Keep what has come of an answer: the app may end here. Others may go on with it."""
         self.leave_answer()
+        self.talk.leave()
 
     def leave_answer(self) -> None:
         """Wait for the answer no longer; what has come of it is kept."""

@@ -135,6 +135,7 @@ Every turn is on disk at once, in `chats/` of TuiTune's home; an answer cut off 
         """Begin another conversation; the system message and the tools go with it."""
         if self._free():
             kept, system, tools = self.talk.path, self.talk.system, self.talk.tools
+            self.talk.leave()
             self.talk = Kept(Conversation(system=system, tools=tools))
             self.transcript.follow()
             self.refresh_turns()
@@ -163,7 +164,7 @@ Every turn is on disk at once, in `chats/` of TuiTune's home; an answer cut off 
             self.tell("no conversation has been kept yet")
 
     def _picked(self, key: str | None) -> None:
-        if key is not None:
+        if key is not None and Path(key) != self.talk.path:  # it is here already
             self.resume(Path(key))
 
     def resume(self, path: Path) -> None:
@@ -174,7 +175,7 @@ Every turn is on disk at once, in `chats/` of TuiTune's home; an answer cut off 
 
     def _read(self, path: Path) -> None:
         try:
-            self.post_message(self.Resumed(Kept.load(path)))
+            self.post_message(self.Resumed(Kept.go_on(path)))
         except (OSError, TuiTuneError) as error:
             self.post_message(self.Resumed(None, f"{path} cannot be read: {error}"))
 
@@ -187,6 +188,7 @@ Every turn is on disk at once, in `chats/` of TuiTune's home; an answer cut off 
             self._continue(event.talk)
 
     def _continue(self, talk: Kept) -> None:
+        self.talk.leave()
         self.talk = talk
         self._notes.clear()
         self.chosen = None
@@ -198,6 +200,8 @@ Every turn is on disk at once, in `chats/` of TuiTune's home; an answer cut off 
         self.transcript.follow()
         self.refresh_turns()
         self.refresh_line()
+        if talk.is_copy:
+            self.remark("it is open elsewhere, so this goes on with a copy")
 
     # -- how it is asked ---------------------------------------------------------------------------------------------
 
