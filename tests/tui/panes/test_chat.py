@@ -495,10 +495,10 @@ def test_a_conversation_of_another_terminal_is_gone_on_with_as_a_copy() -> None:
         other.end_answer(Turn("assistant", "b", "tuned"))
         assert other.path is not None
         app, pane = table(Fake(Speaker("new")))
-        async with app.run_test(size=(100, 24), notifications=True) as pilot:
+        async with app.run_test(size=(60, 24), notifications=True) as pilot:
             await ready(pilot, pane)
             pane.resume(other.path)
-            await until(pilot, lambda: "open elsewhere, so this goes on with a copy" in screen_text(app))
+            await until(pilot, lambda: "it is open elsewhere" in screen_text(app))
             await say(pilot, pane, "more")
             assert texts(pane) == ["a", "b", "more", "new"]
             assert [turn.content for turn in Conversation.load(other.path).turns] == ["a", "b"]

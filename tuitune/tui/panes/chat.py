@@ -201,7 +201,7 @@ Every turn is on disk at once, in `chats/` of TuiTune's home; an answer cut off 
         self.refresh_turns()
         self.refresh_line()
         if talk.is_copy:
-            self.remark("it is open elsewhere, so this goes on with a copy")
+            self.tell("it is open elsewhere, so this goes on with a copy")
 
     # -- how it is asked ---------------------------------------------------------------------------------------------
 
