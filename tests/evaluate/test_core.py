@@ -225,13 +225,14 @@ def test_models_that_read_other_tokens_are_compared_by_their_answers_only(run: R
     tokenizer.add_tokens(["river"])
     tokenizer.save_pretrained(other)
     notes: list[str] = []
-    found = measured(run.path, others=(str(other),), base=False, note=notes.append)
-    assert any("cannot be compared" in note for note in notes)
+    found = measured(run.path, others=(str(other),), note=notes.append)
+    assert any(note.startswith("other and base read different tokens") for note in notes)
     loss, rouge = found.metric("loss"), found.metric("rouge-1")
     assert loss is not None
     assert rouge is not None
-    assert not loss.differences
-    assert "other" in rouge.differences
+    assert len(loss.values) == 3
+    assert list(loss.differences) == ["run"]  # it reads what its base does, whoever stands beside them
+    assert set(rouge.differences) == {"run", "other"}
 
 
 def differs(run: RunDir, other: Path) -> tuple[bool, list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytest
 
 from tests.engine.given import journal
 from tests.evaluate.given import measured, trained
+from tests.tiny import tiny_tokenizer
+from tuitune.evaluate import preferences
+from tuitune.recipe import Recipe
 from tuitune.run import events
 from tuitune.run.evaluation import Evaluation
 from tuitune.run.evaluations import predictions
@@ -67,6 +71,36 @@ def test_another_reference_than_in_training_is_said(root: Path) -> None:
     notes: list[str] = []
     assert measured(run.path, note=notes.append).metric("rewards/margins") is not None
     assert any("differ from those" in note for note in notes)
+
+
+def test_pairs_that_the_base_cannot_read_are_measured_alone() -> None:
+    scores = {
+        "logp_chosen": -1.0,
+        "logp_rejected": -2.0,
+        "plain_chosen": -1.0,
+        "tokens_chosen": 2.0,
+        "tokens_rejected": 2.0,
+    }
+    rows, before = {"a": scores, "b": scores}, {"a": scores}
+    recipe = Recipe.of({"model_name_or_path": "m", "dataset": "d", "stage": "dpo"})
+    assert all(series.ids == ["a", "b"] for series in preferences.alone(rows, recipe, {}))
+    found = {series.key: series for series in preferences.measured(rows, before, recipe, {}, lambda text: None)}
+    assert found["loss"].ids == ["a"]
+    assert found["loss"].values == pytest.approx([math.log(2)])
+
+
+def test_reward_models_are_compared_whatever_tokens_they_read(root: Path, tmp_path: Path) -> None:
+    first = trained(root, stage="rm", dataset="pairs", finetuning_type="full", learning_rate=1e-4)
+    other = Path(shutil.copytree(first.final, tmp_path / "other"))
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_tokens(["river", "is"])
+    tokenizer.save_pretrained(other)
+    notes: list[str] = []
+    found = measured(first.path, others=(str(other),), note=notes.append)
+    loss = found.metric("loss")
+    assert loss is not None
+    assert list(loss.differences) == ["other"]
+    assert not any("cannot be compared" in note for note in notes)
 
 
 def test_a_reward_model_is_measured_by_its_scores_and_without_its_base(root: Path) -> None:

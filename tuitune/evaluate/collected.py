@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tuitune.evaluate import figures, preferences
+from tuitune.evaluate import figures, preferences, report
 from tuitune.evaluate.figures import Figure
 from tuitune.evaluate.scores import Series
 from tuitune.run.evaluation import DATA, Item, Metric, Model
@@ -40,14 +40,20 @@ class Collected:
         seed = self.request.recipe.seed
         everyone = [named.model for named in self.request.models]
         models = [model for model in everyone if model.key in done]
-        same = self.data is None or self.data.same_tokens
-        if not same:
-            self.note("the models read different tokens: their losses per token cannot be compared")
-        final = figures.against(everyone) in done
-        return tuple(
-            each.metric(models, seed, comparable=final and (same or each.key not in figures.TOKENWISE))
-            for each in self._figures(models)
-        )
+        reference = figures.against(everyone) or ""
+        final = reference in done
+        apart = self._apart(models, reference) if final else set()
+        return tuple(each.metric(models, seed, final=final, apart=apart) for each in self._figures(models))
+
+    def _apart(self, models: Sequence[Model], reference: str) -> set[str]:
+        """Return the models that read other tokens than the one they are compared with, and say which."""
+        if self.data is None or self.request.recipe.stage == "rm":  # scores are of whole answers
+            return set()
+        apart = {model.key for model in models if not self.data.alike(model.key, reference)}
+        if apart:
+            self.note(f"{report.listed(sorted(apart))} and {reference} read different tokens: their losses per token "
+                      "cannot be compared")  # fmt: skip
+        return apart
 
     def _figures(self, models: Sequence[Model]) -> list[Figure]:
         found: list[Figure] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +13,8 @@ from tuitune.evaluate.statistics import Array, Sample
 from tuitune.run.evaluation import DATA, Better, Difference, Estimate, Item, Metric, Model, title_of
 from tuitune.stages.likeness import BLEU, EXACT, ORDER, ROUGES, bleu_counts
 
-TOKENWISE = ("loss", "perplexity", "accuracy")  # of no use between models with other tokens
+_TOKENWISE = ("loss", "perplexity", "accuracy", "loss_chosen", "loss_good", "loss_bad", "rewards/margins",
+              "rewards/chosen", "rewards/rejected")  # fmt: skip
 OF_ANSWERS = (EXACT, BLEU, *ROUGES, "cut_off")
 _BOOTSTRAP = "95 % by the bootstrap over rows"
 _WILSON = "95 % by Wilson"
@@ -38,13 +39,19 @@ class Figure:
             return self.given[model]
         return statistics.estimate(self.samples[model], seed) if model in self.samples else None
 
-    def metric(self, models: Sequence[Model], seed: int, comparable: bool = True) -> Metric:
-        """Return it with all models that have it, and their differences from the one they are compared with."""
+    def metric(
+        self, models: Sequence[Model], seed: int, *, final: bool = True, apart: Set[str] = frozenset()
+    ) -> Metric:
+        """Return it with all models that have it, and where it is final their differences from the reference.
+
+        apart: models that read other tokens than that does, so that figures of tokens cannot be compared.
+        """
+        alike = self.group != DATA or self.key not in _TOKENWISE
         values = {each.key: found for each in models if (found := self.estimate(each.key, seed)) is not None}
         reference = against([each for each in models if each.key in values])
         differences: dict[str, Difference] = {}
-        for key in values if comparable and reference is not None else ():
-            if reference is not None and key != reference:
+        for key in values if final else ():
+            if reference is not None and key != reference and (alike or key not in apart):
                 differences[key] = self._difference(key, reference, values, seed)
         return Metric(self.group, self.key, self.title, self.unit, self.better, self.how, values, differences)
 

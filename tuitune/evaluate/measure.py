@@ -42,6 +42,7 @@ class HeldOut:
     texts: Mapping[str, Written] = field(default_factory=dict)
     _read: dict[str, Held] = field(default_factory=dict)  # by language
     _tokens: dict[str, Mapping[str, bytes]] = field(default_factory=dict)  # by language, of the chosen rows
+    _languages: dict[str, str] = field(default_factory=dict)  # by the models' keys
     _rewards: Rewards | None = None
     _longest: int = 0  # tokens of the data's longest answer, for the first tokenizer: one limit for all models
 
@@ -100,16 +101,15 @@ class HeldOut:
     def _columns(self, name: str) -> Mapping[str, object]:
         return self.texts[name].columns if name in self.texts else {}
 
-    @property
-    def same_tokens(self) -> bool:
-        """Whether the models so far read the same tokens, in every row that they can read."""
-        first, *others = self._tokens.values() or [{}]
-        known = dict(first)
-        return all(known.setdefault(name, tokens) == tokens for each in others for name, tokens in each.items())
+    def alike(self, one: str, other: str) -> bool:
+        """Tell whether two models, by their keys, read the same tokens in every row that both can read."""
+        first, second = (self._tokens.get(self._languages.get(key, ""), {}) for key in (one, other))
+        return all(second.get(name, tokens) == tokens for name, tokens in first.items())
 
     def of(self, partner: Partner) -> Held:
         """Return the chosen rows as this model reads them."""
         assert self.held is not None
+        self._languages[partner.key] = partner.language
         if partner.language not in self._read:
             found = heldout.read(self.choice, partner.tokenizer, partner.template, self.around)
             self._read[partner.language] = found

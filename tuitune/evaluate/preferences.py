@@ -55,7 +55,12 @@ def _votes_alone(rows: Rows, labels: Mapping[str, bool]) -> list[Series]:
 def measured(
     rows: Rows, before: Rows | None, recipe: Recipe, labels: Mapping[str, bool], note: Callable[[str], None]
 ) -> list[Series]:
-    """Return the stage's loss and rewards; before: the base's scores, None where there is none to measure from."""
+    """Return the stage's loss and rewards; before: the base's scores, None where there is none to measure from.
+
+    Rows that the base could not read are left out then.
+    """
+    if before is not None:
+        rows = {name: row for name, row in rows.items() if name in before}
     if before is not None and needs_reference(recipe) and (recipe.ref_model or recipe.adapter_name_or_path):
         other = recipe.ref_model or "the adapter that was trained further"
         note(f"rewards are measured from the base here and were from {other} in training: they differ from those")
