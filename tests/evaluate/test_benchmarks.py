@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.evaluate.given import measured
+from tests.evaluate.test_choice import MMLU, planted
 from tuitune.errors import Stopped, UsageError
 from tuitune.evaluate import core
 from tuitune.evaluate.benchmarks import names_of
-from tuitune.evaluate.scores import Scores, Series
+from tuitune.evaluate.scores import Kept, Series
 from tuitune.run.directory import RunDir
 from tuitune.run.evaluation import Item, Reply
 from tuitune.run.evaluations import evaluations_of, predictions, read
@@ -24,17 +26,16 @@ class Quiz:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def run(self, partner: Any, around: Any) -> Scores:
+    def run(self, partner: Any, around: Any, kept: Kept) -> list[Series]:
         assert not partner.model.training
         self.asked.append(partner.key)
         right = 10 if partner.weights.adapters else 3
         ids = [f"quiz:{place}" for place in range(10)]
         values = [float(place < right) for place in range(10)]
-        items = [
-            Item(self.name, name, "sums", "2 + 3", "B", {partner.key: Reply("B" if value else "A", {"right": value})})
-            for name, value in zip(ids, values, strict=True)
-        ]
-        return Scores([Series("average", "average", values, ids, unit="%", scale=100.0)], items)
+        for name, value in zip(ids, values, strict=True):
+            reply = Reply("B" if value else "A", {"right": value})
+            kept.add(Item(self.name, name, "sums", "2 + 3", "B", {partner.key: reply}))
+        return [Series("average", "average", values, ids, unit="%", scale=100.0)]
 
 
 @pytest.fixture
@@ -77,6 +78,24 @@ def test_a_benchmark_that_is_done_is_not_asked_again_after_an_interruption(run: 
     metric = done.metric("average", "quiz_test")
     assert metric is not None
     assert metric.values["tuned"].value == 100.0
+
+
+def test_questions_that_were_answered_before_an_interruption_are_not_asked_again(run: RunDir, tmp_path: Path) -> None:
+    planted(tmp_path / "mmlu", MMLU)
+    asked = ("task=mmlu_test", f"task_dir={tmp_path}", "n_shot=1", "batch_size=1")
+    told: list[str] = []
+
+    def tell(kind: str, values: Any) -> None:
+        if kind == "row":
+            told.append(f"{values['model']} {values['id']}")
+            if len(told) == 7:  # two of five by the second model
+                raise KeyboardInterrupt
+
+    with pytest.raises(Stopped):
+        measured(run.path, *asked, line=tell)
+    found = measured(run.path, resume=True, line=tell)
+    assert len(told) == len(set(told)) == 10
+    assert found.metrics == measured(run.path, *asked).metrics
 
 
 def test_names_of_benchmarks_stand_with_commas_between() -> None:

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -21,10 +21,11 @@ from tuitune.evaluate.choice_files import files_of, split_name
 from tuitune.evaluate.choice_prompts import Letters
 from tuitune.evaluate.choice_rows import questions_of
 from tuitune.evaluate.choice_sets import QuestionSet
-from tuitune.evaluate.scores import Around, Scores
+from tuitune.evaluate.scores import Around, Kept, Series
 from tuitune.models.head import HeadTap
 from tuitune.models.paths import Head, PaddedPath
 from tuitune.recipe import Document
+from tuitune.run.evaluation import Item
 from tuitune.stages.scorer import path_of
 
 MMLU = {
@@ -68,13 +69,24 @@ class Partner:
         return path_of(self.model, 0)
 
 
-def run(task_dir: Path, partner: Any, name: str = "mmlu_test", **more: Any) -> tuple[Scores, list[str]]:
+class Found(NamedTuple):
+    """What came of a benchmark."""
+
+    series: list[Series]
+    items: list[Item]
+
+
+def run(
+    task_dir: Path, partner: Any, name: str = "mmlu_test", *, before: list[Item] | None = None, **more: Any
+) -> tuple[Found, list[str]]:
     """Ask a benchmark; return its scores and what was noted."""
     notes: list[str] = []
     asked = recipe(task_dir, **more)
     around = Around(asked, note=notes.append)
     around.begin("cpu")
-    return Choice(name, asked).run(partner, around), notes
+    items: list[Item] = []
+    series = Choice(name, asked).run(partner, around, Kept({item.id: item for item in before or ()}, items.append))
+    return Found(series, items), notes
 
 
 def likeliest(partner: Any, turns: list[str], letters: str = "ABCD") -> tuple[str, list[float]]:
@@ -199,6 +211,20 @@ def test_examples_that_do_not_fit_are_left_out_and_said(tmp_path: Path) -> None:
     assert any("fewer than 2 examples (at least 0)" in note for note in notes)
     with pytest.raises(DataError, match="fits into the 20 tokens"):
         run(tmp_path, Partner(context=20))
+
+
+def test_questions_that_were_answered_before_a_break_are_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted(tmp_path / "mmlu", MMLU)
+    partner = Partner()
+    whole, _ = run(tmp_path, partner, batch_size=1)
+    plain, read = partner.path.read, []
+    monkeypatch.setattr(partner.path, "read", lambda *rows: read.append(1) or plain(*rows))
+    rest, _ = run(tmp_path, partner, batch_size=1, before=[whole.items[1], whole.items[3]])
+    assert len(read) == 3
+    assert [item.id for item in rest.items] == [whole.items[place].id for place in (0, 2, 4)]
+    assert rest.series == whole.series
 
 
 def test_memory_that_runs_out_halves_the_batch_and_changes_nothing(

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.evaluate.test_choice import Partner, recipe
+from tests.evaluate.test_choice import Found, Partner, recipe
 from tuitune.errors import DataError, UsageError
 from tuitune.evaluate.harness import Harness
 from tuitune.evaluate.harness_results import figures, paired
-from tuitune.evaluate.scores import Around, Scores
+from tuitune.evaluate.scores import Around, Kept
+from tuitune.run.evaluation import Item
 
 ROWS = [
     {"question": "What is water when cold?", "choices": ["ice", "fire", "wood"], "answer": 0},
@@ -44,12 +45,13 @@ def task_file(folder: Path) -> Path:
     return path
 
 
-def run(name: str, partner: Any, **more: Any) -> Scores:
+def run(name: str, partner: Any, **more: Any) -> Found:
     """Ask a task of a model."""
     asked = recipe(Path(), **more)
     around = Around(asked)
     around.begin("cpu")
-    return Harness(name, asked).run(partner, around)
+    items: list[Item] = []
+    return Found(Harness(name, asked).run(partner, around, Kept(add=items.append)), items)
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +120,7 @@ def test_a_cancelled_task_ends_at_once(tmp_path: Path) -> None:
 
     asked = recipe(tmp_path)
     with pytest.raises(Cancelled):
-        Harness(str(task_file(tmp_path)), asked).run(Partner(), Around(asked, check=check))
+        Harness(str(task_file(tmp_path)), asked).run(Partner(), Around(asked, check=check), Kept())
 
 
 @needs_it

@@ -17,10 +17,10 @@ from tuitune.evaluate.folder import Folder
 from tuitune.evaluate.keeping import Unwritten
 from tuitune.evaluate.measure import HeldOut
 from tuitune.evaluate.partners import in_order, opened
-from tuitune.evaluate.scores import Around, Progress
+from tuitune.evaluate.scores import Around, Kept, Progress
 from tuitune.evaluate.sheet import Sheet
 from tuitune.evaluate.telling import Telling
-from tuitune.run.evaluation import Evaluation, Metric
+from tuitune.run.evaluation import Evaluation, Item, Metric
 from tuitune.run.evaluations import evaluations_in
 from tuitune.run.packing import record
 
@@ -137,13 +137,14 @@ class _Evaluation:
     def _test(self, test: Benchmark, partner: Partner) -> None:
         found = self.folder.kept(test.name, partner.key)
         if found is None:
-            scores = test.run(partner, self.around)
-            for item in scores.items:
-                self.sheet.add(item)
-                self._row(item.task, item.id, partner.key)
-            found = list(scores.series)
+            known = {item.id: item for item in self.sheet.items(test.name) if partner.key in item.answers}
+            found = list(test.run(partner, self.around, Kept(known, lambda item: self._answered(item, partner.key))))
             self.folder.keep(test.name, partner.key, found)
         self.collected.series.setdefault(test.name, {})[partner.key] = found
+
+    def _answered(self, item: Item, model: str) -> None:
+        self.sheet.add(item)
+        self._row(item.task, item.id, model)
 
     def _tell_figures(self, key: str) -> None:
         """Tell the figures of a model that is done; the file has all of them so far, for those who look there."""

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuitune.errors import DataError, TrainingError, TuiTuneError, UsageError
-from tuitune.evaluate.harness_results import scores_of
-from tuitune.evaluate.scores import Scores
+from tuitune.evaluate.harness_results import items_of, series_of
 from tuitune.text import clean_line
 
 if TYPE_CHECKING:
     from tuitune.evaluate.partners import Partner
-    from tuitune.evaluate.scores import Around
+    from tuitune.evaluate.scores import Around, Kept, Series
     from tuitune.recipe import Recipe
 
 PACKAGE = "lm_eval"
@@ -38,13 +37,16 @@ class Harness:
         with _said(self.name):
             self._manager.load([self._spec])
 
-    def run(self, partner: Partner, around: Around) -> Scores:
-        """Ask the model. Raises TuiTuneError."""
+    def run(self, partner: Partner, around: Around, kept: Kept) -> list[Series]:
+        """Ask the model; the harness tells what was answered when all is. Raises TuiTuneError."""
         batch = self._recipe.batch_size
         while True:
             try:
                 with _said(self.name):
-                    return scores_of(self._asked(partner, around, batch), self.name, partner.key)
+                    found = self._asked(partner, around, batch)
+                for item in items_of(found, self.name, partner.key):
+                    kept.add(item)
+                return series_of(found)
             except _NoMemory as error:
                 if batch == 1:
                     raise TrainingError(f"there is no memory left for {self.name}", "free memory") from error

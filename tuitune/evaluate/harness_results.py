@@ -7,21 +7,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tuitune.evaluate.scores import Scores, Series
+from tuitune.evaluate.scores import Series
 from tuitune.run.evaluation import Item, Reply
 
 
-def scores_of(found: Mapping[str, Any], name: str, model: str) -> Scores:
-    """Return the results of `simple_evaluate` as the benchmark `name` of a model."""
+def series_of(found: Mapping[str, Any]) -> list[Series]:
+    """Return the figures of one model among the results of `simple_evaluate`."""
     results: Mapping[str, Mapping[str, Any]] = found["results"]
     better: Mapping[str, Mapping[str, Any]] = found.get("higher_is_better", {})
     samples: Mapping[str, Sequence[Mapping[str, Any]]] = found.get("samples", {})
-    series = [
+    return [
         paired(each, task, samples.get(task, ()), *about)
         for task, values in results.items()
         for each, about in figures(f"{task} " if len(results) > 1 else "", values, better.get(task, {}))
     ]
-    return Scores(series, [item(name, task, each, model) for task, several in samples.items() for each in several])
+
+
+def items_of(found: Mapping[str, Any], name: str, model: str) -> Iterator[Item]:
+    """Yield the questions of the benchmark `name`, answered under the model's key."""
+    samples: Mapping[str, Sequence[Mapping[str, Any]]] = found.get("samples", {})
+    for task, several in samples.items():
+        for each in several:
+            yield item(name, task, each, model)
 
 
 def figures(

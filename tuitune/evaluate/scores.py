@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tuitune.errors import TrainingError
@@ -39,12 +39,19 @@ class Series:
     error: float | None = None
 
 
-@dataclass(frozen=True)
-class Scores:
-    """What a benchmark has found of one model; items: for predictions.jsonl, answered under the model's key."""
+def _nowhere(item: Item) -> None:
+    """Keep nothing."""
 
-    series: Sequence[Series]
-    items: Sequence[Item] = ()
+
+@dataclass(frozen=True)
+class Kept:
+    """The items of a benchmark that one model has answered: those from before a break, by id, and where more are put.
+
+    An item is put there as soon as it is answered, under the model's key: what is killed loses none.
+    """
+
+    before: Mapping[str, Item] = field(default_factory=dict)
+    add: Callable[[Item], None] = _nowhere
 
 
 class Around:
@@ -111,6 +118,6 @@ class Benchmark(Protocol):
 
     name: str
 
-    def run(self, partner: Partner, around: Around) -> Scores:
+    def run(self, partner: Partner, around: Around, kept: Kept) -> Sequence[Series]:
         """Ask the model, which is loaded and in evaluation mode (`partner.model`). Raises TuiTuneError."""
         ...
