@@ -27,11 +27,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 _GIVEN = {name for name in ("TUITUNE_HOME", "TUITUNE_CACHE") if name in os.environ}
 
 
-# What a script starts with `&` ignores ctrl+c, and so would all that the tests start. Not every worker is in the main
-# thread; there it holds what the parent has.
-with contextlib.suppress(ValueError):
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+# What a script starts with `&` ignores ctrl+c, under nohup hangups too, and so would all that the tests start. Not every
+# worker is in the main thread; there it holds what the parent has.
+for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    with contextlib.suppress(ValueError):
+        if signal.getsignal(_number) is signal.SIG_IGN:
+            signal.signal(_number, _usual)
 
 
 def pytest_collection_finish() -> None:

@@ -48,6 +48,14 @@ def until(what: Callable[[], bool], seconds: float = 120.0) -> None:
         time.sleep(0.02)
 
 
+def ended(pid: int) -> bool:
+    """Tell whether a process is gone, or only waits for somebody to take note of its end."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
 def plant(
     name: str, found: Sequence[events.Event] = (), *, recipe: str = "dataset: identity\n", **state: Any
 ) -> RunDir:

@@ -10,12 +10,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-import psutil
 import pytest
 from aiohttp import ClientSession, CookieJar, WSMsgType, WSServerHandshakeError
 from aiohttp.test_utils import TestServer
 
-from tests.cli.given import until
+from tests.cli.given import ended, until
 from tests.tui.test_guardian import left_in
 from tuitune.serve.secret import Secret
 from tuitune.tui.env import in_browser
@@ -143,16 +142,12 @@ def test_a_tab_talks_to_an_app_of_its_own_which_ends_with_it(monkeypatch: pytest
                 with pytest.raises(WSServerHandshakeError) as refused:
                     await client.ws_connect(url, origin=origin)
                 assert refused.value.status == 503
-            await asyncio.to_thread(until, lambda: _gone(int(pid)))
+            await asyncio.to_thread(until, lambda: ended(int(pid)))
             async with client.ws_connect(url, origin=origin) as socket:  # there is room again
                 assert await text_of(socket)
                 await socket.send_str("no json")
 
     asyncio.run(work())
-
-
-def _gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_the_real_app_draws_in_a_tab_and_ends_when_it_is_closed(

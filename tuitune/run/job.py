@@ -80,7 +80,10 @@ class Job:
             os.close(err)
         # Waited for, so that it does not stay a zombie should it end before this process does.
         threading.Thread(target=child.wait, name=f"wait-{child.pid}", daemon=True).start()
-        born = psutil.Process(child.pid).create_time() if psutil.pid_exists(child.pid) else time.time()
+        try:
+            born = psutil.Process(child.pid).create_time()
+        except psutil.NoSuchProcess:
+            born = time.time()  # it has ended already, and was waited for
         job = cls(path, kind, title, tuple(argv), child.pid, born, time.time())
         about = {name: getattr(job, name) for name in ("kind", "title", "argv", "pid", "born", "started")}
         write_atomic(path / "job.json", pack(about) + b"\n")
