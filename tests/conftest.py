@@ -27,7 +27,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 _GIVEN = {name for name in ("TUITUNE_HOME", "TUITUNE_CACHE") if name in os.environ}
 
 
-# What a script starts with `&` ignores ctrl+c, under nohup hangups too, and so would all that the tests start. Not every
+# What a script starts with `&` ignores ctrl+c, under nohup hangups too; so would all that the tests start. Not every
 # worker is in the main thread; there it holds what the parent has.
 for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     with contextlib.suppress(ValueError):

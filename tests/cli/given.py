@@ -48,7 +48,7 @@ def until(what: Callable[[], bool], seconds: float = 120.0) -> None:
         time.sleep(0.02)
 
 
-def ended(pid: int) -> bool:
+def gone(pid: int) -> bool:
     """Tell whether a process is gone, or only waits for somebody to take note of its end."""
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)

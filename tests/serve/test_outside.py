@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.cli.given import ended, until
+from tests.cli.given import gone, until
 from tests.engine.given import model_folder
 from tests.serve import fake_engine
 from tests.serve.given import MESSAGES, Running, partner, served
@@ -167,7 +167,7 @@ def fake(begin: Callable[..., Any], tmp_path: Path) -> Iterator[Fake]:
     with served(begin(), Limits()) as running:
         [process] = filter(_is_fake, psutil.Process().children())
         yield Fake(running, tmp_path / "seen.jsonl", process.pid)
-    assert ended(process.pid)
+    assert gone(process.pid)
 
 
 def test_answers_of_another_engine_come_through(fake: Fake) -> None:
@@ -205,7 +205,7 @@ def test_an_engines_refusals_and_faults_are_told(fake: Fake) -> None:
         assert (torn.status_code, "broke off" in torn.json()["error"]["message"]) == (502, True)
         assert client.post("/v1/score/evaluation", json={"model": "tiny", "messages": ["a"]}).status_code == 422
         psutil.Process(fake.pid).kill()
-        until(lambda: ended(fake.pid))
+        until(lambda: gone(fake.pid))
         gone = client.post("/v1/completions", json={**asked, "prompt": [1]})
         assert (gone.status_code, gone.json()["error"]["type"]) == (502, "server_error")
 

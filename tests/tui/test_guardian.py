@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cli.given import ended, until
+from tests.cli.given import gone, until
 from tests.tui.terminal import Terminal, python
 
 REPO = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ def left_in(home: Path) -> list[psutil.Process]:
             mine = process.environ().get("TUITUNE_HOME") == str(home)
         except (psutil.Error, OSError):
             continue
-        if mine and not ended(process.pid):
+        if mine and not gone(process.pid):
             found.append(process)
     return found
 
@@ -253,7 +253,7 @@ def test_a_lost_terminal_leaves_the_training_working(home: Path, how: str) -> No
         assert not finished(home)
     (home / "finish").touch()
     until(lambda: finished(home))
-    until(lambda: ended(pid))
+    until(lambda: gone(pid))
     assert "\x1b" not in console(home)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cli.given import ended, until
+from tests.cli.given import gone, until
 from tests.engine.given import data_folder, model_folder, recipe_text
 from tests.tui.terminal import Terminal, python
 from tests.tui.test_guardian import PROMPT, environment, left_in, restored
@@ -107,7 +107,7 @@ def test_a_terminal_lost_in_any_phase_leaves_a_run_that_finishes(root: Path, pha
         terminal.wait()
     until(lambda: ended(run), 600)
     assert '"reason":"finished"' in run.events.read_text()
-    until(lambda: ended(state.pid), 300)
+    until(lambda: gone(state.pid), 300)
     assert "\x1b[" not in run.console.read_text()
     with app(root, "attach", run.name) as terminal:
         terminal.until("finished")

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import ClientSession, CookieJar, WSMsgType, WSServerHandshakeError
 from aiohttp.test_utils import TestServer
 
-from tests.cli.given import ended, until
+from tests.cli.given import gone, until
 from tests.tui.test_guardian import left_in
 from tuitune.serve.secret import Secret
 from tuitune.tui.env import in_browser
@@ -142,7 +142,7 @@ def test_a_tab_talks_to_an_app_of_its_own_which_ends_with_it(monkeypatch: pytest
                 with pytest.raises(WSServerHandshakeError) as refused:
                     await client.ws_connect(url, origin=origin)
                 assert refused.value.status == 503
-            await asyncio.to_thread(until, lambda: ended(int(pid)))
+            await asyncio.to_thread(until, lambda: gone(int(pid)))
             async with client.ws_connect(url, origin=origin) as socket:  # there is room again
                 assert await text_of(socket)
                 await socket.send_str("no json")
