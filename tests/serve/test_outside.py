@@ -206,8 +206,8 @@ def test_an_engines_refusals_and_faults_are_told(fake: Fake) -> None:
         assert client.post("/v1/score/evaluation", json={"model": "tiny", "messages": ["a"]}).status_code == 422
         psutil.Process(fake.pid).kill()
         until(lambda: gone(fake.pid))
-        gone = client.post("/v1/completions", json={**asked, "prompt": [1]})
-        assert (gone.status_code, gone.json()["error"]["type"]) == (502, "server_error")
+        cut = client.post("/v1/completions", json={**asked, "prompt": [1]})
+        assert (cut.status_code, cut.json()["error"]["type"]) == (502, "server_error")
 
 
 def test_a_client_that_leaves_stops_the_other_engine(fake: Fake) -> None:
