@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tuitune.evaluate import figures, preferences, report
+from tuitune.evaluate import figures, preferences
 from tuitune.evaluate.figures import Figure
 from tuitune.evaluate.scores import Series
 from tuitune.run.evaluation import DATA, Item, Metric, Model
@@ -50,9 +50,8 @@ class Collected:
         if self.data is None or self.request.recipe.stage == "rm":  # scores are of whole answers
             return set()
         apart = {model.key for model in models if not self.data.alike(model.key, reference)}
-        if apart:
-            self.note(f"{report.listed(sorted(apart))} and {reference} read different tokens: their losses per token "
-                      "cannot be compared")  # fmt: skip
+        for key in sorted(apart):
+            self.note(f"{key} and {reference} read different tokens: their losses per token cannot be compared")
         return apart
 
     def _figures(self, models: Sequence[Model]) -> list[Figure]:
