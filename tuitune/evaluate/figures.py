@@ -44,14 +44,14 @@ class Figure:
     ) -> Metric:
         """Return it with all models that have it, and where it is final their differences from the reference.
 
-        apart: models that read other tokens than that does, so that figures of tokens cannot be compared.
+        apart: models that read other tokens than the others, so that figures of tokens cannot be compared.
         """
-        alike = self.group != DATA or self.key not in _TOKENWISE
         values = {each.key: found for each in models if (found := self.estimate(each.key, seed)) is not None}
         reference = against([each for each in models if each.key in values])
         differences: dict[str, Difference] = {}
-        for key in values if final else ():
-            if reference is not None and key != reference and (alike or key not in apart):
+        left_out = apart if self.group == DATA and self.key in _TOKENWISE else frozenset()
+        for key in values if final and reference not in left_out else ():
+            if reference is not None and key != reference and key not in left_out:
                 differences[key] = self._difference(key, reference, values, seed)
         return Metric(self.group, self.key, self.title, self.unit, self.better, self.how, values, differences)
 
