@@ -18,6 +18,7 @@ import psutil
 from tuitune.engine.session import Session
 from tuitune.run import Journal, JournalReader, RunDir, State, events, places
 from tuitune.run.inbox import Command, Continue, Pause, Stop, StopNow
+from tuitune.run.process import holder
 
 # Enough to write the clipboard, set a title, and move the cursor: none of it may ever arrive.
 EVIL = "a\x1b]52;c;UFdORUQ=\x07b\x1b]0;PWN\x1b\\c\x1b[31md\x9b2Je\x08f\u202eg"
@@ -50,10 +51,7 @@ def until(what: Callable[[], bool], seconds: float = 120.0) -> None:
 
 def gone(pid: int) -> bool:
     """Tell whether a process is gone, or only waits for somebody to take note of its end."""
-    try:
-        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
+    return holder(pid, 0.0) == "nobody"
 
 
 def plant(

@@ -51,7 +51,7 @@ def run(name: str, partner: Any, **more: Any) -> Found:
     around = Around(asked)
     around.begin("cpu")
     items: list[Item] = []
-    return Found(Harness(name, asked).run(partner, around, Kept(add=items.append)), items)
+    return Found(Harness(name, asked).run(partner, around, Kept({}, items.append)), items)
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +120,7 @@ def test_a_cancelled_task_ends_at_once(tmp_path: Path) -> None:
 
     asked = recipe(tmp_path)
     with pytest.raises(Cancelled):
-        Harness(str(task_file(tmp_path)), asked).run(Partner(), Around(asked, check=check), Kept())
+        Harness(str(task_file(tmp_path)), asked).run(Partner(), Around(asked, check=check), Kept({}, [].append))
 
 
 @needs_it

@@ -52,7 +52,7 @@ class Kept(OnDisk):
     @classmethod
     def load(cls, path: Path) -> Kept:
         """Go on with a conversation; an answer that a crash cut off is taken in as far as it came."""
-        talk = cls(Conversation.load(path))
+        talk = cls(Conversation.load(path), place=path)
         by, text = Partial.left(path)
         if text and talk.turns and not talk.turns[-1].is_answer:
             talk._keep(lambda: talk._talk.answer(text, by=by, reason="lost"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tuitune.errors import TrainingError
@@ -39,10 +39,6 @@ class Series:
     error: float | None = None
 
 
-def _nowhere(item: Item) -> None:
-    """Keep nothing."""
-
-
 @dataclass(frozen=True)
 class Kept:
     """The items of a benchmark that one model has answered: those from before a break, by id, and where more are put.
@@ -50,8 +46,8 @@ class Kept:
     An item is put there as soon as it is answered, under the model's key: what is killed loses none.
     """
 
-    before: Mapping[str, Item] = field(default_factory=dict)
-    add: Callable[[Item], None] = _nowhere
+    before: Mapping[str, Item]
+    add: Callable[[Item], None]
 
 
 class Around:

@@ -139,17 +139,17 @@ class Flow:
 
         A long word stays, and so does what is written without blanks between words.
         """
-        if bit.text[:1] == " " and bit.text.strip():
-            return [Bit(bit.token, bit.text[1:], bit.width - 1)]
-        breaks = (n for n in range(len(line.bits) - 1, 0, -1) if line.bits[n].text[:1] == " ")
-        at = next(breaks, None) if cell_len(bit.text[:1]) == 1 else None
-        if at is None or sum(each.width for each in line.bits[at:]) + bit.width > self.width // 2:
-            return [bit]
-        word = line.bits[at:]
-        if word[0].text.strip():
-            word[0] = Bit(word[0].token, word[0].text[1:], word[0].width - 1)
-        del line.bits[at:]
-        return [*word, bit]
+        word = [bit]
+        if bit.text[:1] != " " and cell_len(bit.text[:1]) == 1:
+            breaks = (n for n in range(len(line.bits) - 1, 0, -1) if line.bits[n].text[:1] == " ")
+            at = next(breaks, len(line.bits))
+            if sum(each.width for each in line.bits[at:]) + bit.width <= self.width // 2:
+                word = [*line.bits[at:], bit]
+                del line.bits[at:]
+        first = word[0]
+        if first.text[:1] == " " and first.text.strip():  # a token that is only a blank must be seen
+            word[0] = Bit(first.token, first.text[1:], first.width - 1)
+        return word
 
     def _breaks(self, token: Token, turn: Turn | None, headed: bool) -> bool:
         named = turn is not None and turn.role not in _UNNAMED
